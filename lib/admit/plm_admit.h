@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * Who may come in: ICE-lite (RFC 8445, 8489) with credentials that any app server can mint,
+ * consent (RFC 7675), roles, replacement, limits. No packets in or out of its own: a request is
+ * bytes, so is the answer. Slow path only, but for minting.
+ */
+#ifndef PLM_ADMIT_H
+#define PLM_ADMIT_H
+
+#include "plm_room.h"
+#include "plm_session.h"
+
+#define PLM_UFRAG_MAX    111 /**< a common agent aborts above (RFC 8445 allows 256) */
+#define PLM_PWD_LEN      43  /**< base64 of HMAC-SHA256 without padding */
+#define PLM_SECRET_MIN   16
+#define PLM_SECRET_MAX   256
+#define PLM_SECRETS      2
+
+/** Secrets that sign credentials; the first mints, both verify, so they can be rotated. */
+struct plm_secrets {
+	unsigned int nb;
+	struct {
+		uint8_t key[PLM_SECRET_MAX];
+		size_t len;
+	} s[PLM_SECRETS];
+};
+
+/** What a user name says: base64("1:expiry:room:participant:role"). */
+struct plm_credential {
+	uint64_t expiry_s; /**< Unix seconds */
+	char room[PLM_NAME_SIZE];
+	char participant[PLM_NAME_SIZE];
+	enum plm_role role;
+};
+
+/**
+ * Read a ufrag (not the whole USERNAME). Says nothing of the signature.
+ * @return 0, -EINVAL (not base64, not the form, a name outside its alphabet, too long).
+ */
+int plm_credential_parse(const char *ufrag, size_t len, struct plm_credential *cred);
+
+/** Make ufrag and password. 0, -ENAMETOOLONG (ufrag above 111), -EINVAL, -EIO. Any thread. */
+int plm_credential_mint(const struct plm_credential *cred, const void *key, size_t key_len,
+		char ufrag[PLM_UFRAG_MAX + 1], char pwd[PLM_PWD_LEN + 1]);
+
+/**
+ * Read a secret file: mode 0600 or 0400, owned by us or root, PLM_SECRET_MIN to PLM_SECRET_MAX
+ * bytes but for one trailing newline. The content is never logged.
+ * @return 0, -EACCES (mode or owner), -EINVAL (size), or the error of open(); `why` says it.
+ */
+int plm_secret_read(const char *path, uint8_t *key, size_t *len, struct plm_text *why);
+
+/** Why a session ended or a request was refused; for events, `show session` and tests. */
+#define PLM_END_REASONS(X)                                                                         \
+	X(CONSENT, "consent", "30 s without an authenticated request")                             \
+	X(REPLACED, "replaced", "the same participant came back with another request")             \
+	X(KICKED, "kicked", "an operator's kick")                                                  \
+	X(MAX_SESSION, "max_session", "longer than max_session")                                   \
+	X(DRAIN, "drain", "the relay is going down")
+
+enum plm_end_reason {
+#define PLM_END_ID(id, name, help) PLM_END_##id,
+	PLM_END_REASONS(PLM_END_ID)
+#undef PLM_END_ID
+};
+
+const char *plm_end_reason_name(enum plm_end_reason reason);
+
+enum plm_event_type {
+	PLM_EVENT_ADMIT,
+	PLM_EVENT_REFUSE,
+	PLM_EVENT_MOVE,
+	PLM_EVENT_REPLACE,
+	PLM_EVENT_END,
+	PLM_EVENT_STALL,   /**< a worker's heartbeat stopped; made by ctl */
+	PLM_EVENT_RECOVER, /**< and came back */
+	PLM_EVENT_RELOAD,  /**< secrets replaced, or why not */
+};
+
+/** One line of the event log. Strings are copied by whoever keeps it. */
+struct plm_event {
+	enum plm_event_type type;
+	uint64_t now_ns;
+	uint64_t wall_s;
+	const char *room;        /**< or NULL */
+	const char *participant; /**< or NULL */
+	const char *reason;      /**< or NULL */
+	int code;                /**< STUN error code, 0 none; the worker of a stall */
+	struct plm_tuple tuple;
+	bool has_tuple;
+};
+
+struct plm_admit;
+
+struct plm_admit_conf {
+	struct plm_session_table *sessions;
+	struct plm_room_table *rooms;
+	struct plm_counters *counters;
+	struct plm_secrets secrets;
+	uint32_t admissions_per_s; /**< new sessions, 0: unlimited */
+	uint32_t max_bars;         /**< barred credentials remembered */
+	uint64_t consent_timeout_ns; /**< 30 s */
+	uint64_t max_session_ns;   /**< 0: unlimited */
+	uint8_t max_ssrcs;
+	struct plm_rand rand;
+	void *ctx; /**< of the functions below */
+	/** Settings of a room that is about to be made. */
+	void (*settings)(void *ctx, const char *room, struct plm_room_settings *settings);
+	/** Home of a room whose first request `worker` received. */
+	unsigned int (*home)(void *ctx, unsigned int worker);
+	/** The way to a tuple: 0, -EHOSTUNREACH, -ENOSPC; and giving one back that no view got. */
+	int (*route)(void *ctx, const struct plm_tuple *tuple, struct plm_egress *egress,
+			uint64_t now_ns);
+	void (*route_put)(void *ctx, const struct plm_egress *egress);
+	/** A session is about to end: its SSRCs can still be read (BYE on its behalf). */
+	void (*ending)(void *ctx, struct plm_handle session, uint32_t room_idx,
+			enum plm_end_reason reason);
+	void (*event)(void *ctx, const struct plm_event *event);
+};
+
+/** NULL and rte_errno. */
+struct plm_admit *plm_admit_create(const struct plm_admit_conf *conf);
+void plm_admit_free(struct plm_admit *admit);
+
+struct plm_admit_request {
+	const uint8_t *msg;
+	size_t len;
+	struct plm_tuple tuple; /**< where it came from, and which own address was asked */
+	unsigned int worker;    /**< that received it */
+	uint64_t now_ns;
+	uint64_t wall_s;
+};
+
+/**
+ * Handle a STUN message.
+ * @param[out] answer
+ *   At least 256 bytes. Goes back to req->tuple, from the address that was asked.
+ * @return the answer's length, never more than req->len; 0 is silence.
+ */
+size_t plm_admit_stun(struct plm_admit *admit, const struct plm_admit_request *req,
+		uint8_t *answer, size_t size);
+
+/** A session by room and participant. 0, -ENOENT. */
+int plm_admit_find(const struct plm_admit *admit, const char *room, const char *participant,
+		struct plm_handle *session);
+
+/** What `show session` prints. 0, -ENOENT (ended). */
+struct plm_admit_info {
+	const char *participant;
+	uint32_t room_idx;
+	uint8_t role;
+	uint8_t bound_slot;
+	uint64_t since_ns;
+	uint64_t consent_ns;  /**< last refresh */
+	uint64_t expiry_s;    /**< of the credential */
+	uint32_t moves;
+};
+int plm_admit_info(const struct plm_admit *admit, struct plm_handle session,
+		struct plm_admit_info *info);
+
+/** Walk the open sessions: the first with an index of at least `from`. 0, -ENOENT at the end. */
+int plm_admit_next(const struct plm_admit *admit, uint32_t from, struct plm_handle *session);
+
+/** End a session now. 0, -ENOENT. */
+int plm_admit_end(struct plm_admit *admit, struct plm_handle session, enum plm_end_reason reason,
+		uint64_t now_ns, uint64_t wall_s);
+
+/** End a session and bar its credential until it expires. 0, -ENOENT, -ENOSPC (bar list full:
+ *  the session is ended all the same). */
+int plm_admit_kick(struct plm_admit *admit, struct plm_handle session, uint64_t now_ns,
+		uint64_t wall_s);
+
+/** Take new secrets; sessions that run are not touched. */
+void plm_admit_set_secrets(struct plm_admit *admit, const struct plm_secrets *secrets);
+
+/** No new sessions from now on (true), or again. Consent goes on. */
+void plm_admit_drain(struct plm_admit *admit, bool draining);
+
+/** Expire consent, sessions, old tuples after a move, bars. Bounded work per call; returns when
+ *  it wants to be called next. */
+uint64_t plm_admit_timer(struct plm_admit *admit, uint64_t now_ns, uint64_t wall_s);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * The slow path, and the assembly of a relay: plm_ctl_create() makes tables, network layer,
+ * admission and workers in order; plm_ctl_turn() is the slow path's turn: packets by class and
+ * budget, timers, publication, reclamation, calls from the prompt. Ports and pools are arguments.
+ */
+#ifndef PLM_CTL_H
+#define PLM_CTL_H
+
+#include "plm_admit.h"
+#include "plm_net.h"
+#include "plm_relay.h"
+
+struct plm_ctl;
+
+/** Settings of the rooms whose name a pattern (fnmatch) matches; the first match counts. */
+struct plm_room_rule {
+	char pattern[PLM_NAME_SIZE];
+	struct plm_room_settings settings;
+};
+
+struct plm_ctl_conf {
+	const char *name; /**< unique per process */
+	int socket;
+	struct plm_clock clock;
+	struct plm_rand rand;
+
+	const struct plm_port *const *ports;
+	unsigned int nb_ports;
+	unsigned int nb_workers;
+	uint8_t queue_owner[PLM_PORTS_MAX][PLM_WORKERS_MAX];
+	struct rte_mempool *hdr_pools[PLM_WORKERS_MAX];
+	struct rte_mempool *copy_pools[PLM_WORKERS_MAX];
+	struct rte_mempool *frame_pool; /**< the slow path's */
+
+	const struct plm_net_local_conf *locals;
+	unsigned int nb_locals;
+	uint16_t udp_port;
+	unsigned int max_neighbours;
+
+	uint32_t max_rooms;
+	uint32_t max_sessions;
+	uint32_t max_members;
+	uint32_t max_backlog;
+	uint64_t publish_interval_ns;
+	uint8_t max_ssrcs;
+	uint32_t admissions_per_s;
+	uint32_t max_bars;
+	uint64_t consent_timeout_ns;
+	uint64_t max_session_ns;
+	unsigned int rebalance_above; /**< percent busy; 0: the least busy worker always */
+	const struct plm_room_rule *rules; /**< copied; the last should be "*" */
+	unsigned int nb_rules;
+	struct plm_secrets secrets;
+
+	unsigned int ring_size;
+	unsigned int turn_copies;
+	unsigned int park_entries;
+	uint32_t stun_rate;
+	uint32_t l2_rate;
+	uint32_t rtcp_rate;
+	uint64_t stall_ns; /**< a worker without heartbeat for this long is stalled */
+
+	/** Busy share of a worker, 0 to 100, for placing rooms; NULL: all 0. */
+	unsigned int (*busy)(void *ctx, unsigned int worker);
+	/** Turns of a worker so far, for the heartbeat; NULL: no watch. */
+	uint64_t (*beats)(void *ctx, unsigned int worker);
+	void *lcore_ctx;
+	/** An event; must not wait. NULL: none. */
+	void (*event)(void *ctx, const struct plm_event *event);
+	void *event_ctx;
+};
+
+/** Fill in every default that does not depend on the machine. */
+void plm_ctl_conf_init(struct plm_ctl_conf *conf);
+
+/** Assemble a relay. 0, -EINVAL, -ENOMEM, -EEXIST; `why` says what the operator can do. */
+int plm_ctl_create(struct plm_ctl **ctl, const struct plm_ctl_conf *conf, struct plm_text *why);
+
+/** Undo, in reverse. Workers no longer run. */
+void plm_ctl_free(struct plm_ctl *ctl);
+
+/** One turn of the slow path; how much was done. */
+unsigned int plm_ctl_turn(struct plm_ctl *ctl, uint64_t now_ns, uint64_t wall_s);
+
+/* What it is made of. The slow path's parts are read on the slow path only (plm_ctl_call()). */
+struct plm_relay *plm_ctl_relay(struct plm_ctl *ctl);
+struct plm_net *plm_ctl_net(struct plm_ctl *ctl);
+struct plm_admit *plm_ctl_admit(struct plm_ctl *ctl);
+struct plm_session_table *plm_ctl_sessions(struct plm_ctl *ctl);
+struct plm_room_table *plm_ctl_rooms(struct plm_ctl *ctl);
+const struct plm_counters *plm_ctl_counters(const struct plm_ctl *ctl);
+const struct plm_ctl_conf *plm_ctl_conf(const struct plm_ctl *ctl);
+
+/** Rates of the last full second, for the CLI; slow path only. */
+struct plm_ctl_rates {
+	uint32_t rx_packets; /**< per second */
+	uint32_t tx_packets;
+	uint64_t rx_bits;
+	uint64_t tx_bits;
+};
+void plm_ctl_session_rates(const struct plm_ctl *ctl, uint32_t session_idx,
+		struct plm_ctl_rates *rates);
+
+/** Counters of a worker or of the slow path (worker == PLM_WORKERS_MAX) since the last clear. */
+uint64_t plm_ctl_counter(const struct plm_ctl *ctl, unsigned int worker, enum plm_counter id);
+/** Show counters and latency from zero from now on; the counters themselves go on. */
+void plm_ctl_clear(struct plm_ctl *ctl);
+/** Latency of a worker since the last clear. */
+void plm_ctl_latency(const struct plm_ctl *ctl, unsigned int worker, struct plm_hist *hist);
+
+/** Bit w: worker w is stalled. Any thread. */
+uint32_t plm_ctl_stalled(const struct plm_ctl *ctl);
+
+/** Refuse new sessions. Slow path. */
+void plm_ctl_drain(struct plm_ctl *ctl, bool draining);
+
+/** End every session with a BYE where rooms have clear RTCP. Slow path; bounded work per call:
+ *  call until it returns 0, the sessions that are left. */
+uint32_t plm_ctl_end_all(struct plm_ctl *ctl, uint64_t now_ns, uint64_t wall_s);
+
+/* --- calls from other threads -------------------------------------------------------------- */
+
+/** Text that one answer may hold; longer lists come in pages. */
+#define PLM_CALL_TEXT 32768
+
+/**
+ * Runs on the slow path. Writes its answer as text and says with `*cursor` where the next page
+ * begins: 0 on entry for the first page, left at 0 when this was the last.
+ * @return 0 or negative errno for the caller.
+ */
+typedef int (*plm_call_fn)(struct plm_ctl *ctl, const void *arg, struct plm_text *out,
+		uint32_t *cursor, uint64_t now_ns, uint64_t wall_s);
+
+#define PLM_CALL_ARG 640
+
+/**
+ * Have the slow path run `fn` and wait for one page of its answer.
+ * @param arg  copied, at most PLM_CALL_ARG bytes
+ * @return what `fn` returned; -ETIMEDOUT when the slow path did not answer in `timeout_ms`;
+ *   -EBUSY when all calls are taken. Any thread but the slow path and the workers.
+ */
+int plm_ctl_call(struct plm_ctl *ctl, plm_call_fn fn, const void *arg, size_t arg_len,
+		char out[PLM_CALL_TEXT], uint32_t *cursor, unsigned int timeout_ms);
+
+#endif

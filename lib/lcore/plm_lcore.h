@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * What lcores are made of: the poll loop with its idle policy and heartbeat, mailboxes between
+ * lcores, and the quiescent state that lets the slow path free what workers might still read.
+ *
+ * Roles are objects, not threads: a turn function is handed its object and the time, so a test or
+ * the simulator can step any number of workers in one thread.
+ */
+#ifndef PLM_LCORE_H
+#define PLM_LCORE_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+
+#include <rte_mbuf.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+
+#include "plm_base.h"
+#include "plm_stats.h"
+
+/** What a message says. The object of `mbuf` changes hands with the message. */
+enum plm_msg_type {
+	/** worker → home worker: a packet of `idx` (session) that RSS delivered elsewhere; its
+	 *  struct plm_pkt travels in the mbuf. */
+	PLM_MSG_PACKET = 1,
+	/** worker → owner of a TX queue: a finished frame, session index in the mbuf. */
+	PLM_MSG_CARRY,
+	/** worker → slow path: a packet with its struct plm_pkt. */
+	PLM_MSG_CTL_PACKET,
+	/** home worker → slow path: session {idx, gen} sends from `ssrc`, may it? */
+	PLM_MSG_SSRC_CLAIM,
+	/** slow path → home worker: session {idx, gen} does not own `ssrc`; forget it. */
+	PLM_MSG_SSRC_REVOKE,
+	/** slow path → worker: send the finished frame on port `aux`. */
+	PLM_MSG_TX,
+	/** slow path → home worker: fan the payload out to room `idx`'s members (a BYE). */
+	PLM_MSG_FANOUT,
+};
+
+/** Fixed-size message; carries handles, never a pointer that RCU protects. */
+struct plm_msg {
+	uint16_t type; /**< enum plm_msg_type */
+	uint16_t aux;
+	uint32_t idx;
+	union {
+		struct rte_mbuf *mbuf;
+		struct {
+			uint32_t gen;
+			uint32_t ssrc;
+		};
+	};
+};
+static_assert(sizeof(struct plm_msg) == 16, "a ring element");
+
+/** A bounded single-producer, single-consumer queue of messages; one per direction and pair. */
+struct plm_mailbox {
+	struct rte_ring *ring; /* const */
+};
+
+/**
+ * Create a mailbox for at least `size` messages.
+ * @return 0, -EEXIST if the name is taken, -ENOMEM.
+ */
+int plm_mailbox_init(struct plm_mailbox *box, const char *name, unsigned int size, int socket);
+
+/** Free the ring. Mbufs still queued are freed, too. Takes a zeroed one. */
+void plm_mailbox_fini(struct plm_mailbox *box);
+
+/** Producer only. How many of `n` were taken; the rest stays the caller's. */
+static inline unsigned int
+plm_mailbox_put(struct plm_mailbox *box, const struct plm_msg *msgs, unsigned int n)
+{
+	return rte_ring_sp_enqueue_burst_elem(box->ring, msgs, sizeof(*msgs), n, NULL);
+}
+
+/** Consumer only. How many messages were taken, at most `n`. */
+static inline unsigned int
+plm_mailbox_get(struct plm_mailbox *box, struct plm_msg *msgs, unsigned int n)
+{
+	return rte_ring_sc_dequeue_burst_elem(box->ring, msgs, sizeof(*msgs), n, NULL);
+}
+
+/**
+ * Quiescent states of the workers: the slow path starts a grace period and asks later whether
+ * it is over; a worker reports at the end of each turn and is offline while it sleeps.
+ */
+struct plm_rcu {
+	struct rte_rcu_qsbr *qsbr; /* const; its content is shared, see rte_rcu_qsbr.h */
+	unsigned int nb_workers;
+};
+
+/** Create for workers 0 to nb_workers - 1, all registered and offline. 0 or -ENOMEM. */
+int plm_rcu_init(struct plm_rcu *rcu, unsigned int nb_workers, int socket);
+void plm_rcu_fini(struct plm_rcu *rcu);
+
+static inline void
+plm_rcu_online(struct plm_rcu *rcu, unsigned int worker)
+{
+	rte_rcu_qsbr_thread_online(rcu->qsbr, worker);
+}
+
+static inline void
+plm_rcu_offline(struct plm_rcu *rcu, unsigned int worker)
+{
+	rte_rcu_qsbr_thread_offline(rcu->qsbr, worker);
+}
+
+/** Worker: I hold no pointer that I read before. */
+static inline void
+plm_rcu_quiescent(struct plm_rcu *rcu, unsigned int worker)
+{
+	rte_rcu_qsbr_quiescent(rcu->qsbr, worker);
+}
+
+/** Slow path: start a grace period, after what is to be freed was unpublished. */
+static inline uint64_t
+plm_rcu_start(struct plm_rcu *rcu)
+{
+	return rte_rcu_qsbr_start(rcu->qsbr);
+}
+
+/** Slow path: is the grace period of `token` over? Never waits. */
+static inline bool
+plm_rcu_over(struct plm_rcu *rcu, uint64_t token)
+{
+	return rte_rcu_qsbr_check(rcu->qsbr, token, false) == 1;
+}
+
+/** What an lcore does when it finds no work. */
+enum plm_idle {
+	PLM_IDLE_BUSY,    /**< poll on */
+	PLM_IDLE_SLEEP,   /**< sleep `sleep_us` after `idle_turns` empty turns */
+	PLM_IDLE_MONITOR, /**< rte_power_pause() where the CPU can, else as SLEEP */
+};
+
+/** One lcore's loop. The turn says how much it did; 0 is an idle turn. */
+struct plm_lcore {
+	/* const */
+	unsigned int (*turn)(void *ctx, uint64_t now_ns);
+	void *ctx;
+	struct plm_clock clock;
+	struct plm_rcu *rcu; /**< NULL for the slow path, which reads nothing under RCU */
+	unsigned int worker; /**< reader of `rcu` */
+	enum plm_idle idle;
+	unsigned int idle_turns;
+	unsigned int sleep_us;
+
+	/* owner writes, any reads */
+	alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t nb_turns; /**< the heartbeat */
+	_Atomic uint64_t busy_ns;  /**< time in turns that did something */
+	_Atomic uint64_t total_ns; /**< time in the loop */
+	_Atomic bool running;
+
+	/* any writes, owner reads */
+	alignas(RTE_CACHE_LINE_SIZE) _Atomic bool stop;
+};
+
+/** Run turns until plm_lcore_stop(). The worker is online while it runs and offline after. */
+void plm_lcore_loop(struct plm_lcore *lcore);
+
+/** Ask the loop to end after its turn. Any thread. */
+static inline void
+plm_lcore_stop(struct plm_lcore *lcore)
+{
+	atomic_store_explicit(&lcore->stop, true, memory_order_relaxed);
+}
+
+#endif

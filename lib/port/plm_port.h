@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * Ports: one ethdev each, its queues, mempools and TX buffers. What a driver cannot do (chained
+ * mbufs, checksums, filters) is found out once, at start, and written down here as flags.
+ *
+ * A (port, queue) belongs to one lcore. Opening, closing, link, statistics and MTU are main's.
+ */
+#ifndef PLM_PORT_H
+#define PLM_PORT_H
+
+#include <rte_ethdev.h>
+#include <rte_ether.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#include "plm_lcore.h"
+
+/** What the relay learns of a packet once, kept in the RX mbuf's private area. */
+struct plm_pkt {
+	uint64_t sref;         /**< session reference (plm_session.h), 0 if none */
+	uint64_t rx_ns;        /**< when its burst was taken */
+	uint32_t payload_sum;  /**< ones' complement sum of the UDP payload, folded to 16 bits */
+	uint16_t payload_off;  /**< from the start of the frame */
+	uint16_t payload_len;  /**< UDP payload bytes */
+	uint16_t l3_off;       /**< IP header, from the start of the frame */
+	uint16_t local_idx;    /**< own address that was asked (plm_net.h) */
+	rte_be16_t src_port;
+	uint8_t port_idx;      /**< port that received it */
+	uint8_t tos;           /**< IPv4 TOS or IPv6 traffic class */
+	uint8_t is_v6;
+	uint8_t is_known;      /**< the tuple belongs to a session: slow path's first ring */
+	uint8_t src_addr[16];  /**< IPv4 in the first four bytes, the rest 0 */
+};
+static_assert(sizeof(struct plm_pkt) <= RTE_CACHE_LINE_SIZE, "one line behind the mbuf");
+
+/** The packet's description. Valid for mbufs of RX pools only. */
+static inline struct plm_pkt *
+plm_pkt(struct rte_mbuf *m)
+{
+	return rte_mbuf_to_priv(m);
+}
+
+/** Whose frame waits in a TX buffer; decides which counter it moves. */
+enum plm_tx_kind {
+	PLM_TX_COPY,  /**< this worker's copy for a subscriber */
+	PLM_TX_CARRY, /**< another worker's copy */
+	PLM_TX_CTL,   /**< the slow path's frame */
+	PLM_TX_KINDS
+};
+
+enum plm_chain {
+	PLM_CHAIN_AUTO, /**< chain where the port advertises MULTI_SEGS */
+	PLM_CHAIN_ON,   /**< the driver can although it does not say so (null, pcap) */
+	PLM_CHAIN_OFF,  /**< linear copies only (af_xdp corrupts chains silently) */
+};
+
+struct plm_port_conf {
+	const char *name;    /**< ethdev name, e.g. "net_af_packet0" or a PCI address */
+	uint16_t nb_queues;  /**< RX and TX queues, 1 to the ethdev's maximum */
+	uint16_t nb_rxd;     /**< adjusted to what the driver allows */
+	uint16_t nb_txd;
+	uint16_t mtu;        /**< 0: leave the driver's */
+	enum plm_chain chain;
+	uint16_t copy_below; /**< payloads shorter than this are copied, not shared, bytes */
+	struct rte_mempool **rx_pools; /**< one per queue */
+};
+
+/** const after plm_port_open(), but for the link. */
+struct plm_port {
+	const char *name;
+	uint16_t ethdev_id;
+	uint16_t idx; /**< position in the relay's list of ports */
+	uint16_t nb_queues;
+	uint16_t nb_rxd;
+	uint16_t nb_txd;
+	uint16_t mtu;
+	uint16_t copy_below;
+	bool chain;         /**< header and shared payload may be sent as two segments */
+	bool tx_ip_csum;    /**< the port fills the IPv4 header checksum */
+	bool tx_udp_csum;   /**< the port fills the UDP checksum */
+	bool rx_ip_csum;    /**< RX flags tell of the IPv4 header checksum */
+	bool rx_udp_csum;   /**< RX flags tell of the UDP checksum */
+	bool promiscuous;   /**< the driver has no multicast filter: software filters alone */
+	struct rte_ether_addr mac;
+
+	/* main writes, any reads */
+	_Atomic bool link_up;
+	_Atomic uint32_t link_mbps;
+};
+
+/**
+ * Configure and start an ethdev. Says on error, in `why`, what the operator can do.
+ * @return 0, -ENODEV no such ethdev, -EINVAL a value the driver refuses, -EIO it does not start.
+ * @note main lcore, before the workers run.
+ */
+int plm_port_open(struct plm_port *port, uint16_t idx, const struct plm_port_conf *conf,
+		struct plm_text *why);
+
+/** Stop and close. Queues are empty of mbufs afterwards. Takes an unopened one. main lcore. */
+void plm_port_close(struct plm_port *port);
+
+/** Receive these multicast MAC addresses (solicited-node groups). 0 or negative errno. */
+int plm_port_set_mcast(struct plm_port *port, const struct rte_ether_addr *list, unsigned int n);
+
+/** Read link state and speed into `port`. main lcore. */
+void plm_port_poll_link(struct plm_port *port);
+
+/** Sizes of every mempool, computed from what can be in flight at once. */
+struct plm_pool_plan {
+	unsigned int rx;   /**< mbufs of one RX pool (one per worker) */
+	unsigned int hdr;  /**< of one header pool (one per worker) */
+	unsigned int copy; /**< of one linear-copy pool (one per worker; 0: no port needs it) */
+	unsigned int ctl;  /**< of the slow path's frame pool */
+	size_t bytes;      /**< of all of them together */
+};
+
+struct plm_pool_need {
+	unsigned int nb_workers;
+	unsigned int rx_desc;      /**< RX descriptors of one worker's queues, all ports */
+	unsigned int tx_desc;      /**< TX descriptors of one worker's queues, all ports */
+	unsigned int ring_size;    /**< of one mailbox */
+	unsigned int park_entries; /**< parked bursts of one worker */
+	unsigned int burst;        /**< payloads of one parked burst */
+	uint16_t mtu;              /**< largest of all ports */
+	bool linear;               /**< some port cannot chain */
+};
+
+/** Compute the plan; pure. `plenum --check` prints it. */
+void plm_pool_plan(const struct plm_pool_need *need, struct plm_pool_plan *plan);
+
+/** Bytes of a header pool's buffer: headers of 66 B and payloads up to 320 B copied behind them. */
+#define PLM_HDR_ROOM 384
+/** Longest payload that a header mbuf can take as a copy. */
+#define PLM_HDR_COPY_MAX (PLM_HDR_ROOM - 72)
+
+/** RX pool: data room for `mtu` and struct plm_pkt behind the mbuf. NULL and rte_errno. */
+struct rte_mempool *plm_pool_create_rx(const char *name, unsigned int n, uint16_t mtu, int socket);
+/** Header pool: PLM_HDR_ROOM behind the headroom, no private area. NULL and rte_errno. */
+struct rte_mempool *plm_pool_create_hdr(const char *name, unsigned int n, int socket);
+/** Linear copies and slow-path frames: data room for a frame of `mtu`. NULL and rte_errno. */
+struct rte_mempool *plm_pool_create_copy(const char *name, unsigned int n, uint16_t mtu, int socket);
+
+/** A TX buffer holds this many frames; a subscriber's share of a burst always fits an empty one. */
+#define PLM_TXQ_SIZE 64
+
+/**
+ * The way out of one worker on one port: its own TX queue, or the ring to the lcore that owns
+ * one. What the queue does not take stays in the buffer, in order, for the next turn.
+ * Owner: the worker.
+ */
+struct plm_txq {
+	/* const */
+	uint16_t ethdev_id;
+	uint16_t queue_id;
+	uint8_t port_idx;
+	bool carried;              /**< no queue of our own: `ring` leads to the owner's */
+	struct plm_mailbox *ring;  /**< where `carried` */
+	struct plm_counters *counters;
+
+	/* owner */
+	uint16_t n;                      /**< frames in `buf` */
+	uint16_t pending[PLM_TX_KINDS];  /**< of them, by kind */
+	struct rte_mbuf *buf[PLM_TXQ_SIZE];
+	uint8_t kind[PLM_TXQ_SIZE];
+};
+
+/** Offer the buffer to the queue. Returns the frames that stay. Owner only. */
+uint16_t plm_txq_flush(struct plm_txq *q);
+
+/** Room for `n` more frames, flushing if needed? Owner only. */
+static inline bool
+plm_txq_reserve(struct plm_txq *q, uint16_t n)
+{
+	if (likely(q->n + n <= PLM_TXQ_SIZE))
+		return true;
+	return plm_txq_flush(q) + n <= PLM_TXQ_SIZE;
+}
+
+/** Append a frame for which plm_txq_reserve() found room. Consumes `m`. Owner only. */
+static inline void
+plm_txq_put(struct plm_txq *q, struct rte_mbuf *m, enum plm_tx_kind kind)
+{
+	q->buf[q->n] = m;
+	q->kind[q->n++] = (uint8_t)kind;
+	q->pending[kind]++;
+}
+
+/** Free and count as dropped what waits in the buffer (at the end). Owner only. */
+void plm_txq_drop(struct plm_txq *q);
+
+#endif
