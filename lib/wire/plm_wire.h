@@ -150,6 +150,27 @@ size_t plm_stun_finish(struct plm_stun_out *out);
 /** CRC-32 of FINGERPRINT (ISO 3309), not yet XORed with 0x5354554e. */
 uint32_t plm_wire_crc32(const void *buf, size_t len);
 
+/* --- credential ---------------------------------------------------------------------------- */
+
+/** Longest ufrag: a common agent aborts above (RFC 8445 allows 256). */
+#define PLM_UFRAG_MAX 111
+
+/** What a credential's user name says: base64("1:expiry:room:participant:role"). */
+struct plm_ufrag {
+	uint64_t expiry_s; /**< Unix seconds */
+	char room[PLM_NAME_SIZE];
+	char participant[PLM_NAME_SIZE];
+	char role; /**< 'p', 's' or 'b' */
+};
+
+/**
+ * Read a ufrag (not the whole USERNAME, which goes on behind a colon). Says nothing of the
+ * signature.
+ * @return 0, -EINVAL (not canonical base64 without padding, not the form, a name outside its
+ *   alphabet, too long).
+ */
+int plm_ufrag_parse(const char *ufrag, size_t len, struct plm_ufrag *out);
+
 /* --- RTP and RTCP (RFC 3550) --------------------------------------------------------------- */
 
 #define PLM_RTP_HDR 12
