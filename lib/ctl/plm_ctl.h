@@ -67,8 +67,8 @@ struct plm_ctl_conf {
 	/** Turns of a worker so far, for the heartbeat; NULL: no watch. */
 	uint64_t (*beats)(void *ctx, unsigned int worker);
 	void *lcore_ctx;
-	/** An event; must not wait. NULL: none. */
-	void (*event)(void *ctx, const struct plm_event *event);
+	/** An event; must not wait. False: it is lost, and counted (EVENTS_LOST). NULL: none. */
+	bool (*event)(void *ctx, const struct plm_event *event);
 	void *event_ctx;
 };
 
