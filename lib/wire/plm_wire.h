@@ -79,20 +79,20 @@ struct plm_stun {
 	const uint8_t *tid; /**< PLM_STUN_TID bytes */
 	const uint8_t *username;
 	uint16_t username_len;
-	const uint8_t *integrity;  /**< 20 bytes, HMAC-SHA1 */
-	uint16_t integrity_off;    /**< of its attribute header: what the HMAC covers */
-	bool has_fingerprint;      /**< present, last, and right */
+	const uint8_t *integrity; /**< 20 bytes, HMAC-SHA1 */
+	uint16_t integrity_off;   /**< of its attribute header: what the HMAC covers */
+	bool has_fingerprint;     /**< present, last, and right */
 	bool has_priority;
 	uint32_t priority;
 	bool use_candidate;
 	bool controlling;
 	bool controlled;
 	uint64_t tie_breaker;
-	uint16_t error_code;       /**< of an error response, 300 to 699, else 0 */
-	const uint8_t *mapped;     /**< XOR-MAPPED-ADDRESS value */
+	uint16_t error_code;   /**< of an error response, 300 to 699, else 0 */
+	const uint8_t *mapped; /**< XOR-MAPPED-ADDRESS value */
 	uint16_t mapped_len;
-	uint16_t unknown[4];       /**< comprehension-required attributes that we do not know */
-	uint8_t nb_unknown;        /**< at most 4 are kept */
+	uint16_t unknown[4]; /**< comprehension-required attributes that we do not know */
+	uint8_t nb_unknown;  /**< at most 4 are kept */
 };
 
 /**
@@ -203,7 +203,7 @@ enum plm_rtcp_type {
 
 /** What routing needs to know of a compound packet. */
 struct plm_rtcp {
-	uint8_t first_type;   /**< 192 to 223 */
+	uint8_t first_type; /**< 192 to 223 */
 	bool has_bye;
 	uint32_t sender_ssrc; /**< of the first packet */
 	uint8_t nb_targets;   /**< distinct media SSRCs named */
@@ -225,10 +225,10 @@ int plm_rtcp_build_bye(uint8_t *buf, size_t size, const uint32_t *ssrcs, unsigne
 
 /* --- Ethernet, ARP, IP, ICMP, neighbour discovery ------------------------------------------ */
 
-#define PLM_ETH_HDR  14
-#define PLM_IP4_HDR  20
-#define PLM_IP6_HDR  40
-#define PLM_UDP_HDR  8
+#define PLM_ETH_HDR 14
+#define PLM_IP4_HDR 20
+#define PLM_IP6_HDR 40
+#define PLM_UDP_HDR 8
 
 struct plm_arp {
 	bool is_request; /**< else a reply */
@@ -256,7 +256,7 @@ struct plm_nd {
 	uint8_t target[16];
 	bool has_lladdr; /**< source (NS) or target (NA) link-layer address option */
 	uint8_t lladdr[6];
-	bool router;    /**< NA flags */
+	bool router; /**< NA flags */
 	bool solicited;
 	bool override;
 };
@@ -269,7 +269,8 @@ int plm_nd_build(uint8_t *buf, size_t size, const uint8_t src_mac[6], const uint
 		const uint8_t src[16], const uint8_t dst[16], const struct plm_nd *nd);
 
 /** Checksum of an upper-layer packet under the IPv6 or IPv4 pseudo-header, as it is written to
- *  the wire when its field was 0; over a packet with its field filled, 0 if right. */
+ *  the wire when its field was 0 (UDP alone writes a result of 0 as 0xffff, RFC 768); over a
+ *  packet with its field filled, 0 if right. */
 uint16_t plm_wire_l4_sum(const uint8_t *src, const uint8_t *dst, bool is_v6, uint8_t proto,
 		const void *l4, size_t len);
 
