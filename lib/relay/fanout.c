@@ -1,2 +1,424 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "plm_relay.h"
+/* Copies: one header from the subscriber's template for each, in front of a shared payload segment
+ * or of a copy of it. Subscribers are the outer loop and the packets of the job the inner one.
+ *
+ * References: a payload gets as many as its jobs have entries to serve, at once, before the first
+ * copy can leave; our own is one of them. Each chained copy uses one up. Those of entries that
+ * get none, such as the sender's own, are counted as surplus and given back when the job ends;
+ * until then they are what keeps the payload alive for us. */
+#include <rte_memcpy.h>
+#include <rte_mempool.h>
+
+#include "relay_priv.h"
+
+/* What is stored at once; the compiler picks the registers. */
+typedef uint8_t v32u8 __attribute__((vector_size(32), aligned(1), may_alias));
+typedef uint8_t v16u8 __attribute__((vector_size(16), aligned(1), may_alias));
+typedef uint64_t u64u __attribute__((aligned(1), may_alias));
+typedef uint32_t u32u __attribute__((aligned(1), may_alias));
+typedef uint16_t u16u __attribute__((aligned(1), may_alias));
+
+/*
+ * A frame and, in brackets, its template, which lacks the 6 bytes of the destination MAC:
+ *
+ *  0 destination MAC   6 [0] source MAC   12 [6] EtherType
+ * IPv4: 14 [8] version  15 [9] TOS    16 [10] length        24 [18] checksum  34 [28] ports
+ *       38 [32] UDP length and checksum                     42 payload
+ * IPv6: 14 [8] version, traffic class 18 [12] payload length                  54 [48] ports
+ *       58 [52] UDP length and checksum                     62 payload
+ */
+#define HDR4 (RTE_ETHER_ADDR_LEN + 36)
+#define HDR6 (RTE_ETHER_ADDR_LEN + 56)
+static_assert(HDR4 == PLM_ETH_HDR + PLM_IP4_HDR + PLM_UDP_HDR, "template layout");
+static_assert(HDR6 == PLM_ETH_HDR + PLM_IP6_HDR + PLM_UDP_HDR, "template layout");
+static_assert(HDR6 == RTE_ETHER_ADDR_LEN + PLM_EGRESS_HDR, "template layout");
+static_assert(HDR6 + PLM_HDR_COPY_MAX <= PLM_HDR_ROOM, "a small copy fits a header mbuf");
+
+/* Take `n` raw header mbufs, or more, into w->hdrs. */
+static __rte_noinline bool
+hdrs_refill(struct relay_worker *w, unsigned int n)
+{
+	void **free_slots = (void **)&w->hdrs[w->nb_hdrs];
+
+	/* Raw: reference count 1, next NULL and one segment are the pool's own invariants. */
+	if (likely(rte_mempool_get_bulk(w->hdr_pool, free_slots, RELAY_HDRS) == 0)) {
+		w->nb_hdrs += RELAY_HDRS;
+		return true;
+	}
+	if (rte_mempool_get_bulk(w->hdr_pool, free_slots, n - w->nb_hdrs) < 0)
+		return false;
+	w->nb_hdrs = n;
+	return true;
+}
+
+/* Give references to a payload back. */
+static inline void
+refs_drop(struct rte_mbuf *m, uint16_t n)
+{
+	if (n == 0 || rte_mbuf_refcnt_update(m, (int16_t)-n) > 0)
+		return;
+	rte_mbuf_refcnt_set(m, 1);
+	rte_pktmbuf_free_seg(m);
+}
+
+static inline uint16_t
+job_surplus(const struct relay_job *job, const struct relay_payload *p)
+{
+	return p->way == RELAY_SHARE ? job->surplus + p->surplus : 1;
+}
+
+static inline void
+job_end(struct relay_worker *w, struct relay_job *job)
+{
+	for (unsigned int i = 0; i < job->nb; i++)
+		refs_drop(job->pay[i].m, job_surplus(job, &job->pay[i]));
+	if (unlikely(w->sampling) && job->rx_ns != 0 && w->nb_samples < RELAY_SAMPLES)
+		w->samples[w->nb_samples++] = job->rx_ns;
+}
+
+static inline bool
+entry_wanted(const struct relay_job *job, const struct plm_sub *sub)
+{
+	return (sub->flags & job->need) == job->need;
+}
+
+/* An entry gets nothing. */
+static __rte_noinline void
+entry_skip(struct relay_worker *w, struct relay_job *job, const struct plm_sub *sub,
+		enum plm_counter why)
+{
+	unsigned int due = 0;
+
+	job->surplus++;
+	for (unsigned int i = 0; i < job->nb; i++)
+		due += job->pay[i].sender != sub->session_idx;
+	w->due += due;
+	plm_count_add(&w->counters, why, due);
+	if (why != PLM_CNT_COPY_LEFT)
+		relay_count_dropped(w, sub->session_idx, due);
+}
+
+/* One copy is not made although its entry gets others. */
+static __rte_noinline void
+copy_skip(struct relay_worker *w, struct relay_payload *p, const struct plm_sub *sub,
+		enum plm_counter why)
+{
+	p->surplus++;
+	w->due++;
+	plm_count(&w->counters, why);
+	relay_count_dropped(w, sub->session_idx, 1);
+}
+
+/* The headers of one copy; the template's checksum fields hold the sums of what is constant. */
+static __rte_always_inline void
+hdr_write(uint8_t *frame, uint64_t mac, const struct plm_sub *sub, const struct relay_payload *p,
+		const bool is_v6)
+{
+	const uint8_t *hdr = sub->hdr;
+	uint32_t udp;
+	uint16_t csum;
+
+	*(u64u *)frame = mac;
+	*(v32u8 *)(frame + 6) = *(const v32u8 *)hdr;
+	udp = (is_v6 ? *(const u16u *)(hdr + 54) : *(const u16u *)(hdr + 34)) + p->udp_sum;
+	csum = (uint16_t)~plm_wire_fold(udp);
+	if (csum == 0) /* 0 says "no checksum"; ones' complement has two zeros (RFC 768) */
+		csum = 0xffff;
+	if (is_v6) {
+		*(v16u8 *)(frame + 38) = *(const v16u8 *)(hdr + 32);
+		*(u32u *)(frame + 54) = *(const u32u *)(hdr + 48);
+		*(u32u *)(frame + 14) =
+				*(const u32u *)(hdr + 8) | rte_cpu_to_be_32((uint32_t)p->tos << 20);
+		*(u16u *)(frame + 18) = p->udp_len;
+		*(u16u *)(frame + 58) = p->udp_len;
+		*(u16u *)(frame + 60) = csum;
+	} else {
+		uint32_t ip = *(const u16u *)(hdr + 18) + p->ip4_sum;
+
+		frame[15] = p->tos;
+		*(u16u *)(frame + 16) = p->ip4_len;
+		*(u16u *)(frame + 24) = (uint16_t)~plm_wire_fold(ip);
+		*(u16u *)(frame + 38) = p->udp_len;
+		*(u16u *)(frame + 40) = csum;
+	}
+}
+
+/* Set what a raw mbuf does not have by itself. */
+static __rte_always_inline void
+mbuf_fill(struct rte_mbuf *m, uint16_t nb_segs, uint16_t len, uint32_t pkt_len, uint32_t session)
+{
+	m->data_off = RTE_PKTMBUF_HEADROOM;
+	m->nb_segs = nb_segs;
+	m->ol_flags = 0;
+	m->pkt_len = pkt_len;
+	m->data_len = len;
+	m->hash.usr = session; /* whom an lcore that carries it counts for */
+}
+
+static __rte_noinline struct rte_mbuf *
+copy_big(struct relay_worker *w, const struct relay_payload *p)
+{
+	void *m;
+
+	if (w->copy_pool == NULL || rte_mempool_get(w->copy_pool, &m) < 0)
+		return NULL;
+	return m;
+}
+
+/* The job's packets to one entry. Returns copies made. */
+static __rte_always_inline unsigned int
+entry_send(struct relay_worker *w, struct relay_job *job, struct plm_txq *q,
+		const struct plm_sub *sub, uint64_t mac, uint32_t mtu, const bool is_v6)
+{
+	const uint16_t hdr_len = is_v6 ? HDR6 : HDR4;
+	const uint32_t max_len = mtu - (hdr_len - PLM_ETH_HDR);
+	const uint32_t session = sub->session_idx;
+	struct plm_session_tx *tx = &w->tx[session];
+	unsigned int made = 0;
+	uint32_t bytes = 0;
+
+	for (unsigned int i = 0; i < job->nb; i++) {
+		struct relay_payload *p = &job->pay[i];
+		struct rte_mbuf *m;
+		uint8_t *frame;
+
+		if (p->sender == session) {
+			p->surplus++;
+			continue;
+		}
+		if (unlikely(p->len > max_len)) {
+			copy_skip(w, p, sub, PLM_CNT_COPY_MTU);
+			continue;
+		}
+		if (likely(p->way == RELAY_SHARE)) {
+			m = w->hdrs[--w->nb_hdrs];
+			frame = (uint8_t *)m->buf_addr + RTE_PKTMBUF_HEADROOM;
+			mbuf_fill(m, 2, hdr_len, hdr_len + p->len, session);
+			m->next = p->m;
+		} else {
+			if (p->way == RELAY_COPY_HDR) {
+				m = w->hdrs[--w->nb_hdrs];
+			} else {
+				m = copy_big(w, p);
+				if (m == NULL) {
+					copy_skip(w, p, sub, PLM_CNT_COPY_NO_MBUF);
+					continue;
+				}
+			}
+			frame = (uint8_t *)m->buf_addr + RTE_PKTMBUF_HEADROOM;
+			mbuf_fill(m, 1, hdr_len + p->len, hdr_len + p->len, session);
+			rte_memcpy(frame + hdr_len, rte_pktmbuf_mtod(p->m, void *), p->len);
+		}
+		hdr_write(frame, mac, sub, p, is_v6);
+		plm_txq_put(q, m, PLM_TX_COPY);
+		bytes += p->len;
+		made++;
+	}
+	atomic_store_explicit(&tx->packets,
+			atomic_load_explicit(&tx->packets, memory_order_relaxed) + made,
+			memory_order_relaxed);
+	atomic_store_explicit(&tx->bytes,
+			atomic_load_explicit(&tx->bytes, memory_order_relaxed) + bytes,
+			memory_order_relaxed);
+	return made;
+}
+
+bool
+relay_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
+{
+	struct plm_txq *q = &w->txq[job->port_idx];
+	const uint32_t mtu = w->ports[job->port_idx]->mtu;
+	struct plm_sub *const subs = &job->view->subs[job->first];
+	const unsigned int nb = job->nb;
+	uint32_t budget = w->budget;
+	int32_t left_quota = *quota;
+	uint32_t made = 0;
+
+	while (job->left > 0) {
+		struct plm_sub *sub = &subs[job->pos];
+		uint64_t mac;
+
+		if (unlikely(left_quota <= 0 || budget < nb))
+			break;
+		if (unlikely(!plm_txq_reserve(q, (uint16_t)nb)))
+			break;
+		if (unlikely(++job->pos == job->size))
+			job->pos = 0;
+		rte_prefetch0(sub + 3);
+		rte_prefetch0(&w->tx[subs[job->pos].session_idx]);
+		budget -= nb;
+		left_quota -= (int32_t)nb;
+		mac = atomic_load_explicit(&w->nexthops[sub->nexthop_idx], memory_order_relaxed);
+		if (unlikely(!entry_wanted(job, sub)))
+			job->surplus++;
+		else if (unlikely(atomic_load_explicit(&sub->left, memory_order_relaxed)))
+			entry_skip(w, job, sub, PLM_CNT_COPY_LEFT);
+		else if (unlikely(mac == 0))
+			entry_skip(w, job, sub, PLM_CNT_COPY_NO_NEIGHBOUR);
+		else if (unlikely(w->nb_hdrs < nb && !hdrs_refill(w, nb)))
+			entry_skip(w, job, sub, PLM_CNT_COPY_NO_MBUF);
+		else if (sub->flags & PLM_SUB_V6)
+			made += entry_send(w, job, q, sub, mac, mtu, true);
+		else
+			made += entry_send(w, job, q, sub, mac, mtu, false);
+		job->left--;
+	}
+	w->budget = budget;
+	w->due += made;
+	w->nb_done += made;
+	*quota = left_quota;
+	if (job->left > 0)
+		return false;
+	job_end(w, job);
+	return true;
+}
+
+void
+relay_job_drop(struct relay_worker *w, struct relay_job *job, enum plm_counter why)
+{
+	const struct plm_sub *subs = &job->view->subs[job->first];
+
+	for (; job->left > 0; job->left--) {
+		const struct plm_sub *sub = &subs[job->pos];
+
+		if (++job->pos == job->size)
+			job->pos = 0;
+		if (!entry_wanted(job, sub))
+			job->surplus++;
+		else if (atomic_load_explicit(&sub->left, memory_order_relaxed))
+			entry_skip(w, job, sub, PLM_CNT_COPY_LEFT);
+		else
+			entry_skip(w, job, sub, why);
+	}
+	for (unsigned int i = 0; i < job->nb; i++)
+		refs_drop(job->pay[i].m, job_surplus(job, &job->pay[i]));
+}
+
+void
+relay_job_begin(struct relay_worker *w, struct plm_view *view, uint64_t rx_ns)
+{
+	w->job.view = view;
+	w->job.rx_ns = rx_ns;
+	w->job.nb = 0;
+}
+
+static inline void
+job_add(struct relay_worker *w, struct rte_mbuf *m, uint32_t sender, uint16_t len, uint16_t sum,
+		uint8_t tos)
+{
+	struct relay_job *job = &w->job;
+	struct relay_payload *p = &job->pay[job->nb++];
+
+	/* ECN bits pass as they are; the room's code point replaces the packet's. */
+	if (job->view->dscp != PLM_DSCP_COPY)
+		tos = (uint8_t)(job->view->dscp << 2) | (tos & 3);
+	p->m = m;
+	p->sender = sender;
+	p->len = len;
+	p->tos = tos;
+	p->udp_len = rte_cpu_to_be_16(PLM_UDP_HDR + len);
+	p->ip4_len = rte_cpu_to_be_16(PLM_IP4_HDR + PLM_UDP_HDR + len);
+	/* The length stands in the UDP header and in the pseudo-header. */
+	p->udp_sum = sum + 2u * p->udp_len;
+	p->ip4_sum = rte_cpu_to_be_16(tos) + p->ip4_len;
+}
+
+void
+relay_job_add(struct relay_worker *w, struct rte_mbuf *m)
+{
+	const struct plm_pkt *pkt = plm_pkt(m);
+
+	m->data_off += pkt->payload_off;
+	m->data_len = pkt->payload_len;
+	m->pkt_len = pkt->payload_len;
+	job_add(w, m, plm_sref_idx(pkt->sref), pkt->payload_len, (uint16_t)pkt->payload_sum,
+			pkt->tos);
+}
+
+void
+relay_job_add_bare(struct relay_worker *w, struct rte_mbuf *m)
+{
+	const uint8_t *payload = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	job_add(w, m, RELAY_NOBODY, m->data_len, plm_wire_sum(payload, m->data_len), 0);
+}
+
+static inline enum relay_way
+way_of(const struct plm_port *port, uint16_t len)
+{
+	if (port->chain && len >= port->copy_below)
+		return RELAY_SHARE;
+	return len <= PLM_HDR_COPY_MAX ? RELAY_COPY_HDR : RELAY_COPY_BIG;
+}
+
+/* References that `size` entries behind one port need. */
+static inline int
+refs_needed(const struct plm_port *port, uint16_t len, uint32_t size)
+{
+	return way_of(port, len) == RELAY_SHARE ? (int)size : 1;
+}
+
+/* Point the scratch job at a range's entries and let it run, or park. */
+static inline void
+job_submit(struct relay_worker *w, uint8_t port_idx, uint32_t first, uint32_t size)
+{
+	struct relay_job *job = &w->job;
+	const struct plm_port *port = w->ports[port_idx];
+
+	job->port_idx = port_idx;
+	job->first = first;
+	job->size = size;
+	job->left = size;
+	job->pos = 0;
+	job->surplus = 0;
+	for (unsigned int i = 0; i < job->nb; i++) {
+		job->pay[i].surplus = 0;
+		job->pay[i].way = way_of(port, job->pay[i].len);
+	}
+	relay_park_submit(w, job);
+}
+
+static inline uint32_t
+range_size(const struct plm_range *range, enum relay_reach reach)
+{
+	return reach == RELAY_SUBSCRIBERS ? range->nb_subs : range->nb_members;
+}
+
+void
+relay_job_fan_out(struct relay_worker *w, enum relay_reach reach)
+{
+	struct relay_job *job = &w->job;
+	const struct plm_view *view = job->view;
+	const struct plm_range *begin = &view->ranges[view->first_range[w->idx]];
+	const struct plm_range *end = &view->ranges[view->first_range[w->idx + 1]];
+
+	job->need = reach == RELAY_PUBLISHERS ? PLM_SUB_PUBLISHES : 0;
+	for (unsigned int i = 0; i < job->nb; i++) {
+		int refs = -1; /* our own is there already */
+
+		for (const struct plm_range *r = begin; r < end; r++)
+			if (range_size(r, reach) > 0)
+				refs += refs_needed(w->ports[r->port_idx], job->pay[i].len,
+						range_size(r, reach));
+		if (unlikely(refs < 0))
+			rte_pktmbuf_free(job->pay[i].m);
+		else if (refs > 0)
+			/* Not an atomic operation while we are the only owner. */
+			rte_mbuf_refcnt_update(job->pay[i].m, (int16_t)refs);
+	}
+	for (const struct plm_range *r = begin; r < end; r++)
+		if (range_size(r, reach) > 0)
+			job_submit(w, r->port_idx, r->first, range_size(r, reach));
+}
+
+void
+relay_job_send(struct relay_worker *w, const struct relay_target *targets, unsigned int n)
+{
+	struct relay_job *job = &w->job;
+
+	job->need = 0;
+	for (unsigned int i = 0; i < job->nb && n > 1; i++)
+		rte_mbuf_refcnt_update(job->pay[i].m, (int16_t)(n - 1));
+	for (unsigned int t = 0; t < n; t++)
+		job_submit(w, targets[t].range->port_idx, targets[t].pos, 1);
+}

@@ -43,7 +43,11 @@ struct plm_relay_conf {
 /** NULL and rte_errno. */
 struct plm_relay *plm_relay_create(const struct plm_relay_conf *conf);
 
-/** Free the rings and whatever waits in them, in TX buffers and parked; counted. */
+/** Free and count whatever waits in rings between workers, in TX buffers and parked. The counters
+ *  can still be read; no worker runs any more. */
+void plm_relay_discard(struct plm_relay *relay);
+
+/** Discard, and free the rings with what waits in them. Takes NULL. */
 void plm_relay_free(struct plm_relay *relay);
 
 /**

@@ -1,2 +1,84 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "plm_relay.h"
+/* Where RTCP goes. A compound is never split.
+ *
+ *  begins with         clear room                           opaque room (SRTCP)
+ *  SR, or holds a BYE  every member but the sender          the same, for a first packet BYE
+ *  anything else       each owner of a media SSRC named     every publisher but the sender
+ */
+#include <errno.h>
+
+#include "relay_priv.h"
+
+int
+relay_rtcp_parse(enum plm_rtcp_mode mode, const uint8_t *buf, size_t len, struct plm_rtcp *rtcp)
+{
+	if (mode == PLM_RTCP_CLEAR)
+		return plm_rtcp_parse(buf, len, rtcp);
+	rtcp->nb_targets = 0;
+	if (plm_rtcp_peek(buf, len, &rtcp->first_type, &rtcp->sender_ssrc) < 0)
+		return -EPROTO;
+	rtcp->has_bye = rtcp->first_type == PLM_RTCP_BYE;
+	return 0;
+}
+
+/* Entries of the owners of the SSRCs named, each once, the sender's own left out. */
+static unsigned int
+find_owners(struct relay_worker *w, struct plm_view *view, const struct plm_rtcp *rtcp,
+		uint32_t sender, struct relay_target *targets)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < rtcp->nb_targets; i++) {
+		plm_sref_t owner = plm_session_ssrc_owner(w->sessions, view->room_idx,
+				rtcp->targets[i]);
+		const struct plm_range *range;
+		const struct plm_sub *sub;
+		unsigned int k = 0;
+		uint32_t pos;
+
+		if (owner == 0 || plm_sref_idx(owner) == sender)
+			continue;
+		sub = plm_view_find(view, w->idx, plm_sref_idx(owner), &range);
+		if (sub == NULL)
+			continue; /* its claim is settled, its view not yet published */
+		pos = (uint32_t)(sub - view->subs);
+		while (k < n && targets[k].pos != pos)
+			k++;
+		if (k == n)
+			targets[n++] = (struct relay_target){ range, pos };
+	}
+	return n;
+}
+
+void
+relay_rtcp_route(struct relay_worker *w, struct plm_view *view, const struct plm_rtcp *rtcp,
+		struct rte_mbuf *m)
+{
+	struct relay_target targets[PLM_RTCP_TARGETS];
+	const struct plm_pkt *pkt = plm_pkt(m);
+	unsigned int n;
+
+	if (rtcp->first_type == PLM_RTCP_SR || rtcp->has_bye) {
+		plm_count(&w->counters, PLM_CNT_RTCP);
+		relay_job_begin(w, view, pkt->rx_ns);
+		relay_job_add(w, m);
+		relay_job_fan_out(w, RELAY_MEMBERS);
+		return;
+	}
+	if (view->rtcp == PLM_RTCP_OPAQUE) {
+		plm_count(&w->counters, PLM_CNT_RTCP);
+		relay_job_begin(w, view, pkt->rx_ns);
+		relay_job_add(w, m);
+		relay_job_fan_out(w, RELAY_PUBLISHERS);
+		return;
+	}
+	n = find_owners(w, view, rtcp, plm_sref_idx(pkt->sref), targets);
+	if (n == 0) {
+		relay_drop(w, m, PLM_CNT_RX_RTCP_NO_TARGET);
+		return;
+	}
+	plm_count(&w->counters, PLM_CNT_RTCP);
+	relay_job_begin(w, view, pkt->rx_ns);
+	relay_job_add(w, m);
+	relay_job_send(w, targets, n);
+}
