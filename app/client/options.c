@@ -1,0 +1,668 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <stdlib.h>
+
+#include <rte_common.h>
+
+#include "client.h"
+
+enum opt {
+	OPT_RELAY = 256,
+	OPT_BIND,
+	OPT_UFRAG,
+	OPT_PWD,
+	OPT_SECRET,
+	OPT_ROOM,
+	OPT_PARTICIPANT,
+	OPT_TTL,
+	OPT_CLONES,
+	OPT_JOIN_RATE,
+	OPT_ROLE,
+	OPT_NOMINATION,
+	OPT_NO_CONSENT,
+	OPT_REBIND_AFTER,
+	OPT_REBIND_NOMINATE,
+	OPT_RTP,
+	OPT_RTP_BIND,
+	OPT_GENERATE,
+	OPT_START_DELAY,
+	OPT_NO_BYE,
+	OPT_RTP_OUT,
+	OPT_PCAP,
+	OPT_CLOCK,
+	OPT_VERIFY,
+	OPT_RTCP,
+	OPT_PLI_EVERY,
+	OPT_STATS,
+	OPT_JSON,
+	OPT_INTERVAL,
+	OPT_DURATION,
+	OPT_LINGER,
+	OPT_COUNT,
+	OPT_UNTIL_BYE,
+	OPT_EXPECT,
+	OPT_EXPECT_STREAMS,
+	OPT_READY_FILE,
+	OPT_QUIET,
+	OPT_HELP,
+};
+
+#define FOR_PUBLISH   (1 << VERB_PUBLISH | 1 << VERB_BOTH)
+#define FOR_SUBSCRIBE (1 << VERB_SUBSCRIBE | 1 << VERB_BOTH)
+#define FOR_ALL       (FOR_PUBLISH | FOR_SUBSCRIBE)
+
+/* One table feeds getopt_long() and the help of each verb. */
+static const struct {
+	const char *name;
+	enum opt opt;
+	int verbs;
+	const char *arg; /* NULL: takes none */
+	const char *help;
+} options[] = {
+	{ "relay", OPT_RELAY, FOR_ALL, "ADDR[:PORT]", "the relay; port 3478 unless given" },
+	{ "bind", OPT_BIND, FOR_ALL, "ADDR[:PORT]", "local address to send from" },
+	{ "ufrag", OPT_UFRAG, FOR_ALL, "UFRAG", "credential, with --pwd" },
+	{ "pwd", OPT_PWD, FOR_ALL, "PASSWORD", "credential, with --ufrag" },
+	{ "secret", OPT_SECRET, FOR_ALL, "FILE", "mint the credential from this secret instead" },
+	{ "room", OPT_ROOM, FOR_ALL, "NAME", "room to mint for" },
+	{ "participant", OPT_PARTICIPANT, FOR_ALL, "NAME", "participant to mint for" },
+	{ "ttl", OPT_TTL, FOR_ALL, "SECONDS", "validity of a minted credential (3600)" },
+	{ "clones", OPT_CLONES, FOR_ALL, "K", "be K participants, NAME-0 to NAME-<K-1>" },
+	{ "join-rate", OPT_JOIN_RATE, FOR_ALL, "N", "clones that begin to join per second (100)" },
+	{ "role", OPT_ROLE, FOR_ALL, "controlling|controlled", "ICE role to start in" },
+	{ "nomination", OPT_NOMINATION, FOR_ALL, "aggressive|regular",
+			"ICE nomination (aggressive)" },
+	{ "no-consent", OPT_NO_CONSENT, FOR_ALL, NULL, "once admitted send no more checks" },
+	{ "rebind-after", OPT_REBIND_AFTER, FOR_ALL, "SECONDS",
+			"go on from another local port, as behind a NAT that lost its mapping" },
+	{ "rebind-nominate", OPT_REBIND_NOMINATE, FOR_ALL, NULL,
+			"notice the rebinding: check and nominate the new pair at once" },
+	{ "rtp", OPT_RTP, FOR_PUBLISH, "PORT[,PORT...]",
+			"take RTP on these local ports and RTCP on the next higher ones" },
+	{ "rtp-bind", OPT_RTP_BIND, FOR_PUBLISH, "ADDR", "local address of --rtp (127.0.0.1)" },
+	{ "generate", OPT_GENERATE, FOR_PUBLISH,
+			"pps=50,size=200[,count=N|seconds=S][,ssrc=X][,pt=96][,clock=90000]",
+			"send a stream of verifiable packets; may be repeated" },
+	{ "start-delay", OPT_START_DELAY, FOR_PUBLISH, "SECONDS",
+			"from admission to the first generated packet (0.2)" },
+	{ "no-bye", OPT_NO_BYE, FOR_PUBLISH, NULL, "end generated streams without RTCP BYE" },
+	{ "rtp-out", OPT_RTP_OUT, FOR_SUBSCRIBE, "[pt=PT:|n=ORDER:]HOST:PORT",
+			"send RTP there and its RTCP to the next higher port; may be repeated" },
+	{ "pcap", OPT_PCAP, FOR_SUBSCRIBE, "FILE", "write received RTP and RTCP" },
+	{ "clock", OPT_CLOCK, FOR_ALL, "PT:HZ", "RTP clock of a payload type, for jitter" },
+	{ "verify", OPT_VERIFY, FOR_ALL, NULL, "what no generator made counts as corrupt" },
+	{ "rtcp", OPT_RTCP, FOR_ALL, NULL, "send RTCP reports about every 5 s" },
+	{ "pli-every", OPT_PLI_EVERY, FOR_SUBSCRIBE, "SECONDS", "ask every stream for a picture" },
+	{ "stats", OPT_STATS, FOR_ALL, NULL, "print statistics at the end (the default)" },
+	{ "json", OPT_JSON, FOR_ALL, NULL,
+			"statistics as one JSON object, intervals as JSON lines" },
+	{ "interval", OPT_INTERVAL, FOR_ALL, "SECONDS", "statistics also in between" },
+	{ "quiet", OPT_QUIET, FOR_ALL, NULL, "no statistics" },
+	{ "duration", OPT_DURATION, FOR_ALL, "SECONDS", "stop this long after admission" },
+	{ "linger", OPT_LINGER, FOR_ALL, "SECONDS", "stay this long when all is done (0.5)" },
+	{ "count", OPT_COUNT, FOR_ALL, "N", "stop when every participant received N RTP packets" },
+	{ "until-bye", OPT_UNTIL_BYE, FOR_ALL, NULL, "stop when every stream has said BYE" },
+	{ "expect", OPT_EXPECT, FOR_ALL, "N",
+			"fail unless exactly N packets of each stream arrive" },
+	{ "expect-streams", OPT_EXPECT_STREAMS, FOR_ALL, "N", "and unless each hears N streams" },
+	{ "ready-file", OPT_READY_FILE, FOR_ALL, "PATH", "made when all are admitted" },
+	{ "help", OPT_HELP, FOR_ALL, NULL, "this text" },
+};
+
+static const struct {
+	const char *name;
+	enum client_verb verb;
+	const char *help;
+} verbs[] = {
+	{ "publish", VERB_PUBLISH, "send media into a room" },
+	{ "subscribe", VERB_SUBSCRIBE, "receive a room's media" },
+	{ "both", VERB_BOTH, "send and receive in one session" },
+};
+
+void
+options_usage(FILE *to)
+{
+	fprintf(to,
+			"Usage: plenum-client VERB OPTIONS\n\n"
+			"A participant of a Plenum room on ordinary sockets.\n\nVerbs:\n");
+	for (size_t i = 0; i < RTE_DIM(verbs); i++)
+		fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+	fprintf(to,
+			"\n`plenum-client VERB --help` lists a verb's options.\n\n"
+			"Exit: 0 done, 1 usage or system error, 2 refused, 3 consent lost,\n"
+			"4 not what --expect said, 5 no answer.\n");
+}
+
+static void
+verb_usage(size_t v)
+{
+	printf("Usage: plenum-client %s --relay ADDR[:PORT] CREDENTIAL [OPTIONS]\n\n%s\n"
+	       "CREDENTIAL is --ufrag and --pwd, or --secret, --room and --participant.\n\n",
+			verbs[v].name, verbs[v].help);
+	for (size_t i = 0; i < RTE_DIM(options); i++) {
+		char head[128];
+
+		if ((options[i].verbs & 1 << verbs[v].verb) == 0)
+			continue;
+		snprintf(head, sizeof(head), "--%s%s%s", options[i].name,
+				options[i].arg != NULL ? " " : "",
+				options[i].arg != NULL ? options[i].arg : "");
+		if (strlen(head) > 32)
+			printf("  %s\n  %-32s %s\n", head, "", options[i].help);
+		else
+			printf("  %-32s %s\n", head, options[i].help);
+	}
+}
+
+static int
+parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value)
+{
+	unsigned long long v;
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9')
+		return -EINVAL;
+	errno = 0;
+	v = strtoull(text, &end, 0);
+	if (errno != 0 || *end != '\0' || v < min || v > max)
+		return -EINVAL;
+	*value = v;
+	return 0;
+}
+
+/* Seconds, fractions allowed, up to a year. */
+static int
+parse_seconds(const char *text, uint64_t *ns)
+{
+	char *end;
+	double v;
+
+	if ((text[0] < '0' || text[0] > '9') && text[0] != '.')
+		return -EINVAL;
+	v = strtod(text, &end);
+	if (end == text || *end != '\0' || !(v >= 0 && v <= 366 * 86400.0))
+		return -EINVAL;
+	*ns = (uint64_t)(v * (double)PLM_NS_PER_S);
+	return 0;
+}
+
+int
+options_addr(const char *text, uint16_t port, struct client_addr *addr, struct plm_text *why)
+{
+	struct addrinfo hints = { .ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_DGRAM,
+		.ai_flags = AI_NUMERICSERV };
+	struct addrinfo *found;
+	uint64_t v = port;
+	char host[256];
+	char service[8];
+	const char *tail;
+	size_t len;
+	int ret;
+
+	if (text[0] == '[') {
+		tail = strchr(++text, ']');
+		if (tail == NULL) {
+			plm_text_add(why, "missing ']'");
+			return -EINVAL;
+		}
+		len = (size_t)(tail++ - text);
+	} else {
+		tail = strrchr(text, ':');
+		/* More than one colon without brackets is a bare IPv6 address. */
+		if (tail == NULL || strchr(text, ':') != tail)
+			tail = text + strlen(text);
+		len = (size_t)(tail - text);
+	}
+	if ((tail[0] != '\0' && tail[0] != ':') ||
+			(tail[0] == ':' && parse_u64(tail + 1, 1, UINT16_MAX, &v) < 0)) {
+		plm_text_add(why, "port is not 1 to 65535");
+		return -EINVAL;
+	}
+	if (len == 0 || len >= sizeof(host)) {
+		plm_text_add(why, "no address");
+		return -EINVAL;
+	}
+	memcpy(host, text, len);
+	host[len] = '\0';
+	snprintf(service, sizeof(service), "%u", (unsigned int)v);
+	ret = getaddrinfo(host, service, &hints, &found);
+	if (ret != 0) {
+		plm_text_add(why, "%s: %s", host, gai_strerror(ret));
+		return -EINVAL;
+	}
+	memset(addr, 0, sizeof(*addr));
+	memcpy(&addr->sa, found->ai_addr, found->ai_addrlen);
+	addr->len = found->ai_addrlen;
+	freeaddrinfo(found);
+	return 0;
+}
+
+int
+options_generate(const char *text, struct gen_conf *gen, struct plm_text *why)
+{
+	enum key { PPS, SIZE, COUNT, SECONDS, SSRC, PT, CLOCK };
+	static const char *const tokens[] = { "pps", "size", "count", "seconds", "ssrc", "pt",
+		"clock", NULL };
+	static const struct {
+		uint64_t min;
+		uint64_t max;
+	} ranges[] = {
+		[PPS] = { 1, GEN_PPS_MAX },
+		[SIZE] = { GEN_SIZE_MIN, GEN_SIZE_MAX },
+		[COUNT] = { 1, UINT64_C(1) << 40 },
+		[SECONDS] = { 0, 0 },
+		[SSRC] = { 1, UINT32_MAX },
+		[PT] = { 0, 127 },
+		[CLOCK] = { 1, 1000000000 },
+	};
+	struct gen_conf g = { .pps = 50, .size = 200, .payload_type = 96, .clock_hz = 90000 };
+	char copy[256];
+	char *rest = copy;
+	char *value;
+	uint64_t seconds_ns = 0;
+	uint64_t v = 0;
+
+	if (strlen(text) >= sizeof(copy)) {
+		plm_text_add(why, "too long");
+		return -EINVAL;
+	}
+	snprintf(copy, sizeof(copy), "%s", text);
+	while (*rest != '\0') {
+		int key = getsubopt(&rest, (char *const *)(uintptr_t)tokens, &value);
+		int ret;
+
+		if (key < 0 || value == NULL) {
+			plm_text_add(why,
+					"'%s' is not key=value with a key of pps, size, count, "
+					"seconds, ssrc, pt, clock",
+					value != NULL ? value : "");
+			return -EINVAL;
+		}
+		ret = key == SECONDS ? parse_seconds(value, &seconds_ns)
+				     : parse_u64(value, ranges[key].min, ranges[key].max, &v);
+		if (ret < 0) {
+			if (key == SECONDS)
+				plm_text_add(why, "seconds=%s is not a time", value);
+			else
+				plm_text_add(why, "%s=%s is not %" PRIu64 " to %" PRIu64,
+						tokens[key], value, ranges[key].min,
+						ranges[key].max);
+			return -EINVAL;
+		}
+		switch ((enum key)key) {
+		case PPS:
+			g.pps = (uint32_t)v;
+			break;
+		case SIZE:
+			g.size = (uint16_t)v;
+			break;
+		case COUNT:
+			g.count = v;
+			break;
+		case SECONDS:
+			break;
+		case SSRC:
+			g.ssrc = (uint32_t)v;
+			g.has_ssrc = true;
+			break;
+		case PT:
+			g.payload_type = (uint8_t)v;
+			break;
+		case CLOCK:
+			g.clock_hz = (uint32_t)v;
+			break;
+		}
+	}
+	/* 64 to 95 with the marker bit would read as RTCP (RFC 5761 §4). */
+	if (g.payload_type >= 64 && g.payload_type <= 95) {
+		plm_text_add(why, "pt=%u reads as RTCP (RFC 5761)", g.payload_type);
+		return -EINVAL;
+	}
+	if (seconds_ns != 0) {
+		if (g.count != 0) {
+			plm_text_add(why, "count and seconds exclude each other");
+			return -EINVAL;
+		}
+		g.count = (uint64_t)((double)seconds_ns / (double)PLM_NS_PER_S * g.pps + 0.5);
+		if (g.count == 0)
+			g.count = 1;
+	}
+	*gen = g;
+	return 0;
+}
+
+int
+options_sink(const char *text, struct sink_conf *sink, struct plm_text *why)
+{
+	struct sink_conf s = { .payload_type = -1, .order = -1 };
+	bool is_pt = strncmp(text, "pt=", 3) == 0;
+
+	if (is_pt || strncmp(text, "n=", 2) == 0) {
+		const char *colon = strchr(text, ':');
+		const char *start = strchr(text, '=') + 1;
+		char number[8];
+		uint64_t v;
+
+		if (colon == NULL || colon - start >= (ptrdiff_t)sizeof(number)) {
+			plm_text_add(why, "not pt=PT:HOST:PORT or n=ORDER:HOST:PORT");
+			return -EINVAL;
+		}
+		memcpy(number, start, (size_t)(colon - start));
+		number[colon - start] = '\0';
+		if (parse_u64(number, 0, is_pt ? 127 : RX_STREAMS_MAX - 1, &v) < 0) {
+			plm_text_add(why, "'%s' is no %s", number,
+					is_pt ? "payload type" : "order of appearance");
+			return -EINVAL;
+		}
+		*(is_pt ? &s.payload_type : &s.order) = (int)v;
+		text = colon + 1;
+	}
+	if (options_addr(text, 0, &s.to, why) < 0)
+		return -EINVAL;
+	if (((const struct sockaddr_in *)&s.to.sa)->sin_port == 0) {
+		plm_text_add(why, "no port");
+		return -EINVAL;
+	}
+	*sink = s;
+	return 0;
+}
+
+static int
+parse_ports(const char *text, struct client_conf *conf, struct plm_text *why)
+{
+	char copy[128];
+	char *save = NULL;
+
+	if (strlen(text) >= sizeof(copy)) {
+		plm_text_add(why, "too long");
+		return -EINVAL;
+	}
+	snprintf(copy, sizeof(copy), "%s", text);
+	for (char *t = strtok_r(copy, ",", &save); t != NULL; t = strtok_r(NULL, ",", &save)) {
+		uint64_t port;
+
+		if (parse_u64(t, 1, UINT16_MAX - 1, &port) < 0) {
+			plm_text_add(why, "'%s' is not a port from 1 to 65534", t);
+			return -EINVAL;
+		}
+		if (conf->nb_producers == CLIENT_PRODUCERS_MAX) {
+			plm_text_add(why, "more than %d ports", CLIENT_PRODUCERS_MAX);
+			return -EINVAL;
+		}
+		conf->producer_ports[conf->nb_producers++] = (uint16_t)port;
+	}
+	return 0;
+}
+
+static int
+parse_clock(const char *text, struct client_conf *conf)
+{
+	unsigned int pt;
+	unsigned int hz;
+	char end;
+
+	if (sscanf(text, "%u:%u%c", &pt, &hz, &end) != 2 || pt > 127 || hz == 0 || hz > 1000000000)
+		return -EINVAL;
+	conf->clock_hz[pt] = hz;
+	return 0;
+}
+
+/* One of two words; returns which, or -EINVAL. */
+static int
+parse_word(const char *text, const char *zero, const char *one)
+{
+	if (strcmp(text, zero) == 0)
+		return 0;
+	return strcmp(text, one) == 0 ? 1 : -EINVAL;
+}
+
+static int
+take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_text *why)
+{
+	uint64_t v = 0;
+	int ret = 0;
+
+	switch (opt) {
+	case OPT_RELAY:
+		return options_addr(arg, CLIENT_PORT_DEFAULT, &conf->relay, why);
+	case OPT_BIND:
+		return options_addr(arg, 0, &conf->bind, why);
+	case OPT_UFRAG:
+		conf->ufrag = arg;
+		return strlen(arg) >= 4 && strlen(arg) <= ICE_UFRAG_MAX ? 0 : -EINVAL;
+	case OPT_PWD:
+		conf->pwd = arg;
+		return strlen(arg) >= 22 && strlen(arg) <= ICE_UFRAG_MAX ? 0 : -EINVAL;
+	case OPT_SECRET:
+		conf->secret_path = arg;
+		break;
+	case OPT_ROOM:
+		conf->room = arg;
+		return plm_name_valid(arg, strlen(arg)) ? 0 : -EINVAL;
+	case OPT_PARTICIPANT:
+		conf->participant = arg;
+		return plm_name_valid(arg, strlen(arg)) ? 0 : -EINVAL;
+	case OPT_TTL:
+		ret = parse_u64(arg, 1, 10 * 366 * 86400, &conf->ttl_s);
+		break;
+	case OPT_CLONES:
+		ret = parse_u64(arg, 1, CLIENT_CLONES_MAX, &v);
+		conf->clones = (unsigned int)v;
+		break;
+	case OPT_JOIN_RATE:
+		ret = parse_u64(arg, 1, 1000000, &v);
+		conf->join_rate = (unsigned int)v;
+		break;
+	case OPT_ROLE:
+		ret = parse_word(arg, "controlling", "controlled");
+		conf->controlled = ret == 1;
+		break;
+	case OPT_NOMINATION:
+		ret = parse_word(arg, "aggressive", "regular");
+		conf->nomination = ret == 1 ? ICE_REGULAR : ICE_AGGRESSIVE;
+		break;
+	case OPT_NO_CONSENT:
+		conf->no_consent = true;
+		break;
+	case OPT_REBIND_AFTER:
+		ret = parse_seconds(arg, &conf->rebind_ns);
+		break;
+	case OPT_REBIND_NOMINATE:
+		conf->rebind_nominate = true;
+		break;
+	case OPT_RTP:
+		return parse_ports(arg, conf, why);
+	case OPT_RTP_BIND:
+		conf->producer_bind = arg;
+		break;
+	case OPT_GENERATE:
+		if (conf->nb_gens == CLIENT_GENS_MAX) {
+			plm_text_add(why, "more than %d streams", CLIENT_GENS_MAX);
+			return -EINVAL;
+		}
+		return options_generate(arg, &conf->gens[conf->nb_gens++], why);
+	case OPT_START_DELAY:
+		ret = parse_seconds(arg, &conf->start_delay_ns);
+		break;
+	case OPT_NO_BYE:
+		conf->no_bye = true;
+		break;
+	case OPT_RTP_OUT:
+		if (conf->nb_sinks == CLIENT_SINKS_MAX) {
+			plm_text_add(why, "more than %d", CLIENT_SINKS_MAX);
+			return -EINVAL;
+		}
+		return options_sink(arg, &conf->sinks[conf->nb_sinks++], why);
+	case OPT_PCAP:
+		conf->pcap_path = arg;
+		break;
+	case OPT_CLOCK:
+		ret = parse_clock(arg, conf);
+		break;
+	case OPT_VERIFY:
+		conf->verify = true;
+		break;
+	case OPT_RTCP:
+		conf->rtcp = true;
+		break;
+	case OPT_PLI_EVERY:
+		ret = parse_seconds(arg, &conf->pli_ns);
+		break;
+	case OPT_STATS:
+		conf->quiet = false;
+		break;
+	case OPT_JSON:
+		conf->json = true;
+		break;
+	case OPT_INTERVAL:
+		ret = parse_seconds(arg, &conf->interval_ns);
+		break;
+	case OPT_QUIET:
+		conf->quiet = true;
+		break;
+	case OPT_DURATION:
+		ret = parse_seconds(arg, &conf->duration_ns);
+		break;
+	case OPT_LINGER:
+		ret = parse_seconds(arg, &conf->linger_ns);
+		break;
+	case OPT_COUNT:
+		ret = parse_u64(arg, 1, UINT64_MAX, &conf->count);
+		break;
+	case OPT_UNTIL_BYE:
+		conf->until_bye = true;
+		break;
+	case OPT_EXPECT:
+		ret = parse_u64(arg, 0, UINT64_MAX, &conf->expect);
+		conf->has_expect = true;
+		break;
+	case OPT_EXPECT_STREAMS:
+		ret = parse_u64(arg, 1, RX_STREAMS_MAX, &v);
+		conf->expect_streams = (unsigned int)v;
+		break;
+	case OPT_READY_FILE:
+		conf->ready_path = arg;
+		break;
+	case OPT_HELP:
+		break;
+	}
+	return ret < 0 ? ret : 0;
+}
+
+/* What no single option can say. */
+static const char *
+check_together(const struct client_conf *conf)
+{
+	bool given = conf->ufrag != NULL || conf->pwd != NULL;
+	bool minted = conf->secret_path != NULL;
+
+	if (conf->relay.len == 0)
+		return "--relay is missing";
+	if (conf->bind.len != 0 && conf->bind.sa.ss_family != conf->relay.sa.ss_family)
+		return "--bind and --relay are of different address families";
+	if (given == minted)
+		return "give either --ufrag and --pwd, or --secret, --room and --participant";
+	if (given && (conf->ufrag == NULL || conf->pwd == NULL))
+		return "--ufrag and --pwd belong together";
+	if (given && conf->clones > 1)
+		return "--clones needs --secret: each clone is a participant of its own";
+	if (minted && (conf->room == NULL || conf->participant == NULL))
+		return "--secret needs --room and --participant";
+	if (conf->verb != VERB_SUBSCRIBE && conf->nb_gens == 0 && conf->nb_producers == 0)
+		return "nothing to publish: give --rtp or --generate";
+	if (conf->nb_producers != 0 && conf->clones > 1)
+		return "--rtp feeds one participant: not with --clones";
+	if (conf->nb_sinks != 0 && conf->clones > 1)
+		return "--rtp-out takes one participant's media: not with --clones";
+	if (conf->clones > 1 && conf->bind.len != 0 &&
+			((const struct sockaddr_in *)&conf->bind.sa)->sin_port != 0)
+		return "--bind with a port is for one participant: not with --clones";
+	for (unsigned int i = 0; i < conf->nb_gens; i++)
+		for (unsigned int j = 0; j < i; j++) {
+			const struct gen_conf *a = &conf->gens[i];
+			const struct gen_conf *b = &conf->gens[j];
+
+			/* Clone n sends as ssrc + n. */
+			if (a->has_ssrc && b->has_ssrc &&
+					(uint32_t)labs((long)a->ssrc - (long)b->ssrc) <
+							conf->clones)
+				return "--generate: the SSRCs of two streams overlap";
+		}
+	return NULL;
+}
+
+int
+options_parse(int argc, char **argv, struct client_conf *conf)
+{
+	struct option long_options[RTE_DIM(options) + 1] = { 0 };
+	const char *problem;
+	size_t v;
+	int opt;
+	int idx;
+
+	for (v = 0; v < RTE_DIM(verbs) && strcmp(argv[0], verbs[v].name) != 0; v++)
+		;
+	if (v == RTE_DIM(verbs)) {
+		fprintf(stderr, "plenum-client: no verb '%s'\n", argv[0]);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < RTE_DIM(options); i++)
+		long_options[i] = (struct option){ options[i].name,
+			options[i].arg != NULL ? required_argument : no_argument, NULL,
+			(int)options[i].opt };
+	*conf = (struct client_conf){
+		.verb = verbs[v].verb,
+		.clones = 1,
+		.join_rate = 100,
+		.ttl_s = 3600,
+		.start_delay_ns = 200 * PLM_NS_PER_MS,
+		.linger_ns = 500 * PLM_NS_PER_MS,
+		.producer_bind = "127.0.0.1",
+	};
+	/* Static payload types (RFC 3551 §6): audio at 8 kHz but for a few, video at 90 kHz. */
+	for (unsigned int pt = 0; pt < RTE_DIM(conf->clock_hz); pt++)
+		conf->clock_hz[pt] = pt < 24 && pt != 14 ? 8000 : 90000;
+	conf->clock_hz[6] = 16000;
+	conf->clock_hz[10] = 44100;
+	conf->clock_hz[11] = 44100;
+	conf->clock_hz[16] = 11025;
+	conf->clock_hz[17] = 22050;
+
+	while ((opt = getopt_long(argc, argv, "", long_options, &idx)) != -1) {
+		char why_buf[256];
+		struct plm_text why;
+
+		if (opt == '?')
+			return -EINVAL;
+		if (opt == OPT_HELP) {
+			verb_usage(v);
+			return 1;
+		}
+		if ((options[idx].verbs & 1 << conf->verb) == 0) {
+			fprintf(stderr, "plenum-client: --%s is not for '%s'\n", options[idx].name,
+					verbs[v].name);
+			return -EINVAL;
+		}
+		plm_text_init(&why, why_buf, sizeof(why_buf));
+		if (take_option(conf, (enum opt)opt, optarg, &why) < 0) {
+			fprintf(stderr, "plenum-client: --%s %s: %s%s\n", options[idx].name, optarg,
+					why.len != 0 ? why.buf : "expected ",
+					why.len != 0 ? "" : options[idx].arg);
+			return -EINVAL;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "plenum-client: '%s' is not an option\n", argv[optind]);
+		return -EINVAL;
+	}
+	problem = check_together(conf);
+	if (problem != NULL) {
+		fprintf(stderr, "plenum-client: %s\n", problem);
+		return -EINVAL;
+	}
+	return 0;
+}
