@@ -86,6 +86,8 @@ unsigned int plm_ctl_turn(struct plm_ctl *ctl, uint64_t now_ns, uint64_t wall_s)
 
 /* What it is made of. The slow path's parts are read on the slow path only (plm_ctl_call()). */
 struct plm_relay *plm_ctl_relay(struct plm_ctl *ctl);
+/** For the workers' poll loops, which are offline while they sleep. */
+struct plm_rcu *plm_ctl_rcu(struct plm_ctl *ctl);
 struct plm_net *plm_ctl_net(struct plm_ctl *ctl);
 struct plm_admit *plm_ctl_admit(struct plm_ctl *ctl);
 struct plm_session_table *plm_ctl_sessions(struct plm_ctl *ctl);
