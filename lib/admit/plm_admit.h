@@ -10,12 +10,12 @@
 
 #include "plm_room.h"
 #include "plm_session.h"
+#include "plm_wire.h"
 
-#define PLM_UFRAG_MAX    111 /**< a common agent aborts above (RFC 8445 allows 256) */
-#define PLM_PWD_LEN      43  /**< base64 of HMAC-SHA256 without padding */
-#define PLM_SECRET_MIN   16
-#define PLM_SECRET_MAX   256
-#define PLM_SECRETS      2
+#define PLM_PWD_LEN    43 /**< base64 of HMAC-SHA256 without padding */
+#define PLM_SECRET_MIN 16
+#define PLM_SECRET_MAX 256
+#define PLM_SECRETS    2
 
 /** Secrets that sign credentials; the first mints, both verify, so they can be rotated. */
 struct plm_secrets {
@@ -26,7 +26,7 @@ struct plm_secrets {
 	} s[PLM_SECRETS];
 };
 
-/** What a user name says: base64("1:expiry:room:participant:role"). */
+/** What a credential grants; its user name is base64("1:expiry:room:participant:role"). */
 struct plm_credential {
 	uint64_t expiry_s; /**< Unix seconds */
 	char room[PLM_NAME_SIZE];
@@ -100,8 +100,9 @@ struct plm_admit_conf {
 	struct plm_secrets secrets;
 	uint32_t admissions_per_s; /**< new sessions, 0: unlimited */
 	uint32_t max_bars;         /**< barred credentials remembered */
+	uint32_t max_backlog;      /**< views waiting for reclamation at which rooms refuse joins */
 	uint64_t consent_timeout_ns; /**< 30 s */
-	uint64_t max_session_ns;   /**< 0: unlimited */
+	uint64_t max_session_ns;     /**< 0: unlimited */
 	uint8_t max_ssrcs;
 	struct plm_rand rand;
 	void *ctx; /**< of the functions below */
@@ -138,8 +139,8 @@ struct plm_admit_request {
  *   At least 256 bytes. Goes back to req->tuple, from the address that was asked.
  * @return the answer's length, never more than req->len; 0 is silence.
  */
-size_t plm_admit_stun(struct plm_admit *admit, const struct plm_admit_request *req,
-		uint8_t *answer, size_t size);
+size_t plm_admit_stun(struct plm_admit *admit, const struct plm_admit_request *req, uint8_t *answer,
+		size_t size);
 
 /** A session by room and participant. 0, -ENOENT. */
 int plm_admit_find(const struct plm_admit *admit, const char *room, const char *participant,
@@ -152,8 +153,8 @@ struct plm_admit_info {
 	uint8_t role;
 	uint8_t bound_slot;
 	uint64_t since_ns;
-	uint64_t consent_ns;  /**< last refresh */
-	uint64_t expiry_s;    /**< of the credential */
+	uint64_t consent_ns; /**< last refresh */
+	uint64_t expiry_s;   /**< of the credential */
 	uint32_t moves;
 };
 int plm_admit_info(const struct plm_admit *admit, struct plm_handle session,
@@ -170,6 +171,9 @@ int plm_admit_end(struct plm_admit *admit, struct plm_handle session, enum plm_e
  *  the session is ended all the same). */
 int plm_admit_kick(struct plm_admit *admit, struct plm_handle session, uint64_t now_ns,
 		uint64_t wall_s);
+
+/** Sessions that a worker is home to, for placing rooms. */
+uint32_t plm_admit_nb_homed(const struct plm_admit *admit, unsigned int worker);
 
 /** Take new secrets; sessions that run are not touched. */
 void plm_admit_set_secrets(struct plm_admit *admit, const struct plm_secrets *secrets);

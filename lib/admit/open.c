@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Opening a session, replacing the participant's old one, and ending. Whatever can fail comes before
+ * the old session is touched: who cannot be let in takes nobody's place. */
+#include <errno.h>
+
+#include "admit_priv.h"
+
+#define RTP_FORMAT 'r'
+
+struct admit_session *
+admit_by_name(const struct plm_admit *admit, const char *room, const char *participant)
+{
+	const struct plm_member *member;
+	struct admit_session *s;
+	uint32_t room_idx;
+
+	if (plm_room_find(admit->conf.rooms, RTP_FORMAT, room, &room_idx) < 0)
+		return NULL;
+	member = plm_room_member_by_name(admit->conf.rooms, room_idx, participant);
+	if (member == NULL)
+		return NULL;
+	s = &admit->sessions[member->session_idx];
+	return s->handle.gen != 0 ? s : NULL;
+}
+
+static int
+silence(struct plm_admit *admit, struct admit_check *check, enum plm_counter id)
+{
+	admit_count(admit, id);
+	check->reason = plm_counter_defs[id].name;
+	return ADMIT_SILENCE;
+}
+
+static struct plm_rate
+packet_rate(uint32_t packets_per_s)
+{
+	struct plm_rate rate = { 0, ADMIT_MEDIA_BURST_US };
+
+	if (packets_per_s > 0)
+		rate.cost = RTE_MAX((uint32_t)(PLM_NS_PER_S / packets_per_s), 1u);
+	return rate;
+}
+
+static struct plm_rate
+bit_rate(uint64_t bits_per_s)
+{
+	struct plm_rate rate = { 0, ADMIT_MEDIA_BURST_US };
+	uint64_t cost;
+
+	if (bits_per_s > 0) {
+		cost = PLM_NS_PER_S * 1024 / bits_per_s; /* 1/1024 ns a bit */
+		rate.cost = (uint32_t)RTE_MIN(RTE_MAX(cost, 1u), UINT32_MAX);
+	}
+	return rate;
+}
+
+static uint64_t
+admission_cost(const struct plm_admit *admit)
+{
+	return PLM_NS_PER_S / admit->conf.admissions_per_s;
+}
+
+static bool
+admission_due(const struct plm_admit *admit, uint64_t now_ns)
+{
+	if (admit->conf.admissions_per_s == 0)
+		return true;
+	return admit->admission_tat + admission_cost(admit) <= now_ns + ADMIT_BURST_NS;
+}
+
+static void
+admission_charge(struct plm_admit *admit, uint64_t now_ns)
+{
+	if (admit->conf.admissions_per_s != 0)
+		admit->admission_tat =
+				RTE_MAX(admit->admission_tat, now_ns) + admission_cost(admit);
+}
+
+/* Is there room in the room? The old session's place counts as free. */
+static bool
+room_full(const struct plm_admit *admit, const struct admit_check *check)
+{
+	struct plm_room_info room;
+	uint32_t room_idx;
+
+	return check->session == NULL &&
+			plm_room_find(admit->conf.rooms, RTP_FORMAT, check->name.room, &room_idx) ==
+			0 &&
+			plm_room_info(admit->conf.rooms, room_idx, &room) == 0 &&
+			room.nb_members >= room.settings.max_members;
+}
+
+/* The room by name, made if there is none, with its settings. */
+static int
+open_room(struct plm_admit *admit, const struct admit_check *check, uint32_t *room_idx,
+		struct plm_room_info *room)
+{
+	const struct plm_admit_conf *conf = &admit->conf;
+	struct plm_room_settings settings;
+	int ret;
+
+	if (plm_room_find(conf->rooms, RTP_FORMAT, check->name.room, room_idx) < 0) {
+		conf->settings(conf->ctx, check->name.room, &settings);
+		ret = plm_room_open(conf->rooms, RTP_FORMAT, check->name.room, &settings,
+				(uint8_t)conf->home(conf->ctx, check->req->worker), room_idx);
+		if (ret < 0)
+			return ret;
+	}
+	return plm_room_info(conf->rooms, *room_idx, room);
+}
+
+/* Session, tuple and membership, or nothing of it. 0, -ENOSPC, -EAGAIN, -EBUSY. */
+static int
+enter(struct plm_admit *admit, const struct admit_check *check, uint32_t room_idx,
+		const struct plm_room_info *room, const struct plm_egress *egress,
+		struct plm_handle *session)
+{
+	const struct plm_admit_conf *conf = &admit->conf;
+	struct plm_session_new new = {
+		.room_idx = room_idx,
+		.home = room->home,
+		.role = check->role,
+		.max_ssrcs = conf->max_ssrcs,
+		.consent_alive = room->settings.consent_alive,
+		.packet_rate = packet_rate(room->settings.packets_per_s),
+		.bit_rate = bit_rate(room->settings.bits_per_s),
+	};
+	struct plm_member member = {
+		.home = room->home,
+		.flags = (uint8_t)((check->role & PLM_ROLE_PUBLISH ? PLM_SUB_PUBLISHES : 0) |
+				(check->role & PLM_ROLE_SUBSCRIBE ? PLM_SUB_SUBSCRIBES : 0)),
+		.egress = *egress,
+	};
+	uint8_t slot;
+	int ret;
+
+	ret = plm_session_create(conf->sessions, &new, session);
+	if (ret < 0)
+		return ret;
+	ret = plm_session_add_tuple(conf->sessions, *session, &check->req->tuple, &slot);
+	if (ret < 0)
+		goto fail;
+	member.session_idx = session->idx;
+	memcpy(member.name, check->name.participant, sizeof(member.name));
+	ret = plm_room_join(conf->rooms, room_idx, &member, check->req->now_ns);
+	if (ret < 0)
+		goto fail;
+	admit->sessions[session->idx].bound = slot;
+	return 0;
+
+fail:
+	plm_session_end(conf->sessions, *session);
+	plm_session_release(conf->sessions, session->idx);
+	return ret;
+}
+
+static void
+start(struct plm_admit *admit, struct admit_check *check, struct plm_handle session,
+		uint32_t room_idx, const struct plm_room_info *room)
+{
+	const struct plm_admit_request *req = check->req;
+	struct admit_session *s = &admit->sessions[session.idx];
+	uint8_t bound = s->bound;
+
+	*s = (struct admit_session){
+		.handle = session,
+		.room_idx = room_idx,
+		.role = check->role,
+		.home = room->home,
+		.bound = bound,
+		.want = ADMIT_NO_SLOT,
+		.is_alive_room = room->settings.consent_alive,
+		.ufrag_hash = check->ufrag_hash,
+		.expiry_s = check->name.expiry_s,
+		.since_ns = req->now_ns,
+		.consent_ns = req->now_ns,
+		.bound_priority = check->msg.priority,
+	};
+	memcpy(s->participant, check->name.participant, sizeof(s->participant));
+	memcpy(s->pwd, check->pwd, sizeof(s->pwd));
+	s->slots[bound] = (struct admit_slot){ .since_ns = req->now_ns, .asked_ns = req->now_ns };
+	admit_tid_remember(s, check->tid);
+	admit->nb_homed[s->home]++;
+	admit_wheel_arm(admit, s, req->now_ns + admit->conf.consent_timeout_ns);
+	admit_count(admit, PLM_CNT_STUN_ADMITTED);
+	admit_event(admit, PLM_EVENT_ADMIT, s, NULL, NULL, 0, req->now_ns, req->wall_s);
+}
+
+/*
+ * A credential that ran a session before, and was followed by another one of its participant,
+ * does not take the place back: two clients with a credential each would throw each other out for
+ * ever, and a request captured from the older one would do it for anybody.
+ */
+int
+admit_open(struct plm_admit *admit, struct admit_check *check)
+{
+	const struct plm_admit_conf *conf = &admit->conf;
+	const struct plm_admit_request *req = check->req;
+	struct plm_room_info room;
+	struct plm_egress egress;
+	struct plm_handle session;
+	uint32_t room_idx;
+	int ret;
+
+	if (check->session != NULL && admit_spent_has(&admit->spent, check->ufrag_hash)) {
+		check->reason = "replaced";
+		return 403;
+	}
+	if (admit->draining)
+		return silence(admit, check, PLM_CNT_ADMIT_DRAINING);
+	if (room_full(admit, check)) {
+		check->reason = "room full";
+		return 486;
+	}
+	if (!admission_due(admit, req->now_ns))
+		return silence(admit, check, PLM_CNT_ADMIT_RATE);
+	if (plm_session_nb_open(conf->sessions) + plm_session_nb_pending(conf->sessions) >=
+			admit->max_sessions)
+		return silence(admit, check, PLM_CNT_ADMIT_SESSIONS);
+	if (plm_room_backlog(conf->rooms) >= conf->max_backlog)
+		return silence(admit, check, PLM_CNT_ADMIT_BACKLOG);
+	if (admit_tuple_vacate(admit, &req->tuple, check->session, req->now_ns) < 0)
+		return silence(admit, check, PLM_CNT_ADMIT_TUPLES);
+	if (conf->route(conf->ctx, &req->tuple, &egress, req->now_ns) < 0)
+		return silence(admit, check, PLM_CNT_ADMIT_NO_ROUTE);
+
+	if (check->session != NULL) {
+		admit_end(admit, check->session, PLM_END_REPLACED, req->now_ns, req->wall_s);
+		check->session = NULL;
+	}
+	ret = open_room(admit, check, &room_idx, &room);
+	if (ret < 0) {
+		conf->route_put(conf->ctx, &egress);
+		return silence(admit, check, PLM_CNT_ADMIT_ROOMS);
+	}
+	ret = enter(admit, check, room_idx, &room, &egress, &session);
+	if (ret < 0) {
+		conf->route_put(conf->ctx, &egress);
+		return silence(admit, check,
+				ret == -EAGAIN ? PLM_CNT_ADMIT_BACKLOG : PLM_CNT_ADMIT_SESSIONS);
+	}
+	admission_charge(admit, req->now_ns);
+	start(admit, check, session, room_idx, &room);
+	return 0;
+}
+
+void
+admit_end(struct plm_admit *admit, struct admit_session *s, enum plm_end_reason reason,
+		uint64_t now_ns, uint64_t wall_s)
+{
+	const struct plm_admit_conf *conf = &admit->conf;
+	struct plm_handle session = s->handle;
+
+	if (conf->ending != NULL)
+		conf->ending(conf->ctx, session, s->room_idx, reason);
+	admit_event(admit, reason == PLM_END_REPLACED ? PLM_EVENT_REPLACE : PLM_EVENT_END, s, NULL,
+			plm_end_reason_name(reason), 0, now_ns, wall_s);
+	admit_count(admit, PLM_CNT_SESSIONS_ENDED);
+	if (reason == PLM_END_CONSENT)
+		admit_count(admit, PLM_CNT_SESSIONS_EXPIRED);
+	if (reason == PLM_END_REPLACED)
+		admit_count(admit, PLM_CNT_SESSIONS_REPLACED);
+	admit_spent_add(&admit->spent, s->ufrag_hash, s->expiry_s);
+	admit_wheel_disarm(admit, s);
+	admit->nb_homed[s->home]--;
+
+	/* Packets from it are refused from here on, packets to it when it has left the views. */
+	plm_session_end(conf->sessions, session);
+	plm_room_leave(conf->rooms, s->room_idx, session.idx, now_ns);
+	plm_crypto_erase(s, sizeof(*s));
+}
