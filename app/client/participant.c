@@ -29,7 +29,7 @@ read_secret(struct participant *p, struct plm_credential *cred)
 	plm_text_init(&why, why_buf, sizeof(why_buf));
 	ret = plm_secret_read(conf->secret_path, key, &len, &why);
 	if (ret < 0) {
-		client_say(p->client, NULL, "%s: %s", conf->secret_path, why.buf);
+		client_say(p->client, NULL, "--secret: %s", why.buf);
 		return ret;
 	}
 	ret = plm_credential_mint(cred, key, len, p->ufrag, p->pwd);
