@@ -93,6 +93,7 @@ class Client:
         self.errors = []           # codes of STUN error responses
         self.joined_at = self.last_ok = None  # monotonic
         self.last_media = None     # wall clock
+        self.arrivals = None       # a list: note the wall clock of every media packet
         self.resumed = []          # wall clock of the first packet, and of each first after a gap
         self.requests = {}         # transaction: bytes asked
         self.consent_due = None    # None: does not ask by itself
@@ -175,6 +176,8 @@ class Client:
         if self.last_media is None or now - self.last_media > GAP_S:
             self.resumed.append(now)
         self.last_media = now
+        if self.arrivals is not None:
+            self.arrivals.append(now)
 
     def expect_exactly(self, ssrc, numbers):
         """Every packet of a stream arrived once, unharmed, and no other."""

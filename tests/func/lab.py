@@ -10,6 +10,7 @@ them, sockets in them, and a clean end whatever happens.
 import ctypes
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -207,3 +208,20 @@ class Lab:
             os.close(there)
         self._close.append(sock.close)
         return sock
+
+    def nft(self, *lines):
+        for line in lines:
+            run("ip", "netns", "exec", self.outside, "nft", line)
+
+    def count_datagrams(self, port):
+        """From now on count what arrives for a UDP port outside; returns how to read the count."""
+        chain = f"port{port}"
+        self.nft("add table inet seen",
+                 f"add chain inet seen {chain} {{ type filter hook prerouting priority -300; }}",
+                 f"add rule inet seen {chain} iifname p0 udp dport {port} counter")
+
+        def read():
+            listed = run("ip", "netns", "exec", self.outside, "nft", "list", "chain", "inet",
+                         "seen", chain)
+            return int(re.search(r"counter packets (\d+)", listed).group(1))
+        return read

@@ -2,13 +2,16 @@
 """The relay under test: its configuration, start, control socket and end."""
 
 import functools
+import json
 import os
 import re
+import signal
 import time
 
 from lab import PORT, RELAY4, RELAY6, Failure, Lab, expect, run
 from endpoint import credential
 
+GATEWAY4, GATEWAY6 = "198.18.0.254", "fd00:198:18::fe"
 SECRET = b"a secret of the relay tests, 32+ bytes"
 
 
@@ -29,26 +32,118 @@ def in_lab(function):
     return wrapped
 
 
+def conf_text(value):
+    """A value as libconfig writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return f"{value}L" if value > 0x7FFFFFFF else str(value)
+    if isinstance(value, dict):
+        return "{ " + " ".join(f"{k} = {conf_text(v)};" for k, v in value.items()) + " }"
+    if isinstance(value, tuple):
+        return "( " + ", ".join(map(conf_text, value)) + " )"
+    if isinstance(value, list):
+        return "[ " + ", ".join(map(conf_text, value)) + " ]"
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 class Relay:
     """A running plenum in the lab's inside namespace."""
 
-    def __init__(self, lab, *, workers=1, queues=1, rooms="", limits="", extra="", env=None,
-                 name="plenum", wait=True):
+    def __init__(self, lab, *, workers=1, queues=1, rooms=(), name="plenum", start=True,
+                 **settings):
         self.lab = lab
-        self.sock = os.path.join(lab.dir, f"{name}.sock")
-        self.conf = os.path.join(lab.dir, f"{name}.conf")
-        self.event_log = os.path.join(lab.dir, f"{name}.events")
-        secret = os.path.join(lab.dir, "secret")
-        if not os.path.exists(secret):
-            write_secret(secret, SECRET)
-        with open(self.conf, "w", encoding="utf-8") as file:
-            file.write(self.config(workers, queues, rooms, limits, extra))
         self.program = os.path.join(lab.build, "app", "plenum", "plenum")
-        self.process = lab.start(lab.inside, [self.program, "-f", self.conf], name, env)
+        self.conf = os.path.join(lab.dir, f"{name}.conf")
+        self.events_path = os.path.join(lab.dir, f"{name}.events")
+        self.secret = os.path.join(lab.dir, "secret")
+        if not os.path.exists(self.secret):
+            write_secret(self.secret, SECRET)
+        cpus = sorted(os.sched_getaffinity(0))
+        self.settings = {
+            "ports": ({
+                "device": "net_af_packet0,iface=d0" + (f",qpairs={queues}" if queues > 1 else ""),
+                "queues": queues,
+                "addresses": ({"address": RELAY4 + "/16", "gateway": GATEWAY4},
+                              {"address": RELAY6 + "/64", "gateway": GATEWAY6}),
+            },),
+            "udp_port": PORT,
+            "secrets": [self.secret],
+            "main_cpu": cpus[0],
+            "slow_cpu": cpus[0],
+            "workers": [cpus[-1 - i % len(cpus)] for i in range(workers)],
+            "hugepages": False,
+            "eal": [f"--file-prefix={lab.inside}{name}"],
+            "rooms": tuple(rooms),
+            # Every new room goes to the least busy worker, so that all of them have some.
+            "rebalance_above": 0,
+            "events": self.events_path,
+            "events_per_s": 10000,
+            "control_socket": os.path.join(lab.dir, f"{name}.sock"),
+            **settings}
+        self.name = name
+        self.process = None
+        self.configure()
+        if start:
+            self.start()
+
+    def start(self, *arguments, env=None, wait=True):
+        self.process = self.lab.start(
+            self.lab.inside, [self.program, "-f", self.conf, *arguments], self.name, env)
         if wait:
             self.wait_ready()
+
+    def configure(self, **changes):
+        """Write the file, with these changes."""
+        self.settings.update(changes)
+        with open(self.conf, "w", encoding="utf-8") as file:
+            for key, value in self.settings.items():
+                if value not in ((), []):
+                    file.write(f"{key} = {conf_text(value)};\n")
+
+    def wait_ready(self, timeout=20):
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            if self.process.popen.poll() is not None:
+                raise Failure(f"plenum ended with {self.process.popen.returncode}: "
+                              f"{self.process.errors().strip()[-500:]}")
+            try:
+                self.ctl("show port all")
+                return
+            except Failure:
+                time.sleep(0.05)
+        raise Failure(f"plenum did not answer in {timeout} s")
+
+    def ctl(self, command, check=True):
+        """A command's answer, as `plenum ctl` gives it."""
+        return run("ip", "netns", "exec", self.lab.inside, self.program, "ctl", "-f", self.conf,
+                   command, check=check)
+
+    def mint(self, *arguments):
+        return self.run("credential", "-f", self.conf, *arguments)
+
+    def counter(self, name):
+        return self.counters().get(name, 0)
+
+    def counters(self):
+        """{name: value} of every counter that `show drops` and `show lcore all` print."""
+        return {}
+
+    def events(self):
+        """The event log so far."""
+        with open(self.events_path, encoding="utf-8") as file:
+            return [json.loads(line) for line in file if line.endswith("\n")]
+
     def credential(self, room, participant, role="b", expiry=None, secret=SECRET):
         return credential(secret, room, participant, role, expiry)
+
+    def stop(self, number=signal.SIGTERM):
+        """End it as an operator would: exit 0, and not an mbuf missing."""
+        status = self.process.stop(30, number)
+        said = self.process.output() + self.process.errors()
+        expect(status == 0, f"plenum: exit {status}: {said[-500:]}")
+        expect(re.search(r"pools? .*full", said), f"plenum said nothing of full pools: {said[-300:]}")
+        return said
 
 
 def write_secret(path, content):

@@ -55,13 +55,9 @@ class Nat:
     def __init__(self, lab):
         self.lab = lab
         run("ip", "netns", "exec", lab.outside, "sysctl", "-qw", "net.ipv4.ip_forward=1")
-        self._nft("add table ip nat",
-                  "add chain ip nat post { type nat hook postrouting priority 100; }")
+        lab.nft("add table ip nat",
+                "add chain ip nat post { type nat hook postrouting priority 100; }")
         self.networks = 0
-
-    def _nft(self, *commands):
-        for line in commands:
-            run("ip", "netns", "exec", self.lab.outside, "nft", line)
 
     def network(self, port):
         """A namespace with one client address behind the NAT, seen from outside at `port`."""
@@ -73,17 +69,16 @@ class Nat:
         run("ip", "-n", self.lab.outside, "addr", "add", f"198.19.{n}.1/24", "dev", f"w{n}")
         run("ip", "-n", name, "addr", "add", f"198.19.{n}.2/24", "dev", "n0")
         run("ip", "-n", name, "route", "add", "default", "via", f"198.19.{n}.1")
-        # A verdict map, so that rebinding is one change of one element.
-        self._nft(f"add chain ip nat client{n}",
-                  f"add rule ip nat post ip saddr 198.19.{n}.2 oifname p0 jump client{n}",
-                  f"add rule ip nat client{n} udp dport {PORT} masquerade to :{port}")
+        self.lab.nft(f"add chain ip nat client{n}",
+                     f"add rule ip nat post ip saddr 198.19.{n}.2 oifname p0 jump client{n}",
+                     f"add rule ip nat client{n} udp dport {PORT} masquerade to :{port}")
         return name, f"198.19.{n}.2"
 
     def rebind(self, address, port):
         """Forget the mapping; the next packet gets another port."""
         n = address.split(".")[2]
-        self._nft(f"flush chain ip nat client{n}",
-                  f"add rule ip nat client{n} udp dport {PORT} masquerade to :{port}")
+        self.lab.nft(f"flush chain ip nat client{n}",
+                     f"add rule ip nat client{n} udp dport {PORT} masquerade to :{port}")
         run("ip", "netns", "exec", self.lab.outside, "conntrack", "-D", "-s", address)
 
 
@@ -188,7 +183,7 @@ def check_default_libnice(case, ended_at):
 def ice_agents(lab, long):
     """aioice, pion/ice and libnice: join, stay, 487, NAT rebinding, bad credentials, consent"""
     stay = 120 if long else 36
-    relay = Relay(lab, rooms=[{"name": "alive-*", "consent": "alive"}, {"name": "*"}])
+    relay = Relay(lab, rooms=[{"pattern": "alive-*", "consent": "alive"}, {"pattern": "*"}])
     clients, nat, nominations = Clients(lab), Nat(lab), Nominations(lab)
     nominations.start()
     cases = list(all_cases())

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Legitimate calls beside a flood of garbage on the same wire."""
+
+import os
+import time
+
+from endpoint import Clients, Stream
+from lab import PORT, RELAY4, RELAY6, RELAY_MAC, expect
+from relay import Relay, in_lab, test
+
+RATE = 50000
+# Where the relay, or the port's driver, counts what it could not take in.
+LOSS_COUNTERS = ("rx_missed", "rx_no_mbuf", "cross_ring", "copy_no_mbuf", "copy_park_full",
+                 "copy_no_neighbour")
+
+
+def losses(relay):
+    counters = relay.counters()
+    return sum(counters.get(name, 0) for name in LOSS_COUNTERS)
+
+
+def check_calls(calls, relay, lost_before):
+    """Every packet of the calls arrived, or as many are missing as were counted."""
+    missing = 0
+    for members, streams in calls:
+        for member in members:
+            expect(member.bad == 0, f"{member.bad} packets with wrong bytes")
+            for stream in streams:
+                if stream.client is member:
+                    expect(stream.ssrc not in member.received, "heard itself")
+                    continue
+                got = member.received.get(stream.ssrc, {})
+                expect(all(n == 1 for n in got.values()), "a packet more than once")
+                missing += stream.sent - len(got)
+    # One packet that is lost on its way in is missing at each of its hearers.
+    counted = (losses(relay) - lost_before) * max(len(members) - 1 for members, _ in calls)
+    expect(missing <= counted, f"{missing} packets missing, but {counted} counted as lost")
+    return missing
+
+
+@test("60 s of garbage instead of 8")
+@in_lab
+def garbage_af_packet(lab, long):
+    """calls keep all packets and consents beside 50 000 packets/s of garbage; a newcomer joins in 1 s"""
+    seconds = 60 if long else 8
+    relay = Relay(lab)
+    clients = Clients(lab)
+    calls = []
+    for room in range(4):
+        members = [clients.client("fd00:198:18::2" if i % 2 else "198.18.0.2",
+                                  *relay.credential(f"call{room}", f"m{i}")) for i in range(3)]
+        for member in members:
+            member.join()
+        calls.append((members, [Stream(m, 100 * room + i + 1, 50, 200)
+                                for i, m in enumerate(members)]))
+    streams = [s for _, group in calls for s in group]
+    lost_before = losses(relay)
+    flood = lab.start(lab.outside, [
+        os.path.join(lab.build, "tests", "func", "garbage"), "--interface", "p0",
+        "--mac", RELAY_MAC, "--ip4", RELAY4, "--ip6", RELAY6, "--port", PORT, "--rate", RATE,
+        "--seconds", seconds, "--seed", int(time.time())], "garbage")
+    clients.run(seconds / 2, streams)
+    newcomer = clients.client("198.18.0.2", *relay.credential("newcomers", "one"))
+    begun = time.monotonic()
+    newcomer.join(timeout=1.0)
+    took = time.monotonic() - begun
+    clients.run(seconds / 2 + 0.5, streams)
+    expect(flood.wait(10) == 0, "the generator failed")
+    # Normal within a second: nothing is lost any more.
+    clients.run(1, streams)
+    for stream in streams:
+        stream.limit = stream.sent
+    clients.run(0.5, streams)
+    sent = flood.events("done")[0]["sent"]
+    missing = check_calls(calls, relay, lost_before)
+    ended = [e for e in relay.events() if e.get("event") == "end"]
+    expect(not ended, f"sessions ended: {ended}")
+    silent = [m for members, _ in calls for m in members if time.monotonic() - m.last_ok > 5.5]
+    expect(not silent, f"{len(silent)} participants had no consent answered")
+    after = clients.client("198.18.0.2", *relay.credential("newcomers", "two"))
+    after.join(timeout=1.0)
+    expect(sent >= 0.9 * RATE * seconds, f"only {sent / seconds:.0f} packets/s of garbage")
+    print(f"  {sent / seconds:.0f} packets/s of garbage, {missing} packets missing, newcomer "
+          f"in {took * 1000:.0f} ms")
+    relay.stop()
