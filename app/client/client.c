@@ -211,6 +211,16 @@ client_turn(struct client *client, uint64_t now_ns)
 	return next_ns;
 }
 
+/* Let datagrams pile up, so that one system call takes many. */
+static void
+coalesce(uint64_t until_ns)
+{
+	struct timespec ts = { .tv_sec = (time_t)(until_ns / PLM_NS_PER_S),
+		.tv_nsec = (long)(until_ns % PLM_NS_PER_S) };
+
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+}
+
 static void
 client_loop(struct client *client)
 {
@@ -232,6 +242,8 @@ client_loop(struct client *client)
 		if (client->stop)
 			break;
 		timer_set(client, next_ns);
+		if (client->conf->coalesce_ns != 0)
+			coalesce(now_ns + client->conf->coalesce_ns);
 		got = epoll_wait(client->epoll_fd, events, EVENTS, -1);
 		for (int i = 0; i < got; i++) {
 			struct watch *watch = events[i].data.ptr;

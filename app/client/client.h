@@ -68,6 +68,7 @@ struct client_conf {
 	uint64_t ttl_s;
 	unsigned int clones;
 	unsigned int join_rate; /**< first checks per second */
+	uint64_t coalesce_ns;   /**< least time between two turns of the loop */
 
 	bool controlled;
 	bool no_consent;

@@ -20,6 +20,7 @@ enum opt {
 	OPT_TTL,
 	OPT_CLONES,
 	OPT_JOIN_RATE,
+	OPT_COALESCE,
 	OPT_ROLE,
 	OPT_NOMINATION,
 	OPT_NO_CONSENT,
@@ -72,6 +73,8 @@ static const struct {
 	{ "ttl", OPT_TTL, FOR_ALL, "SECONDS", "validity of a minted credential (3600)" },
 	{ "clones", OPT_CLONES, FOR_ALL, "K", "be K participants, NAME-0 to NAME-<K-1>" },
 	{ "join-rate", OPT_JOIN_RATE, FOR_ALL, "N", "clones that begin to join per second (100)" },
+	{ "coalesce", OPT_COALESCE, FOR_ALL, "SECONDS",
+			"wake at most this often, for load tests; adds to the measured delay" },
 	{ "role", OPT_ROLE, FOR_ALL, "controlling|controlled", "ICE role to start in" },
 	{ "nomination", OPT_NOMINATION, FOR_ALL, "aggressive|regular",
 			"ICE nomination (aggressive)" },
@@ -456,6 +459,9 @@ take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_
 	case OPT_JOIN_RATE:
 		ret = parse_u64(arg, 1, 1000000, &v);
 		conf->join_rate = (unsigned int)v;
+		break;
+	case OPT_COALESCE:
+		ret = parse_seconds(arg, &conf->coalesce_ns);
 		break;
 	case OPT_ROLE:
 		ret = parse_word(arg, "controlling", "controlled");
