@@ -49,7 +49,7 @@ struct plm_ctl_conf {
 	uint32_t max_bars;
 	uint64_t consent_timeout_ns;
 	uint64_t max_session_ns;
-	unsigned int rebalance_above; /**< percent busy; 0: the least busy worker always */
+	unsigned int rebalance_above;      /**< percent busy; 0: the least busy worker always */
 	const struct plm_room_rule *rules; /**< copied; the last should be "*" */
 	unsigned int nb_rules;
 	struct plm_secrets secrets;

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Shared by the files of lib/ctl. All of it belongs to the slow path, but for what is marked. */
+#ifndef CTL_PRIV_H
+#define CTL_PRIV_H
+
+#include <stdalign.h>
+#include <stdatomic.h>
+
+#include "plm_ctl.h"
+#include "plm_wire.h"
+
+/** Calls that other threads may have open at once. */
+#define CTL_CALLS 8
+/** BYEs that wait for room in a ring; what ends sessions in bulk leaves room first. */
+#define CTL_BYES 1024
+
+/**
+ *   free -> taken -> posted -> running -> done -> free
+ *     ^               |          |
+ *     +--- timeout ---+          +-> abandoned (timeout) -> free
+ *
+ * The caller moves a slot but where it is running; then the slow path does.
+ */
+enum ctl_call_state {
+	CTL_CALL_FREE,
+	CTL_CALL_TAKEN,
+	CTL_CALL_POSTED,
+	CTL_CALL_RUNNING,
+	CTL_CALL_DONE,
+	CTL_CALL_ABANDONED,
+};
+
+struct ctl_call {
+	/* any writes, by compare and exchange */
+	alignas(RTE_CACHE_LINE_SIZE) _Atomic uint32_t state;
+	/* who moved the state last */
+	plm_call_fn fn;
+	int ret;
+	uint32_t cursor;
+	uint32_t text_len;
+	uint8_t arg[PLM_CALL_ARG];
+	char text[PLM_CALL_TEXT];
+};
+
+/** The SSRCs of a publisher that vanished, to be told to the others. */
+struct ctl_bye {
+	uint64_t room_hash; /* of its name: the index may be another room's by now */
+	uint32_t room_idx;
+	uint8_t home;
+	uint8_t nb;
+	uint32_t ssrcs[PLM_SSRCS];
+};
+
+/** What a session's counters stood at, and how fast they went. */
+struct ctl_sample {
+	uint64_t at_ns;
+	uint64_t rx_packets;
+	uint64_t rx_bytes;
+	uint64_t tx_packets;
+	uint64_t tx_bytes;
+	struct plm_ctl_rates rates;
+	uint32_t gen; /* whose they are; 0: nobody's */
+};
+
+struct ctl_watch {
+	uint64_t beats;
+	uint64_t changed_ns; /* when `beats` was seen to change; 0: the worker has not begun */
+};
+
+struct plm_ctl {
+	/* const */
+	struct plm_ctl_conf conf;
+	struct plm_room_rule *rules;
+	uint8_t room_key[16];
+	unsigned int known_budget; /* messages of one worker's ring in one turn */
+	unsigned int unknown_budget;
+
+	/* ctl */
+	struct plm_rcu rcu;
+	struct plm_session_table *sessions;
+	struct plm_room_table *rooms;
+	struct plm_net *net;
+	struct plm_relay *relay;
+	struct plm_admit *admit;
+	uint64_t now_ns; /* of this turn */
+	uint64_t wall_s;
+	uint64_t net_due_ns;
+	uint64_t admit_due_ns;
+	uint64_t watch_ns;
+	struct ctl_watch watch[PLM_WORKERS_MAX];
+
+	/* One revocation that found its ring full; until it is on its way, that worker's claims
+	 * stay where they are, so one is all there can be. */
+	struct plm_msg revoke[PLM_WORKERS_MAX];
+	bool has_revoke[PLM_WORKERS_MAX];
+
+	struct ctl_bye byes[CTL_BYES];
+	unsigned int bye_head;
+	unsigned int nb_byes;
+
+	struct ctl_sample *samples; /* [max_sessions] */
+	uint32_t sample_next;
+	uint64_t sample_ns; /* when this round began */
+
+	uint64_t (*baseline)[PLM_CNT_MAX]; /* [nb_workers + 1], the slow path's last */
+	struct plm_hist *latency_baseline; /* [nb_workers] */
+
+	/* slow path writes, any reads */
+	struct plm_counters counters;
+	_Atomic uint32_t stalled;
+
+	/* shared with the callers */
+	struct ctl_call *calls; /* [CTL_CALLS] */
+};
+
+/* input.c */
+/** Send a finished frame through the worker that owns the port's queue. Copies it; counted. */
+void ctl_emit(void *ctx, uint16_t port_idx, const void *frame, size_t len);
+unsigned int ctl_input(struct plm_ctl *ctl);
+
+/* bye.c */
+void ctl_ending(void *ctx, struct plm_handle session, uint32_t room_idx,
+		enum plm_end_reason reason);
+/** Put waiting BYEs on their way; how many left. */
+unsigned int ctl_bye_flush(struct plm_ctl *ctl);
+
+/* call.c */
+unsigned int ctl_call_run(struct plm_ctl *ctl);
+
+/* figures.c */
+void ctl_sample_some(struct plm_ctl *ctl);
+int ctl_figures_init(struct plm_ctl *ctl);
+void ctl_figures_fini(struct plm_ctl *ctl);
+
+/* turn.c */
+void ctl_event(struct plm_ctl *ctl, const struct plm_event *event);
+
+#endif
