@@ -101,12 +101,12 @@ enum plm_counter_class {
 	X(SESSIONS_ENDED, "sessions_ended", CTL, "sessions ended, whatever the reason")            \
 	X(STUN_400, "stun_400", CTL_DROP, "requests refused: malformed")                           \
 	X(STUN_401, "stun_401", CTL_DROP, "requests refused: credential wrong or expired")         \
-	X(STUN_403, "stun_403", CTL_DROP, "requests refused: barred, or role not allowed")         \
+	X(STUN_403, "stun_403", CTL_DROP, "requests refused: barred, replaced, or a role that does not exist")         \
 	X(STUN_420, "stun_420", CTL_DROP, "requests refused: unknown mandatory attribute")         \
 	X(STUN_486, "stun_486", CTL_DROP, "requests refused: room full")                           \
 	X(STUN_487, "stun_487", CTL_DROP, "requests refused: role conflict")                       \
-	X(STUN_SILENT, "stun_silent", CTL_DROP, "requests left unanswered: the error would outgrow them") \
-	X(STUN_MALFORMED, "stun_malformed", CTL_DROP, "STUN that cannot be parsed")                \
+	X(STUN_SILENT, "stun_silent", CTL_DROP, "requests left unanswered: the answer would outgrow them") \
+	X(STUN_MALFORMED, "stun_malformed", CTL_DROP, "STUN that cannot be parsed, or is neither Binding request nor indication")                \
 	X(ADMIT_RATE, "admit_rate", CTL_DROP, "admissions above the configured rate")              \
 	X(ADMIT_SESSIONS, "admit_sessions", CTL_DROP, "admissions refused: session table full")    \
 	X(ADMIT_ROOMS, "admit_rooms", CTL_DROP, "admissions refused: room table full")             \

@@ -160,7 +160,7 @@ struct plm_ufrag {
 	uint64_t expiry_s; /**< Unix seconds */
 	char room[PLM_NAME_SIZE];
 	char participant[PLM_NAME_SIZE];
-	char role; /**< 'p', 's' or 'b' */
+	char role; /**< a to z; 'p', 's' and 'b' mean something (plm_admit.h) */
 };
 
 /**
