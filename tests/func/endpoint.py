@@ -20,6 +20,7 @@ BINDING, BINDING_OK, BINDING_ERROR = 0x0001, 0x0101, 0x0111
 USERNAME, INTEGRITY, ERROR_CODE, XOR_MAPPED = 0x0006, 0x0008, 0x0009, 0x0020
 PRIORITY, USE_CANDIDATE, FINGERPRINT = 0x0024, 0x0025, 0x8028
 CONTROLLED, CONTROLLING = 0x8029, 0x802A
+SO_RCVBUFFORCE = 33  # absent from Python's socket module
 CONSENT_S = 4.0
 GAP_S = 0.4
 _RAMP = bytes(range(256)) * 9
@@ -84,7 +85,7 @@ class Client:
         self.relay = (relay or (RELAY6 if ":" in address else RELAY4), PORT)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.sock = clients.lab.socket(clients.namespace, family, socket.SOCK_DGRAM)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUFFORCE, 8 << 20)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         self.sock.bind((address, port))
         self.sock.setblocking(False)
         self.received = {}

@@ -174,8 +174,7 @@ class Lab:
         run("ip", "netns", "exec", self.inside, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
             "net.ipv6.conf.default.disable_ipv6=1")
         run("ip", "netns", "exec", self.outside, "sysctl", "-qw",
-            "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0",
-            "net.core.rmem_max=33554432", "net.core.wmem_max=33554432")
+            "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
         self.join(self.inside, "d0", self.outside, "p0")
         run("ip", "-n", self.inside, "link", "set", "d0", "address", RELAY_MAC)
         self.add_address("198.18.0.2")
