@@ -359,7 +359,8 @@ client_run(const struct client_conf *conf)
 	client_loop(&client);
 	for (unsigned int i = 0; i < conf->clones; i++)
 		participant_leave(&client.participants[i]);
-	if (conf->has_expect && client.result == CLIENT_OK && !report_expected(&client))
+	if ((conf->has_expect || conf->expect_streams != 0) && client.result == CLIENT_OK &&
+			!report_expected(&client))
 		client.result = CLIENT_UNEXPECTED;
 	report_final(&client, client_now());
 	client_fini(&client);

@@ -237,7 +237,7 @@ int options_addr(const char *text, uint16_t port, struct client_addr *addr, stru
 enum client_exit client_run(const struct client_conf *conf);
 uint64_t client_now(void);
 int client_watch(struct client *client, int fd, struct watch *watch);
-/** An admitted participant's datagram arrived or left: its next deadline may have moved. */
+/** Something came in that may have moved a participant's deadlines: let it have a turn. */
 void client_touch(struct client *client, struct participant *p);
 /** One line on stderr, with the participant's name where there are several. */
 void client_say(const struct client *client, const struct participant *p, const char *fmt, ...)
@@ -288,7 +288,7 @@ void subscribe_pli(struct participant *p);
 
 void report_interval(struct client *client, uint64_t now_ns);
 void report_final(struct client *client, uint64_t now_ns);
-/** Do the numbers meet --expect? Says what does not. */
+/** Do the numbers meet --expect and --expect-streams? Says what does not. */
 bool report_expected(const struct client *client);
 /** "198.18.0.1:5004", "[fd00::1]:5004". */
 const char *report_addr(const struct client_addr *addr, char *buf, size_t size);

@@ -110,7 +110,8 @@ static const struct {
 	{ "until-bye", OPT_UNTIL_BYE, FOR_ALL, NULL, "stop when every stream has said BYE" },
 	{ "expect", OPT_EXPECT, FOR_ALL, "N",
 			"fail unless exactly N packets of each stream arrive" },
-	{ "expect-streams", OPT_EXPECT_STREAMS, FOR_ALL, "N", "and unless each hears N streams" },
+	{ "expect-streams", OPT_EXPECT_STREAMS, FOR_ALL, "N",
+			"fail unless each hears exactly N streams" },
 	{ "ready-file", OPT_READY_FILE, FOR_ALL, "PATH", "made when all are admitted" },
 	{ "help", OPT_HELP, FOR_ALL, NULL, "this text" },
 };

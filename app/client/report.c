@@ -432,59 +432,62 @@ report_final(struct client *client, uint64_t now_ns)
 		print_report(client, now_ns, true);
 }
 
-/* Why a participant did not get what was expected; NULL when it did. */
+/* Why a stream is not what was expected; NULL when it is. */
 static const char *
-mismatch(const struct participant *p, const struct rx_stream **which)
+stream_mismatch(const struct client_conf *conf, const struct rx_stream *rx)
+{
+	if (rx->own)
+		return "is our own";
+	if (rx->corrupt != 0)
+		return "has corrupt packets";
+	if (rx->duplicates != 0 || rx->late != 0)
+		return "has duplicates";
+	if (rx->unique != conf->expect)
+		return "has another number of packets";
+	return NULL;
+}
+
+/* Does a participant have what was expected? Says what it has instead. */
+static bool
+participant_expected(const struct participant *p)
 {
 	const struct client_conf *conf = p->client->conf;
-	uint32_t nb_streams = 0;
+	uint32_t nb_streams = p->rx.nb_streams - p->nb_own;
+	uint32_t least = conf->has_expect && conf->expect != 0 ? 1 : 0;
 
-	*which = NULL;
-	if (p->echoed != 0)
-		return "its own packets came back";
-	for (uint32_t i = 0; i < p->rx.nb_streams; i++) {
+	for (uint32_t i = 0; i < p->rx.nb_streams && conf->has_expect; i++) {
 		const struct rx_stream *rx = p->rx.streams[i];
+		const char *why = stream_mismatch(conf, rx);
 
-		*which = rx;
-		if (rx->received != conf->expect)
-			return "another number of packets";
-		if (rx->duplicates != 0 || rx->late != 0)
-			return "duplicates";
-		if (rx->corrupt != 0)
-			return "corrupt packets";
-		if (rx->unique != conf->expect)
-			return "another number of distinct packets";
-		nb_streams++;
+		if (why == NULL)
+			continue;
+		client_say(p->client, p,
+				"expected %" PRIu64 " of each stream: %08" PRIx32
+				" %s (received %" PRIu64 ", distinct and intact %" PRIu64 ")",
+				conf->expect, rx->ssrc, why, rx->received, rx->unique);
+		return false;
 	}
-	*which = NULL;
-	if (conf->expect_streams != 0 ? nb_streams != conf->expect_streams
-				      : nb_streams == 0 && conf->expect != 0)
-		return "another number of streams";
-	return NULL;
+	if (conf->expect_streams != 0 ? nb_streams != conf->expect_streams : nb_streams < least) {
+		client_say(p->client, p, "expected %u streams: got %u",
+				RTE_MAX(conf->expect_streams, least), nb_streams);
+		return false;
+	}
+	if (p->rtp_malformed != 0 || p->truncated != 0 || p->rx.refused != 0) {
+		client_say(p->client, p,
+				"expected intact media: %" PRIu64 " malformed, %" PRIu64
+				" truncated, %" PRIu64 " of too many streams",
+				p->rtp_malformed, p->truncated, p->rx.refused);
+		return false;
+	}
+	return true;
 }
 
 bool
 report_expected(const struct client *client)
 {
-	unsigned int nb_bad = 0;
+	bool expected = true;
 
-	for (unsigned int i = 0; i < client->conf->clones; i++) {
-		const struct participant *p = &client->participants[i];
-		const struct rx_stream *rx;
-		const char *why = mismatch(p, &rx);
-
-		if (why == NULL || nb_bad++ >= 10)
-			continue;
-		if (rx != NULL)
-			client_say(client, p,
-					"expected %" PRIu64 " of each stream: %s (ssrc %08" PRIx32
-					", received %" PRIu64 ", distinct %" PRIu64 ")",
-					client->conf->expect, why, rx->ssrc, rx->received,
-					rx->unique);
-		else
-			client_say(client, p,
-					"expected %" PRIu64 " of each stream: %s (%u streams)",
-					client->conf->expect, why, p->rx.nb_streams);
-	}
-	return nb_bad == 0;
+	for (unsigned int i = 0; i < client->conf->clones; i++)
+		expected &= participant_expected(&client->participants[i]);
+	return expected;
 }
