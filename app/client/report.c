@@ -11,6 +11,8 @@
 
 /* Rows of the table; a process of hundreds of clones is better read as JSON. */
 #define TABLE_ROWS 64
+/* Participants that are named when --expect fails. */
+#define BAD_SHOWN 10
 
 static const char *const verb_names[] = {
 	[VERB_PUBLISH] = "publish",
@@ -485,9 +487,11 @@ participant_expected(const struct participant *p)
 bool
 report_expected(const struct client *client)
 {
-	bool expected = true;
+	unsigned int nb_bad = 0;
 
-	for (unsigned int i = 0; i < client->conf->clones; i++)
-		expected &= participant_expected(&client->participants[i]);
-	return expected;
+	for (unsigned int i = 0; i < client->conf->clones && nb_bad < BAD_SHOWN; i++)
+		nb_bad += !participant_expected(&client->participants[i]);
+	if (nb_bad == BAD_SHOWN)
+		client_say(client, NULL, "and perhaps more: see --json");
+	return nb_bad == 0;
 }
