@@ -225,9 +225,16 @@ struct client {
 /** Read a verb's arguments. 0, -EINVAL (said on stderr), 1 (help was asked for and printed). */
 int options_parse(int argc, char **argv, struct client_conf *conf);
 void options_usage(FILE *to);
-/** The same for a `--generate` value; `why` says what is wrong. 0 or -EINVAL. */
+
+/* --- values.c --- */
+
+/** A decimal, hexadecimal or octal number from min to max. 0 or -EINVAL. */
+int options_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value);
+/** Seconds, fractions allowed, up to a year. 0 or -EINVAL. */
+int options_seconds(const char *text, uint64_t *ns);
+/** The value of `--generate`; `why` says what is wrong. 0 or -EINVAL. */
 int options_generate(const char *text, struct gen_conf *gen, struct plm_text *why);
-/** And for `--rtp-out`. */
+/** And of `--rtp-out`. */
 int options_sink(const char *text, struct sink_conf *sink, struct plm_text *why);
 /** ADDR, ADDR:PORT, [ADDR], [ADDR]:PORT, names too. 0 or -EINVAL. */
 int options_addr(const char *text, uint16_t port, struct client_addr *addr, struct plm_text *why);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
-#include <netdb.h>
 #include <stdlib.h>
 
 #include <rte_common.h>
@@ -162,220 +160,6 @@ verb_usage(size_t v)
 }
 
 static int
-parse_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value)
-{
-	unsigned long long v;
-	char *end;
-
-	if (text[0] < '0' || text[0] > '9')
-		return -EINVAL;
-	errno = 0;
-	v = strtoull(text, &end, 0);
-	if (errno != 0 || *end != '\0' || v < min || v > max)
-		return -EINVAL;
-	*value = v;
-	return 0;
-}
-
-/* Seconds, fractions allowed, up to a year. */
-static int
-parse_seconds(const char *text, uint64_t *ns)
-{
-	char *end;
-	double v;
-
-	if ((text[0] < '0' || text[0] > '9') && text[0] != '.')
-		return -EINVAL;
-	v = strtod(text, &end);
-	if (end == text || *end != '\0' || !(v >= 0 && v <= 366 * 86400.0))
-		return -EINVAL;
-	*ns = (uint64_t)(v * (double)PLM_NS_PER_S);
-	return 0;
-}
-
-int
-options_addr(const char *text, uint16_t port, struct client_addr *addr, struct plm_text *why)
-{
-	struct addrinfo hints = { .ai_family = AF_UNSPEC,
-		.ai_socktype = SOCK_DGRAM,
-		.ai_flags = AI_NUMERICSERV };
-	struct addrinfo *found;
-	uint64_t v = port;
-	char host[256];
-	char service[8];
-	const char *tail;
-	size_t len;
-	int ret;
-
-	if (text[0] == '[') {
-		tail = strchr(++text, ']');
-		if (tail == NULL) {
-			plm_text_add(why, "missing ']'");
-			return -EINVAL;
-		}
-		len = (size_t)(tail++ - text);
-	} else {
-		tail = strrchr(text, ':');
-		/* More than one colon without brackets is a bare IPv6 address. */
-		if (tail == NULL || strchr(text, ':') != tail)
-			tail = text + strlen(text);
-		len = (size_t)(tail - text);
-	}
-	if ((tail[0] != '\0' && tail[0] != ':') ||
-			(tail[0] == ':' && parse_u64(tail + 1, 1, UINT16_MAX, &v) < 0)) {
-		plm_text_add(why, "port is not 1 to 65535");
-		return -EINVAL;
-	}
-	if (len == 0 || len >= sizeof(host)) {
-		plm_text_add(why, "no address");
-		return -EINVAL;
-	}
-	memcpy(host, text, len);
-	host[len] = '\0';
-	snprintf(service, sizeof(service), "%u", (unsigned int)v);
-	ret = getaddrinfo(host, service, &hints, &found);
-	if (ret != 0) {
-		plm_text_add(why, "%s: %s", host, gai_strerror(ret));
-		return -EINVAL;
-	}
-	memset(addr, 0, sizeof(*addr));
-	memcpy(&addr->sa, found->ai_addr, found->ai_addrlen);
-	addr->len = found->ai_addrlen;
-	freeaddrinfo(found);
-	return 0;
-}
-
-int
-options_generate(const char *text, struct gen_conf *gen, struct plm_text *why)
-{
-	enum key { PPS, SIZE, COUNT, SECONDS, SSRC, PT, CLOCK };
-	static const char *const tokens[] = { "pps", "size", "count", "seconds", "ssrc", "pt",
-		"clock", NULL };
-	static const struct {
-		uint64_t min;
-		uint64_t max;
-	} ranges[] = {
-		[PPS] = { 1, GEN_PPS_MAX },
-		[SIZE] = { GEN_SIZE_MIN, GEN_SIZE_MAX },
-		[COUNT] = { 1, UINT64_C(1) << 40 },
-		[SECONDS] = { 0, 0 },
-		[SSRC] = { 1, UINT32_MAX },
-		[PT] = { 0, 127 },
-		[CLOCK] = { 1, 1000000000 },
-	};
-	struct gen_conf g = { .pps = 50, .size = 200, .payload_type = 96, .clock_hz = 90000 };
-	char copy[256];
-	char *rest = copy;
-	char *value;
-	uint64_t seconds_ns = 0;
-	uint64_t v = 0;
-
-	if (strlen(text) >= sizeof(copy)) {
-		plm_text_add(why, "too long");
-		return -EINVAL;
-	}
-	snprintf(copy, sizeof(copy), "%s", text);
-	while (*rest != '\0') {
-		int key = getsubopt(&rest, (char *const *)(uintptr_t)tokens, &value);
-		int ret;
-
-		if (key < 0 || value == NULL) {
-			plm_text_add(why,
-					"'%s' is not key=value with a key of pps, size, count, "
-					"seconds, ssrc, pt, clock",
-					value != NULL ? value : "");
-			return -EINVAL;
-		}
-		ret = key == SECONDS ? parse_seconds(value, &seconds_ns)
-				     : parse_u64(value, ranges[key].min, ranges[key].max, &v);
-		if (ret < 0) {
-			if (key == SECONDS)
-				plm_text_add(why, "seconds=%s is not a time", value);
-			else
-				plm_text_add(why, "%s=%s is not %" PRIu64 " to %" PRIu64,
-						tokens[key], value, ranges[key].min,
-						ranges[key].max);
-			return -EINVAL;
-		}
-		switch ((enum key)key) {
-		case PPS:
-			g.pps = (uint32_t)v;
-			break;
-		case SIZE:
-			g.size = (uint16_t)v;
-			break;
-		case COUNT:
-			g.count = v;
-			break;
-		case SECONDS:
-			break;
-		case SSRC:
-			g.ssrc = (uint32_t)v;
-			g.has_ssrc = true;
-			break;
-		case PT:
-			g.payload_type = (uint8_t)v;
-			break;
-		case CLOCK:
-			g.clock_hz = (uint32_t)v;
-			break;
-		}
-	}
-	/* 64 to 95 with the marker bit would read as RTCP (RFC 5761 §4). */
-	if (g.payload_type >= 64 && g.payload_type <= 95) {
-		plm_text_add(why, "pt=%u reads as RTCP (RFC 5761)", g.payload_type);
-		return -EINVAL;
-	}
-	if (seconds_ns != 0) {
-		if (g.count != 0) {
-			plm_text_add(why, "count and seconds exclude each other");
-			return -EINVAL;
-		}
-		g.count = (uint64_t)((double)seconds_ns / (double)PLM_NS_PER_S * g.pps + 0.5);
-		if (g.count == 0)
-			g.count = 1;
-	}
-	*gen = g;
-	return 0;
-}
-
-int
-options_sink(const char *text, struct sink_conf *sink, struct plm_text *why)
-{
-	struct sink_conf s = { .payload_type = -1, .order = -1 };
-	bool is_pt = strncmp(text, "pt=", 3) == 0;
-
-	if (is_pt || strncmp(text, "n=", 2) == 0) {
-		const char *colon = strchr(text, ':');
-		const char *start = strchr(text, '=') + 1;
-		char number[8];
-		uint64_t v;
-
-		if (colon == NULL || colon - start >= (ptrdiff_t)sizeof(number)) {
-			plm_text_add(why, "not pt=PT:HOST:PORT or n=ORDER:HOST:PORT");
-			return -EINVAL;
-		}
-		memcpy(number, start, (size_t)(colon - start));
-		number[colon - start] = '\0';
-		if (parse_u64(number, 0, is_pt ? 127 : RX_STREAMS_MAX - 1, &v) < 0) {
-			plm_text_add(why, "'%s' is no %s", number,
-					is_pt ? "payload type" : "order of appearance");
-			return -EINVAL;
-		}
-		*(is_pt ? &s.payload_type : &s.order) = (int)v;
-		text = colon + 1;
-	}
-	if (options_addr(text, 0, &s.to, why) < 0)
-		return -EINVAL;
-	if (((const struct sockaddr_in *)&s.to.sa)->sin_port == 0) {
-		plm_text_add(why, "no port");
-		return -EINVAL;
-	}
-	*sink = s;
-	return 0;
-}
-
-static int
 parse_ports(const char *text, struct client_conf *conf, struct plm_text *why)
 {
 	char copy[128];
@@ -389,7 +173,7 @@ parse_ports(const char *text, struct client_conf *conf, struct plm_text *why)
 	for (char *t = strtok_r(copy, ",", &save); t != NULL; t = strtok_r(NULL, ",", &save)) {
 		uint64_t port;
 
-		if (parse_u64(t, 1, UINT16_MAX - 1, &port) < 0) {
+		if (options_u64(t, 1, UINT16_MAX - 1, &port) < 0) {
 			plm_text_add(why, "'%s' is not a port from 1 to 65534", t);
 			return -EINVAL;
 		}
@@ -451,18 +235,18 @@ take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_
 		conf->participant = arg;
 		return plm_name_valid(arg, strlen(arg)) ? 0 : -EINVAL;
 	case OPT_TTL:
-		ret = parse_u64(arg, 1, 10 * 366 * 86400, &conf->ttl_s);
+		ret = options_u64(arg, 1, 10 * 366 * 86400, &conf->ttl_s);
 		break;
 	case OPT_CLONES:
-		ret = parse_u64(arg, 1, CLIENT_CLONES_MAX, &v);
+		ret = options_u64(arg, 1, CLIENT_CLONES_MAX, &v);
 		conf->clones = (unsigned int)v;
 		break;
 	case OPT_JOIN_RATE:
-		ret = parse_u64(arg, 1, 1000000, &v);
+		ret = options_u64(arg, 1, 1000000, &v);
 		conf->join_rate = (unsigned int)v;
 		break;
 	case OPT_COALESCE:
-		ret = parse_seconds(arg, &conf->coalesce_ns);
+		ret = options_seconds(arg, &conf->coalesce_ns);
 		break;
 	case OPT_ROLE:
 		ret = parse_word(arg, "controlling", "controlled");
@@ -476,7 +260,7 @@ take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_
 		conf->no_consent = true;
 		break;
 	case OPT_REBIND_AFTER:
-		ret = parse_seconds(arg, &conf->rebind_ns);
+		ret = options_seconds(arg, &conf->rebind_ns);
 		break;
 	case OPT_REBIND_NOMINATE:
 		conf->rebind_nominate = true;
@@ -493,7 +277,7 @@ take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_
 		}
 		return options_generate(arg, &conf->gens[conf->nb_gens++], why);
 	case OPT_START_DELAY:
-		ret = parse_seconds(arg, &conf->start_delay_ns);
+		ret = options_seconds(arg, &conf->start_delay_ns);
 		break;
 	case OPT_NO_BYE:
 		conf->no_bye = true;
@@ -517,7 +301,7 @@ take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_
 		conf->rtcp = true;
 		break;
 	case OPT_PLI_EVERY:
-		ret = parse_seconds(arg, &conf->pli_ns);
+		ret = options_seconds(arg, &conf->pli_ns);
 		break;
 	case OPT_STATS:
 		conf->quiet = false;
@@ -526,29 +310,29 @@ take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_
 		conf->json = true;
 		break;
 	case OPT_INTERVAL:
-		ret = parse_seconds(arg, &conf->interval_ns);
+		ret = options_seconds(arg, &conf->interval_ns);
 		break;
 	case OPT_QUIET:
 		conf->quiet = true;
 		break;
 	case OPT_DURATION:
-		ret = parse_seconds(arg, &conf->duration_ns);
+		ret = options_seconds(arg, &conf->duration_ns);
 		break;
 	case OPT_LINGER:
-		ret = parse_seconds(arg, &conf->linger_ns);
+		ret = options_seconds(arg, &conf->linger_ns);
 		break;
 	case OPT_COUNT:
-		ret = parse_u64(arg, 1, UINT64_MAX, &conf->count);
+		ret = options_u64(arg, 1, UINT64_MAX, &conf->count);
 		break;
 	case OPT_UNTIL_BYE:
 		conf->until_bye = true;
 		break;
 	case OPT_EXPECT:
-		ret = parse_u64(arg, 0, UINT64_MAX, &conf->expect);
+		ret = options_u64(arg, 0, UINT64_MAX, &conf->expect);
 		conf->has_expect = true;
 		break;
 	case OPT_EXPECT_STREAMS:
-		ret = parse_u64(arg, 1, RX_STREAMS_MAX, &v);
+		ret = options_u64(arg, 1, RX_STREAMS_MAX, &v);
 		conf->expect_streams = (unsigned int)v;
 		break;
 	case OPT_READY_FILE:

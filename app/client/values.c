@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The values of options: numbers, times, addresses, and the small languages of two of them. */
+#include <errno.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <stdlib.h>
+
+#include <rte_common.h>
+
+#include "client.h"
+
+int
+options_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value)
+{
+	unsigned long long v;
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9')
+		return -EINVAL;
+	errno = 0;
+	v = strtoull(text, &end, 0);
+	if (errno != 0 || *end != '\0' || v < min || v > max)
+		return -EINVAL;
+	*value = v;
+	return 0;
+}
+
+int
+options_seconds(const char *text, uint64_t *ns)
+{
+	char *end;
+	double v;
+
+	if ((text[0] < '0' || text[0] > '9') && text[0] != '.')
+		return -EINVAL;
+	v = strtod(text, &end);
+	if (end == text || *end != '\0' || !(v >= 0 && v <= 366 * 86400.0))
+		return -EINVAL;
+	*ns = (uint64_t)(v * (double)PLM_NS_PER_S);
+	return 0;
+}
+
+int
+options_addr(const char *text, uint16_t port, struct client_addr *addr, struct plm_text *why)
+{
+	struct addrinfo hints = { .ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_DGRAM,
+		.ai_flags = AI_NUMERICSERV };
+	struct addrinfo *found;
+	uint64_t v = port;
+	char host[256];
+	char service[8];
+	const char *tail;
+	size_t len;
+	int ret;
+
+	if (text[0] == '[') {
+		tail = strchr(++text, ']');
+		if (tail == NULL) {
+			plm_text_add(why, "missing ']'");
+			return -EINVAL;
+		}
+		len = (size_t)(tail++ - text);
+	} else {
+		tail = strrchr(text, ':');
+		/* More than one colon without brackets is a bare IPv6 address. */
+		if (tail == NULL || strchr(text, ':') != tail)
+			tail = text + strlen(text);
+		len = (size_t)(tail - text);
+	}
+	if ((tail[0] != '\0' && tail[0] != ':') ||
+			(tail[0] == ':' && options_u64(tail + 1, 1, UINT16_MAX, &v) < 0)) {
+		plm_text_add(why, "port is not 1 to 65535");
+		return -EINVAL;
+	}
+	if (len == 0 || len >= sizeof(host)) {
+		plm_text_add(why, "no address");
+		return -EINVAL;
+	}
+	memcpy(host, text, len);
+	host[len] = '\0';
+	snprintf(service, sizeof(service), "%u", (unsigned int)v);
+	ret = getaddrinfo(host, service, &hints, &found);
+	if (ret != 0) {
+		plm_text_add(why, "%s: %s", host, gai_strerror(ret));
+		return -EINVAL;
+	}
+	memset(addr, 0, sizeof(*addr));
+	memcpy(&addr->sa, found->ai_addr, found->ai_addrlen);
+	addr->len = found->ai_addrlen;
+	freeaddrinfo(found);
+	return 0;
+}
+
+int
+options_generate(const char *text, struct gen_conf *gen, struct plm_text *why)
+{
+	enum key { PPS, SIZE, COUNT, SECONDS, SSRC, PT, CLOCK };
+	static const char *const tokens[] = { "pps", "size", "count", "seconds", "ssrc", "pt",
+		"clock", NULL };
+	static const struct {
+		uint64_t min;
+		uint64_t max;
+	} ranges[] = {
+		[PPS] = { 1, GEN_PPS_MAX },
+		[SIZE] = { GEN_SIZE_MIN, GEN_SIZE_MAX },
+		[COUNT] = { 1, UINT64_C(1) << 40 },
+		[SECONDS] = { 0, 0 },
+		[SSRC] = { 1, UINT32_MAX },
+		[PT] = { 0, 127 },
+		[CLOCK] = { 1, 1000000000 },
+	};
+	struct gen_conf g = { .pps = 50, .size = 200, .payload_type = 96, .clock_hz = 90000 };
+	char copy[256];
+	char *rest = copy;
+	char *value;
+	uint64_t seconds_ns = 0;
+	uint64_t v = 0;
+
+	if (strlen(text) >= sizeof(copy)) {
+		plm_text_add(why, "too long");
+		return -EINVAL;
+	}
+	snprintf(copy, sizeof(copy), "%s", text);
+	while (*rest != '\0') {
+		int key = getsubopt(&rest, (char *const *)(uintptr_t)tokens, &value);
+		int ret;
+
+		if (key < 0 || value == NULL) {
+			plm_text_add(why,
+					"'%s' is not key=value with a key of pps, size, count, "
+					"seconds, ssrc, pt, clock",
+					value != NULL ? value : "");
+			return -EINVAL;
+		}
+		ret = key == SECONDS ? options_seconds(value, &seconds_ns)
+				     : options_u64(value, ranges[key].min, ranges[key].max, &v);
+		if (ret < 0) {
+			if (key == SECONDS)
+				plm_text_add(why, "seconds=%s is not a time", value);
+			else
+				plm_text_add(why, "%s=%s is not %" PRIu64 " to %" PRIu64,
+						tokens[key], value, ranges[key].min,
+						ranges[key].max);
+			return -EINVAL;
+		}
+		switch ((enum key)key) {
+		case PPS:
+			g.pps = (uint32_t)v;
+			break;
+		case SIZE:
+			g.size = (uint16_t)v;
+			break;
+		case COUNT:
+			g.count = v;
+			break;
+		case SECONDS:
+			break;
+		case SSRC:
+			g.ssrc = (uint32_t)v;
+			g.has_ssrc = true;
+			break;
+		case PT:
+			g.payload_type = (uint8_t)v;
+			break;
+		case CLOCK:
+			g.clock_hz = (uint32_t)v;
+			break;
+		}
+	}
+	/* 64 to 95 with the marker bit would read as RTCP (RFC 5761 §4). */
+	if (g.payload_type >= 64 && g.payload_type <= 95) {
+		plm_text_add(why, "pt=%u reads as RTCP (RFC 5761)", g.payload_type);
+		return -EINVAL;
+	}
+	if (seconds_ns != 0) {
+		if (g.count != 0) {
+			plm_text_add(why, "count and seconds exclude each other");
+			return -EINVAL;
+		}
+		g.count = (uint64_t)((double)seconds_ns / (double)PLM_NS_PER_S * g.pps + 0.5);
+		if (g.count == 0)
+			g.count = 1;
+	}
+	*gen = g;
+	return 0;
+}
+
+int
+options_sink(const char *text, struct sink_conf *sink, struct plm_text *why)
+{
+	struct sink_conf s = { .payload_type = -1, .order = -1 };
+	bool is_pt = strncmp(text, "pt=", 3) == 0;
+
+	if (is_pt || strncmp(text, "n=", 2) == 0) {
+		const char *colon = strchr(text, ':');
+		const char *start = strchr(text, '=') + 1;
+		char number[8];
+		uint64_t v;
+
+		if (colon == NULL || colon - start >= (ptrdiff_t)sizeof(number)) {
+			plm_text_add(why, "not pt=PT:HOST:PORT or n=ORDER:HOST:PORT");
+			return -EINVAL;
+		}
+		memcpy(number, start, (size_t)(colon - start));
+		number[colon - start] = '\0';
+		if (options_u64(number, 0, is_pt ? 127 : RX_STREAMS_MAX - 1, &v) < 0) {
+			plm_text_add(why, "'%s' is no %s", number,
+					is_pt ? "payload type" : "order of appearance");
+			return -EINVAL;
+		}
+		*(is_pt ? &s.payload_type : &s.order) = (int)v;
+		text = colon + 1;
+	}
+	if (options_addr(text, 0, &s.to, why) < 0)
+		return -EINVAL;
+	if (((const struct sockaddr_in *)&s.to.sa)->sin_port == 0) {
+		plm_text_add(why, "no port");
+		return -EINVAL;
+	}
+	*sink = s;
+	return 0;
+}
