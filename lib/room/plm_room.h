@@ -61,20 +61,24 @@ enum plm_rtcp_mode {
 #define PLM_DSCP_COPY 0xff
 
 struct plm_view {
-	/* const once published */
-	uint32_t room_idx;
+	/* const once published; the line that a packet of the room touches first */
+	alignas(RTE_CACHE_LINE_SIZE) uint32_t room_idx;
 	uint32_t nb_members;
-	uint64_t seq;            /**< of this room, from 1 */
-	uint8_t rtcp;            /**< enum plm_rtcp_mode */
-	uint8_t dscp;            /**< 0 to 63, or PLM_DSCP_COPY */
+	uint8_t rtcp; /**< enum plm_rtcp_mode */
+	uint8_t dscp; /**< 0 to 63, or PLM_DSCP_COPY */
 	uint8_t nb_ranges;
 	uint8_t first_range[PLM_WORKERS_MAX + 1]; /**< worker w has [w] to [w + 1] - 1 */
-	const struct plm_range *ranges;   /**< within each, entries are sorted by session index */
-	struct plm_sub *subs;             /**< [nb_members]; only `left` changes */
+	const struct plm_range *ranges; /**< within each, entries are sorted by session index */
+	struct plm_sub *subs;           /**< [nb_members]; only `left` changes */
+	struct plm_range only;          /**< where `ranges` points if there is but one */
 
 	/* worker w writes pins[w], slow path reads: parked bursts that hold this view */
 	alignas(RTE_CACHE_LINE_SIZE) _Atomic uint32_t pins[PLM_WORKERS_MAX];
+
+	/* const */
+	uint64_t seq; /**< of this room, from 1 */
 };
+static_assert(offsetof(struct plm_view, pins) == RTE_CACHE_LINE_SIZE, "one line, then the pins");
 
 /** What workers see of a room. */
 struct plm_room_hot {
@@ -84,8 +88,8 @@ struct plm_room_hot {
 
 struct plm_room_conf {
 	uint32_t max_rooms;
-	uint32_t max_members;    /**< per room, 1 to PLM_ROOM_MEMBERS_MAX */
-	uint32_t max_backlog;    /**< views that may wait for reclamation; at it joins are refused */
+	uint32_t max_members; /**< per room, 1 to PLM_ROOM_MEMBERS_MAX */
+	uint32_t max_backlog; /**< views that may wait for reclamation; at it joins are refused */
 	uint64_t publish_interval_ns; /**< changes of one room are coalesced to one view per this */
 	unsigned int nb_workers;
 	struct plm_rcu *rcu;
@@ -95,7 +99,8 @@ struct plm_room_conf {
 	 * No view names this egress any more, so its next hop may be given back; with `ended`
 	 * the member left and its session may be released, without it moved. Slow path.
 	 */
-	void (*released)(void *ctx, uint32_t session_idx, const struct plm_egress *egress, bool ended);
+	void (*released)(void *ctx, uint32_t session_idx, const struct plm_egress *egress,
+			bool ended);
 	void *released_ctx;
 };
 
@@ -222,12 +227,12 @@ int plm_room_set(struct plm_room_table *tbl, uint32_t room_idx,
 		const struct plm_room_settings *settings, uint64_t now_ns);
 
 /** Members by position, 0 to nb_members - 1; NULL beyond. Valid until the next change. */
-const struct plm_member *plm_room_member(
-		const struct plm_room_table *tbl, uint32_t room_idx, uint32_t pos);
+const struct plm_member *plm_room_member(const struct plm_room_table *tbl, uint32_t room_idx,
+		uint32_t pos);
 
 /** A participant by name, NULL if absent. */
-const struct plm_member *plm_room_member_by_name(
-		const struct plm_room_table *tbl, uint32_t room_idx, const char *name);
+const struct plm_member *plm_room_member_by_name(const struct plm_room_table *tbl,
+		uint32_t room_idx, const char *name);
 
 uint32_t plm_room_nb_open(const struct plm_room_table *tbl);
 /** Views that wait for reclamation. */
