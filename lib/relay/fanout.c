@@ -34,8 +34,8 @@ static_assert(HDR6 == PLM_ETH_HDR + PLM_IP6_HDR + PLM_UDP_HDR, "template layout"
 static_assert(HDR6 == RTE_ETHER_ADDR_LEN + PLM_EGRESS_HDR, "template layout");
 static_assert(HDR6 + PLM_HDR_COPY_MAX <= PLM_HDR_ROOM, "a small copy fits a header mbuf");
 
-/* Take `n` raw header mbufs, or more, into w->hdrs. */
-static __rte_noinline bool
+/* Have `n` raw header mbufs or more in w->hdrs, if the pool has them. */
+static __rte_noinline void
 hdrs_refill(struct relay_worker *w, unsigned int n)
 {
 	void **free_slots = (void **)&w->hdrs[w->nb_hdrs];
@@ -43,12 +43,10 @@ hdrs_refill(struct relay_worker *w, unsigned int n)
 	/* Raw: reference count 1, next NULL and one segment are the pool's own invariants. */
 	if (likely(rte_mempool_get_bulk(w->hdr_pool, free_slots, RELAY_HDRS) == 0)) {
 		w->nb_hdrs += RELAY_HDRS;
-		return true;
+		return;
 	}
-	if (rte_mempool_get_bulk(w->hdr_pool, free_slots, n - w->nb_hdrs) < 0)
-		return false;
-	w->nb_hdrs = n;
-	return true;
+	if (rte_mempool_get_bulk(w->hdr_pool, free_slots, n - w->nb_hdrs) == 0)
+		w->nb_hdrs = n;
 }
 
 /* Give references to a payload back. */
@@ -74,12 +72,6 @@ job_end(struct relay_worker *w, struct relay_job *job)
 		refs_drop(job->pay[i].m, job_surplus(job, &job->pay[i]));
 	if (unlikely(w->sampling) && job->rx_ns != 0 && w->nb_samples < RELAY_SAMPLES)
 		w->samples[w->nb_samples++] = job->rx_ns;
-}
-
-static inline bool
-entry_wanted(const struct relay_job *job, const struct plm_sub *sub)
-{
-	return (sub->flags & job->need) == job->need;
 }
 
 /* An entry gets nothing. */
@@ -156,7 +148,7 @@ mbuf_fill(struct rte_mbuf *m, uint16_t nb_segs, uint16_t len, uint32_t pkt_len, 
 }
 
 static __rte_noinline struct rte_mbuf *
-copy_big(struct relay_worker *w, const struct relay_payload *p)
+copy_big(struct relay_worker *w)
 {
 	void *m;
 
@@ -165,55 +157,65 @@ copy_big(struct relay_worker *w, const struct relay_payload *p)
 	return m;
 }
 
+/* What the loops below keep in registers: every store of theirs might alias the originals. */
+struct cursor {
+	struct rte_mbuf **hdr_top; /* behind the last raw header mbuf */
+	struct rte_mbuf **tx_buf;  /* the next frame's place in the TX buffer */
+	struct relay_payload *pay;
+	struct relay_payload *pay_end;
+	uint32_t mtu;
+};
+
 /* The job's packets to one entry. Returns copies made. */
 static __rte_always_inline unsigned int
-entry_send(struct relay_worker *w, struct relay_job *job, struct plm_txq *q,
-		const struct plm_sub *sub, uint64_t mac, uint32_t mtu, const bool is_v6)
+entry_send(struct relay_worker *w, struct cursor *c, const struct plm_sub *sub, uint64_t mac,
+		const bool is_v6)
 {
 	const uint16_t hdr_len = is_v6 ? HDR6 : HDR4;
-	const uint32_t max_len = mtu - (hdr_len - PLM_ETH_HDR);
+	const uint32_t max_len = c->mtu - (hdr_len - PLM_ETH_HDR);
 	const uint32_t session = sub->session_idx;
 	struct plm_session_tx *tx = &w->tx[session];
-	unsigned int made = 0;
+	struct rte_mbuf **const first = c->tx_buf;
+	unsigned int made;
 	uint32_t bytes = 0;
 
-	for (unsigned int i = 0; i < job->nb; i++) {
-		struct relay_payload *p = &job->pay[i];
+	for (struct relay_payload *p = c->pay; p < c->pay_end; p++) {
+		const uint32_t len = p->len;
 		struct rte_mbuf *m;
 		uint8_t *frame;
 
-		if (p->sender == session) {
+		if (unlikely(p->sender == session)) {
 			p->surplus++;
 			continue;
 		}
-		if (unlikely(p->len > max_len)) {
+		if (unlikely(len > max_len)) {
 			copy_skip(w, p, sub, PLM_CNT_COPY_MTU);
 			continue;
 		}
 		if (likely(p->way == RELAY_SHARE)) {
-			m = w->hdrs[--w->nb_hdrs];
+			m = *--c->hdr_top;
 			frame = (uint8_t *)m->buf_addr + RTE_PKTMBUF_HEADROOM;
-			mbuf_fill(m, 2, hdr_len, hdr_len + p->len, session);
+			mbuf_fill(m, 2, hdr_len, hdr_len + len, session);
 			m->next = p->m;
 		} else {
 			if (p->way == RELAY_COPY_HDR) {
-				m = w->hdrs[--w->nb_hdrs];
+				m = *--c->hdr_top;
 			} else {
-				m = copy_big(w, p);
+				m = copy_big(w);
 				if (m == NULL) {
 					copy_skip(w, p, sub, PLM_CNT_COPY_NO_MBUF);
 					continue;
 				}
 			}
 			frame = (uint8_t *)m->buf_addr + RTE_PKTMBUF_HEADROOM;
-			mbuf_fill(m, 1, hdr_len + p->len, hdr_len + p->len, session);
-			rte_memcpy(frame + hdr_len, rte_pktmbuf_mtod(p->m, void *), p->len);
+			mbuf_fill(m, 1, (uint16_t)(hdr_len + len), hdr_len + len, session);
+			rte_memcpy(frame + hdr_len, rte_pktmbuf_mtod(p->m, void *), len);
 		}
 		hdr_write(frame, mac, sub, p, is_v6);
-		plm_txq_put(q, m, PLM_TX_COPY);
-		bytes += p->len;
-		made++;
+		*c->tx_buf++ = m;
+		bytes += len;
 	}
+	made = (unsigned int)(c->tx_buf - first);
 	atomic_store_explicit(&tx->packets,
 			atomic_load_explicit(&tx->packets, memory_order_relaxed) + made,
 			memory_order_relaxed);
@@ -223,50 +225,85 @@ entry_send(struct relay_worker *w, struct relay_job *job, struct plm_txq *q,
 	return made;
 }
 
+/* The frames between the buffer's end and `tx_buf` are copies of ours. */
+static __rte_always_inline void
+txq_extend(struct plm_txq *q, struct rte_mbuf **tx_buf)
+{
+	unsigned int n = (unsigned int)(tx_buf - q->buf);
+	unsigned int made = n - q->n;
+
+	memset(&q->kind[q->n], PLM_TX_COPY, made);
+	q->pending[PLM_TX_COPY] += made;
+	q->n = (uint16_t)n;
+}
+
 bool
 relay_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
 {
-	struct plm_txq *q = &w->txq[job->port_idx];
-	const uint32_t mtu = w->ports[job->port_idx]->mtu;
-	struct plm_sub *const subs = &job->view->subs[job->first];
+	struct plm_txq *const q = &w->txq[job->port_idx];
+	const struct plm_sub *const subs = &job->view->subs[job->first];
+	const struct plm_sub *const subs_end = subs + job->size;
+	const struct plm_sub *next = subs + job->pos;
+	const struct plm_session_tx *const tx = w->tx;
+	const plm_nexthop_t *const nexthops = w->nexthops;
 	const unsigned int nb = job->nb;
-	uint32_t budget = w->budget;
-	int32_t left_quota = *quota;
+	const uint8_t need = job->need;
+	/* Entries that the turn's copies and the quota allow; the last one may overdraw the quota. */
+	const uint32_t allowed = RTE_MIN(w->budget / nb, ((uint32_t)*quota + nb - 1) / nb);
+	const uint32_t todo = RTE_MIN(job->left, allowed);
+	uint32_t left = todo;
 	uint32_t made = 0;
+	struct cursor c = {
+		.hdr_top = &w->hdrs[w->nb_hdrs],
+		.tx_buf = &q->buf[q->n],
+		.pay = job->pay,
+		.pay_end = job->pay + nb,
+		.mtu = w->ports[job->port_idx]->mtu,
+	};
 
-	while (job->left > 0) {
-		struct plm_sub *sub = &subs[job->pos];
+	for (; left > 0; left--) {
+		const struct plm_sub *sub = next;
 		uint64_t mac;
 
-		if (unlikely(left_quota <= 0 || budget < nb))
-			break;
-		if (unlikely(!plm_txq_reserve(q, (uint16_t)nb)))
-			break;
-		if (unlikely(++job->pos == job->size))
-			job->pos = 0;
-		rte_prefetch0(sub + 3);
-		rte_prefetch0(&w->tx[subs[job->pos].session_idx]);
-		budget -= nb;
-		left_quota -= (int32_t)nb;
-		mac = atomic_load_explicit(&w->nexthops[sub->nexthop_idx], memory_order_relaxed);
-		if (unlikely(!entry_wanted(job, sub)))
+		if (unlikely(c.tx_buf + nb > &q->buf[PLM_TXQ_SIZE])) {
+			txq_extend(q, c.tx_buf);
+			if (unlikely(!plm_txq_reserve(q, (uint16_t)nb))) {
+				c.tx_buf = &q->buf[q->n];
+				break;
+			}
+			c.tx_buf = &q->buf[q->n];
+		}
+		if (unlikely(c.hdr_top < &w->hdrs[nb])) {
+			w->nb_hdrs = (unsigned int)(c.hdr_top - w->hdrs);
+			hdrs_refill(w, nb);
+			c.hdr_top = &w->hdrs[w->nb_hdrs];
+		}
+		if (unlikely(++next == subs_end))
+			next = subs;
+		rte_prefetch0(next + 2);
+		rte_prefetch0(&tx[next->session_idx]);
+		mac = atomic_load_explicit(&nexthops[sub->nexthop_idx], memory_order_relaxed);
+		if (unlikely((sub->flags & need) != need))
 			job->surplus++;
 		else if (unlikely(atomic_load_explicit(&sub->left, memory_order_relaxed)))
 			entry_skip(w, job, sub, PLM_CNT_COPY_LEFT);
 		else if (unlikely(mac == 0))
 			entry_skip(w, job, sub, PLM_CNT_COPY_NO_NEIGHBOUR);
-		else if (unlikely(w->nb_hdrs < nb && !hdrs_refill(w, nb)))
+		else if (unlikely(c.hdr_top < &w->hdrs[nb]))
 			entry_skip(w, job, sub, PLM_CNT_COPY_NO_MBUF);
 		else if (sub->flags & PLM_SUB_V6)
-			made += entry_send(w, job, q, sub, mac, mtu, true);
+			made += entry_send(w, &c, sub, mac, true);
 		else
-			made += entry_send(w, job, q, sub, mac, mtu, false);
-		job->left--;
+			made += entry_send(w, &c, sub, mac, false);
 	}
-	w->budget = budget;
+	txq_extend(q, c.tx_buf);
+	w->nb_hdrs = (unsigned int)(c.hdr_top - w->hdrs);
+	job->pos = (uint32_t)(next - subs);
+	job->left -= todo - left;
+	w->budget -= (todo - left) * nb;
+	*quota -= (int32_t)((todo - left) * nb);
 	w->due += made;
 	w->nb_done += made;
-	*quota = left_quota;
 	if (job->left > 0)
 		return false;
 	job_end(w, job);
@@ -283,7 +320,7 @@ relay_job_drop(struct relay_worker *w, struct relay_job *job, enum plm_counter w
 
 		if (++job->pos == job->size)
 			job->pos = 0;
-		if (!entry_wanted(job, sub))
+		if ((sub->flags & job->need) != job->need)
 			job->surplus++;
 		else if (atomic_load_explicit(&sub->left, memory_order_relaxed))
 			entry_skip(w, job, sub, PLM_CNT_COPY_LEFT);
