@@ -33,7 +33,8 @@ admit_slot_heard(const struct plm_admit *admit, const struct admit_session *s, u
 	const struct plm_session_hot *hot = &admit->conf.sessions->hot[s->handle.idx];
 	uint32_t stamp = atomic_load_explicit(&hot->heard_ms[slot], memory_order_relaxed);
 	uint32_t age_ms = (uint32_t)(now_ns / PLM_NS_PER_MS) - stamp;
-	uint64_t asked_ns = s->slots[slot].asked_ns;
+	/* Indications count where the room takes them for a sign of life. */
+	uint64_t asked_ns = RTE_MAX(s->slots[slot].asked_ns, slot == s->bound ? s->alive_ns : 0);
 	uint64_t age_ns;
 	uint64_t media_ns;
 
@@ -145,6 +146,7 @@ admit_move(struct plm_admit *admit, struct admit_session *s, uint8_t slot, uint3
 	s->slots[s->bound].retire_ns = now_ns + ADMIT_RETIRE_NS;
 	s->slots[slot].retire_ns = 0;
 	s->bound = slot;
+	s->alive_ns = 0; /* the other tuple's */
 	s->bound_priority = priority;
 	s->moved_ns = now_ns;
 	s->moves++;

@@ -63,7 +63,7 @@ refreshed_ns(const struct plm_admit *admit, const struct admit_session *s, uint6
 	if (!s->is_alive_room)
 		return s->consent_ns;
 	heard_ns = admit_slot_heard(admit, s, s->bound, now_ns);
-	return RTE_MAX(RTE_MAX(s->consent_ns, s->alive_ns), heard_ns);
+	return RTE_MAX(s->consent_ns, heard_ns);
 }
 
 /* See to one tuple that is not the bound one; when to look again. */
