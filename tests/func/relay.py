@@ -4,7 +4,6 @@
 import functools
 import json
 import os
-import re
 import signal
 import time
 
@@ -12,6 +11,7 @@ from lab import PORT, RELAY4, RELAY6, Failure, Lab, expect, run
 from endpoint import credential
 
 GATEWAY4, GATEWAY6 = "198.18.0.254", "fd00:198:18::fe"
+FULL = "every mempool is full again"
 SECRET = b"a secret of the relay tests, 32+ bytes"
 
 
@@ -73,7 +73,6 @@ class Relay:
             "slow_cpu": cpus[0],
             "workers": [cpus[-1 - i % len(cpus)] for i in range(workers)],
             "hugepages": False,
-            "eal": [f"--file-prefix={lab.inside}{name}"],
             "rooms": tuple(rooms),
             # Every new room goes to the least busy worker, so that all of them have some.
             "rebalance_above": 0,
@@ -108,7 +107,7 @@ class Relay:
                 raise Failure(f"plenum ended with {self.process.popen.returncode}: "
                               f"{self.process.errors().strip()[-500:]}")
             try:
-                self.ctl("show port all")
+                self.ctl("show port info all")
                 return
             except Failure:
                 time.sleep(0.05)
@@ -116,18 +115,24 @@ class Relay:
 
     def ctl(self, command, check=True):
         """A command's answer, as `plenum ctl` gives it."""
-        return run("ip", "netns", "exec", self.lab.inside, self.program, "ctl", "-f", self.conf,
-                   command, check=check)
+        return run("ip", "netns", "exec", self.lab.inside, self.program, "ctl", "--socket",
+                   self.settings["control_socket"], command, check=check)
 
-    def mint(self, *arguments):
-        return self.run("credential", "-f", self.conf, *arguments)
-
-    def counter(self, name):
-        return self.counters().get(name, 0)
+    def mint(self, room, participant, role):
+        """What `plenum credential` prints."""
+        return run(self.program, "credential", "--secret", self.secret, "--room", room,
+                   "--participant", participant, "--role", role)
 
     def counters(self):
-        """{name: value} of every counter that `show drops` and `show lcore all` print."""
-        return {}
+        """{name: sum over all lcores} of every counter, and what the port's driver missed."""
+        found = {}
+        for line in self.ctl("show counters").splitlines()[1:]:
+            words = line.split()
+            found[words[0]] = int(words[2])
+        return found
+
+    def counter(self, name):
+        return self.counters()[name]
 
     def events(self):
         """The event log so far."""
@@ -142,7 +147,7 @@ class Relay:
         status = self.process.stop(30, number)
         said = self.process.output() + self.process.errors()
         expect(status == 0, f"plenum: exit {status}: {said[-500:]}")
-        expect(re.search(r"pools? .*full", said), f"plenum said nothing of full pools: {said[-300:]}")
+        expect(FULL in said, f"plenum did not say {FULL!r}: {said[-300:]}")
         return said
 
 
