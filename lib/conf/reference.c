@@ -25,16 +25,18 @@ value_cell(const struct plm_conf_def *def, struct plm_text *text)
 static void
 fallback_cell(const struct plm_conf_def *def, struct plm_text *text)
 {
-	if (def->fallback == NULL) {
-		plm_text_add(text, "required");
-	} else if (def->list_max != 0) {
-		cell(*def->fallback != '\0' ? def->fallback : "none", text);
-	} else {
-		bool quoted = def->type == PLM_CONF_STRING || def->type == PLM_CONF_PARSED ||
-				def->type == PLM_CONF_WORD;
+	bool bare = def->type == PLM_CONF_BOOL;
 
-		plm_text_add(text, quoted ? "`\"%s\"`" : "`%s`", def->fallback);
-	}
+	if (def->type == PLM_CONF_UINT && def->fallback != NULL)
+		bare = def->fallback[0] >= '0' && def->fallback[0] <= '9';
+	if (def->fallback == NULL)
+		plm_text_add(text, "required");
+	else if (def->list_max != 0)
+		plm_text_add(text, "none");
+	else if (def->type == PLM_CONF_GROUP)
+		plm_text_add(text, "below");
+	else
+		plm_text_add(text, bare ? "`%s`" : "`\"%s\"`", def->fallback);
 }
 
 static void

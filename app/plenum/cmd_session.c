@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* show session, kick. What says `call_` runs on the slow path. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "app.h"
+
+static const char *
+room_name(struct plm_ctl *ctl, uint32_t room_idx)
+{
+	struct plm_room_info info;
+
+	return plm_room_info(plm_ctl_rooms(ctl), room_idx, &info) == 0 ? info.name : "-";
+}
+
+static void
+session_line(struct plm_ctl *ctl, struct plm_handle h, const struct plm_admit_info *info,
+		uint64_t now_ns, struct plm_text *out)
+{
+	const struct plm_session_table *sessions = plm_ctl_sessions(ctl);
+	const struct plm_tuple *tuple = plm_session_tuple(sessions, h, info->bound_slot);
+	struct plm_ctl_rates rates;
+	char address[TUPLE_TEXT_SIZE] = "-";
+	char id[32];
+
+	if (tuple != NULL)
+		tuple_text(tuple, address);
+	snprintf(id, sizeof(id), "%u.%u", h.idx, h.gen);
+	plm_ctl_session_rates(ctl, h.idx, &rates);
+	plm_text_add(out, "%-14s %-20s %-20s %-9s %4u %-24s %9u %9u %7" PRIu64 " %7" PRIu64 "\n",
+			id, room_name(ctl, info->room_idx), info->participant,
+			role_name(info->role), sessions->hot[h.idx].home, address, rates.rx_packets,
+			rates.tx_packets, (now_ns - info->since_ns) / PLM_NS_PER_S,
+			(now_ns - info->consent_ns) / PLM_NS_PER_S);
+}
+
+static int
+call_show_sessions(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
+		uint64_t now_ns, uint64_t wall_s)
+{
+	const struct plm_admit *admit = plm_ctl_admit(ctl);
+	uint32_t from = *cursor;
+	struct plm_admit_info info;
+	struct plm_handle h;
+
+	*cursor = 0;
+	if (from == 0)
+		plm_text_add(out, "%-14s %-20s %-20s %-9s %4s %-24s %9s %9s %7s %7s\n", "session",
+				"room", "participant", "role", "home", "address", "in pkt/s",
+				"out pkt/s", "age s", "quiet s");
+	while (plm_admit_next(admit, from, &h) == 0) {
+		if (app_page_full(out)) {
+			*cursor = h.idx;
+			return 0;
+		}
+		if (plm_admit_info(admit, h, &info) == 0)
+			session_line(ctl, h, &info, now_ns, out);
+		from = h.idx + 1;
+	}
+	return 0;
+}
+
+static void
+session_traffic(struct plm_ctl *ctl, struct plm_handle h, struct plm_text *out)
+{
+	const struct plm_session_table *sessions = plm_ctl_sessions(ctl);
+	const struct plm_session_hot *hot = &sessions->hot[h.idx];
+	uint64_t packets = 0;
+	uint64_t bytes = 0;
+	uint64_t dropped = 0;
+
+	for (unsigned int w = 0; w < plm_ctl_conf(ctl)->nb_workers; w++) {
+		const struct plm_session_tx *tx = &sessions->tx[w][h.idx];
+
+		packets += atomic_load_explicit(&tx->packets, memory_order_relaxed);
+		bytes += atomic_load_explicit(&tx->bytes, memory_order_relaxed);
+		dropped += atomic_load_explicit(&tx->dropped, memory_order_relaxed);
+	}
+	plm_text_add(out, "in:  %" PRIu64 " packets, %" PRIu64 " bytes, %" PRIu64 " dropped\n",
+			atomic_load_explicit(&hot->rx_packets, memory_order_relaxed),
+			atomic_load_explicit(&hot->rx_bytes, memory_order_relaxed),
+			atomic_load_explicit(&hot->rx_dropped, memory_order_relaxed));
+	plm_text_add(out, "out: %" PRIu64 " packets, %" PRIu64 " bytes, %" PRIu64 " dropped\n",
+			packets, bytes, dropped);
+}
+
+static void
+session_addresses(struct plm_ctl *ctl, struct plm_handle h, const struct plm_admit_info *info,
+		struct plm_text *out)
+{
+	const struct plm_session_table *sessions = plm_ctl_sessions(ctl);
+	uint32_t ssrcs[PLM_SSRCS];
+	char buf[TUPLE_TEXT_SIZE];
+	unsigned int n;
+
+	for (uint8_t slot = 0; slot < PLM_TUPLES; slot++) {
+		const struct plm_tuple *tuple = plm_session_tuple(sessions, h, slot);
+
+		if (tuple != NULL)
+			plm_text_add(out, "address %s%s\n", tuple_text(tuple, buf),
+					slot == info->bound_slot ? " (bound)" : "");
+	}
+	n = plm_session_ssrcs(sessions, h, ssrcs, PLM_SSRCS);
+	plm_text_add(out, "ssrcs:");
+	for (unsigned int i = 0; i < n; i++)
+		plm_text_add(out, " %08x", ssrcs[i]);
+	plm_text_add(out, "%s\n", n == 0 ? " none" : "");
+}
+
+static int
+call_show_session(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
+		uint64_t now_ns, uint64_t wall_s)
+{
+	const struct plm_handle *h = arg;
+	struct plm_admit_info info;
+	int ret = plm_admit_info(plm_ctl_admit(ctl), *h, &info);
+
+	if (ret < 0) {
+		plm_text_add(out, "there is no session %u.%u\n", h->idx, h->gen);
+		return ret;
+	}
+	plm_text_add(out, "session %u.%u: %s in room %s, %s, home worker %u\n", h->idx, h->gen,
+			info.participant, room_name(ctl, info.room_idx), role_name(info.role),
+			plm_ctl_sessions(ctl)->hot[h->idx].home);
+	plm_text_add(out,
+			"open for %" PRIu64 " s, last consent %" PRIu64 " s ago, moved %u times, "
+			"credential %s\n",
+			(now_ns - info.since_ns) / PLM_NS_PER_S,
+			(now_ns - info.consent_ns) / PLM_NS_PER_S, info.moves,
+			info.expiry_s > wall_s ? "valid" : "expired since");
+	session_addresses(ctl, *h, &info, out);
+	session_traffic(ctl, *h, out);
+	return 0;
+}
+
+static int
+kick(struct plm_ctl *ctl, struct plm_handle h, struct plm_text *out, uint64_t now_ns,
+		uint64_t wall_s)
+{
+	int ret = plm_admit_kick(plm_ctl_admit(ctl), h, now_ns, wall_s);
+
+	if (ret == -ENOSPC)
+		plm_text_add(out, "ended, but not barred: limits.bars are all taken\n");
+	else if (ret < 0)
+		plm_text_add(out, "there is no session %u.%u\n", h.idx, h.gen);
+	else
+		plm_text_add(out, "session %u.%u ended, its credential is barred\n", h.idx, h.gen);
+	return ret;
+}
+
+static int
+call_kick_session(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
+		uint64_t now_ns, uint64_t wall_s)
+{
+	const struct plm_handle *h = arg;
+
+	return kick(ctl, *h, out, now_ns, wall_s);
+}
+
+struct names {
+	char room[128];
+	char participant[128];
+};
+
+static int
+call_kick_participant(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
+		uint64_t now_ns, uint64_t wall_s)
+{
+	const struct names *names = arg;
+	struct plm_handle h;
+	int ret = plm_admit_find(plm_ctl_admit(ctl), names->room, names->participant, &h);
+
+	if (ret < 0) {
+		plm_text_add(out, "there is no %s in a room %s\n", names->participant, names->room);
+		return ret;
+	}
+	return kick(ctl, h, out, now_ns, wall_s);
+}
+
+static int
+call_by_id(struct plm_cli *cli, struct app *app, const char *word, plm_call_fn fn)
+{
+	struct plm_handle h;
+
+	if (session_id_parse(word, &h) < 0 || h.idx >= app->conf.limits.sessions) {
+		plm_cli_print(cli, "%s is no session, `show session all` lists them as 12.3\n",
+				word);
+		return -EINVAL;
+	}
+	return app_call(app, cli, fn, &h, sizeof(h));
+}
+
+int
+cmd_show_session_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
+{
+	return app_call(ctx, cli, call_show_sessions, NULL, 0);
+}
+
+int
+cmd_show_session(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
+{
+	return call_by_id(cli, ctx, args->arg[0].word, call_show_session);
+}
+
+int
+cmd_kick_session(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
+{
+	return call_by_id(cli, ctx, args->arg[0].word, call_kick_session);
+}
+
+int
+cmd_kick_participant(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
+{
+	struct names names;
+
+	snprintf(names.room, sizeof(names.room), "%s", args->arg[0].word);
+	snprintf(names.participant, sizeof(names.participant), "%s", args->arg[1].word);
+	return app_call(ctx, cli, call_kick_participant, &names, sizeof(names));
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From plenum.conf to a checked struct: what holds between settings, and what they need. */
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/un.h>
+
+#include "plm_conf.h"
+#include "plm_crypto.h"
+
+/* What EAL, drivers and hash tables take beside what is counted below. */
+#define MEMORY_BASE (UINT64_C(48) << 20)
+
+bool
+conf_port_is_kernel(const struct conf_port *port)
+{
+	static const char *const kernel[] = { "net_af_packet", "net_af_xdp", "net_tap" };
+
+	for (unsigned int i = 0; i < RTE_DIM(kernel); i++) {
+		if (strncmp(port->name, kernel[i], strlen(kernel[i])) == 0)
+			return true;
+	}
+	return strstr(port->device, ",iface=") != NULL; /* net_pcap on an interface */
+}
+
+bool
+conf_port_is_pci(const struct conf_port *port)
+{
+	unsigned int bus;
+	unsigned int dev;
+	unsigned int fn;
+	unsigned int domain;
+
+	return sscanf(port->name, "%x:%x:%x.%x", &domain, &bus, &dev, &fn) == 4 ||
+			sscanf(port->name, "%x:%x.%x", &bus, &dev, &fn) == 3;
+}
+
+unsigned int
+conf_port_queues(const struct conf *conf, const struct conf_port *port, unsigned int max)
+{
+	if (port->nic.queues != CONF_AUTO)
+		return port->nic.queues;
+	return RTE_MIN(conf->nb_workers, max);
+}
+
+static int
+check_cpu(const struct plm_conf *file, const char *key, uint16_t cpu, const cpu_set_t *set,
+		struct plm_text *why)
+{
+	const char *sep = "";
+
+	if (cpu < CPU_SETSIZE && CPU_ISSET(cpu, set))
+		return 0;
+	plm_conf_where(file, key, why);
+	plm_text_add(why, "CPU %u is not there, must be one of ", cpu);
+	for (unsigned int i = 0; i < CPU_SETSIZE; i++) {
+		if (!CPU_ISSET(i, set))
+			continue;
+		plm_text_add(why, "%s%u", sep, i);
+		sep = ", ";
+	}
+	return -EINVAL;
+}
+
+/*
+ * Defaults: main and slow path on the first CPU, one worker on the last; with four CPUs or more
+ * the slow path has the second for itself.
+ */
+static int
+check_cpus(struct conf *conf, const struct plm_conf *file, struct plm_text *why)
+{
+	cpu_set_t set;
+	char key[32];
+	uint16_t first = CONF_AUTO;
+	uint16_t second = CONF_AUTO;
+	uint16_t last = 0;
+	int ret;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0) {
+		plm_text_add(why, "CPUs cannot be read: %s", strerror(errno));
+		return -errno;
+	}
+	for (uint16_t i = 0; i < CPU_SETSIZE; i++) {
+		if (!CPU_ISSET(i, &set))
+			continue;
+		if (first == CONF_AUTO)
+			first = i;
+		else if (second == CONF_AUTO)
+			second = i;
+		last = i;
+	}
+	if (conf->main_cpu == CONF_AUTO)
+		conf->main_cpu = first;
+	if (conf->slow_cpu == CONF_AUTO)
+		conf->slow_cpu = CPU_COUNT(&set) >= 4 ? second : conf->main_cpu;
+	if (conf->nb_workers == 0)
+		conf->workers[conf->nb_workers++] = last;
+
+	ret = check_cpu(file, "main_cpu", conf->main_cpu, &set, why);
+	if (ret == 0)
+		ret = check_cpu(file, "slow_cpu", conf->slow_cpu, &set, why);
+	for (unsigned int i = 0; ret == 0 && i < conf->nb_workers; i++) {
+		snprintf(key, sizeof(key), "workers[%u]", i);
+		ret = check_cpu(file, key, conf->workers[i], &set, why);
+	}
+	return ret;
+}
+
+static bool
+on_link(const struct conf_address *address)
+{
+	const uint8_t *a = address->prefix.ip.addr;
+	const uint8_t *b = address->gateway.addr;
+	unsigned int bytes = address->prefix.len / 8;
+	unsigned int bits = address->prefix.len % 8;
+
+	if (memcmp(a, b, bytes) != 0)
+		return false;
+	return bits == 0 || ((a[bytes] ^ b[bytes]) & (0xff00 >> bits & 0xff)) == 0;
+}
+
+static const char *
+wrong_address(const struct conf_prefix *prefix)
+{
+	const uint8_t *a = prefix->ip.addr;
+
+	if (!prefix->ip.is_v6)
+		return a[0] == 0 || a[0] == 127 || a[0] >= 224 ? "must be a unicast address" : NULL;
+	if (a[0] == 0xff || (a[0] == 0 && memcmp(a, a + 1, 14) == 0))
+		return "must be a unicast address";
+	if (a[0] == 0xfe && (a[1] & 0xc0) == 0x80)
+		return "a link-local address is added by itself, must be a global or unique local one";
+	return NULL;
+}
+
+static int
+check_address(const struct conf *conf, unsigned int port, unsigned int idx,
+		const struct plm_conf *file, struct plm_text *why)
+{
+	static const struct plm_ip none;
+	const struct conf_address *a = &conf->ports[port].addresses[idx];
+	const char *wrong = wrong_address(&a->prefix);
+	const char *name = "address";
+	char key[64];
+
+	for (unsigned int p = 0; wrong == NULL && p <= port; p++) {
+		unsigned int n = p == port ? idx : conf->ports[p].nb_addresses;
+
+		for (unsigned int i = 0; i < n; i++) {
+			const struct plm_ip *other = &conf->ports[p].addresses[i].prefix.ip;
+
+			if (other->is_v6 == a->prefix.ip.is_v6 &&
+					memcmp(other->addr, a->prefix.ip.addr, 16) == 0)
+				wrong = "is there twice, must be one port's alone";
+		}
+	}
+	if (wrong == NULL && memcmp(a->gateway.addr, none.addr, sizeof(none.addr)) != 0) {
+		bool link_local = a->gateway.is_v6 && a->gateway.addr[0] == 0xfe &&
+				(a->gateway.addr[1] & 0xc0) == 0x80;
+
+		name = "gateway";
+		if (a->gateway.is_v6 != a->prefix.ip.is_v6)
+			wrong = "must be of the address's family";
+		else if (!link_local && !on_link(a))
+			wrong = "is not on the link, must be within the address's prefix";
+	}
+	if (wrong == NULL)
+		return 0;
+	snprintf(key, sizeof(key), "ports[%u].addresses[%u].%s", port, idx, name);
+	plm_conf_where(file, key, why);
+	plm_text_add(why, "%s", wrong);
+	return -EINVAL;
+}
+
+static void
+inherit(struct conf_nic *nic, const struct conf_nic *from)
+{
+	if (nic->queues == CONF_INHERIT)
+		nic->queues = from->queues;
+	if (nic->rx_descriptors == CONF_INHERIT)
+		nic->rx_descriptors = from->rx_descriptors;
+	if (nic->tx_descriptors == CONF_INHERIT)
+		nic->tx_descriptors = from->tx_descriptors;
+	if (nic->mtu == CONF_INHERIT)
+		nic->mtu = from->mtu;
+	if (nic->chain == CONF_INHERIT)
+		nic->chain = from->chain;
+	if (nic->copy_below == CONF_INHERIT)
+		nic->copy_below = from->copy_below;
+}
+
+static int
+check_port(struct conf *conf, unsigned int idx, const struct plm_conf *file, struct plm_text *why)
+{
+	struct conf_port *port = &conf->ports[idx];
+	char key[48];
+	int ret = 0;
+
+	snprintf(port->name, sizeof(port->name), "%.*s", (int)strcspn(port->device, ","),
+			port->device);
+	for (unsigned int i = 0; i < idx; i++) {
+		if (strcmp(conf->ports[i].name, port->name) != 0)
+			continue;
+		snprintf(key, sizeof(key), "ports[%u].device", idx);
+		plm_conf_where(file, key, why);
+		plm_text_add(why, "%s is there twice, must be one port each", port->name);
+		return -EINVAL;
+	}
+	snprintf(key, sizeof(key), port->nic.queues != CONF_INHERIT ? "ports[%u].queues" : "queues",
+			idx);
+	inherit(&port->nic, &conf->nic);
+	if (port->nic.queues != CONF_AUTO && port->nic.queues > conf->nb_workers) {
+		plm_conf_where(file, key, why);
+		plm_text_add(why, "%u is out of range, must be 1 to %u (one per worker)",
+				port->nic.queues, conf->nb_workers);
+		return -EINVAL;
+	}
+	for (unsigned int i = 0; ret == 0 && i < port->nb_addresses; i++)
+		ret = check_address(conf, idx, i, file, why);
+	return ret;
+}
+
+static int
+check_rules(struct conf *conf, const struct plm_conf *file, struct plm_text *why)
+{
+	char key[32];
+	int ret = plm_conf_defaults(conf_rule_defs, &conf->rules[conf->nb_rules]);
+
+	if (ret < 0)
+		return ret;
+	conf->nb_rules++;
+	for (unsigned int i = 0; i < conf->nb_rules; i++) {
+		uint32_t *max = &conf->rules[i].settings.max_members;
+
+		if (*max == 0)
+			*max = conf->limits.participants;
+		if (*max <= conf->limits.participants)
+			continue;
+		snprintf(key, sizeof(key), "rooms[%u].max", i);
+		plm_conf_where(file, key, why);
+		plm_text_add(why, "%u is out of range, must be 1 to limits.participants (%u)", *max,
+				conf->limits.participants);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* A file named in plenum.conf is relative to it. */
+static int
+resolve(char path[CONF_PATH_SIZE], const char *conf_path, const struct plm_conf *file,
+		const char *key, struct plm_text *why)
+{
+	char full[PATH_MAX];
+	const char *slash = strrchr(conf_path, '/');
+	int n;
+
+	if (path[0] == '/' || slash == NULL)
+		return 0;
+	n = snprintf(full, sizeof(full), "%.*s/%s", (int)(slash - conf_path), conf_path, path);
+	if (n >= CONF_PATH_SIZE) {
+		plm_conf_where(file, key, why);
+		plm_text_add(why, "%s is too long, must be at most %d characters", full,
+				CONF_PATH_SIZE - 1);
+		return -ENAMETOOLONG;
+	}
+	memcpy(path, full, (size_t)n + 1);
+	return 0;
+}
+
+static int
+check_files(struct conf *conf, const char *path, const struct plm_conf *file, struct plm_text *why)
+{
+	struct sockaddr_un un;
+	struct plm_secrets secrets;
+	char buf[320];
+	char key[32];
+	struct plm_text wrong;
+	int ret = 0;
+
+	for (unsigned int i = 0; ret == 0 && i < conf->nb_secrets; i++) {
+		snprintf(key, sizeof(key), "secrets[%u]", i);
+		ret = resolve(conf->secrets[i].path, path, file, key, why);
+		if (ret < 0)
+			break;
+		plm_text_init(&wrong, buf, sizeof(buf));
+		ret = plm_secret_read(conf->secrets[i].path, secrets.s[i].key, &secrets.s[i].len,
+				&wrong);
+		plm_crypto_erase(&secrets, sizeof(secrets));
+		if (ret < 0) {
+			plm_conf_where(file, key, why);
+			plm_text_add(why, "%s", buf);
+		}
+	}
+	if (ret == 0 && strcmp(conf->events, "stderr") != 0)
+		ret = resolve(conf->events, path, file, "events", why);
+	if (ret == 0)
+		ret = resolve(conf->control_socket, path, file, "control_socket", why);
+	if (ret == 0 && strlen(conf->control_socket) >= sizeof(un.sun_path)) {
+		plm_conf_where(file, "control_socket", why);
+		plm_text_add(why, "%s is too long, must be at most %zu characters",
+				conf->control_socket, sizeof(un.sun_path) - 1);
+		ret = -ENAMETOOLONG;
+	}
+	return ret;
+}
+
+int
+conf_load(struct conf *conf, const char *path, struct plm_text *why)
+{
+	struct plm_conf *file;
+	int ret;
+
+	memset(conf, 0, sizeof(*conf));
+	ret = plm_conf_read(&file, path, conf_defs, conf, why);
+	if (ret < 0)
+		return ret;
+	ret = check_cpus(conf, file, why);
+	for (unsigned int i = 0; ret == 0 && i < conf->nb_ports; i++)
+		ret = check_port(conf, i, file, why);
+	if (ret == 0)
+		ret = check_rules(conf, file, why);
+	if (ret == 0)
+		ret = check_files(conf, path, file, why);
+	plm_conf_free(file);
+	return ret;
+}
+
+void
+conf_pool_need(const struct conf *conf, struct plm_pool_need *need)
+{
+	*need = (struct plm_pool_need){
+		.nb_workers = conf->nb_workers,
+		.ring_size = conf->tuning.ring_size,
+		.park_entries = conf->tuning.park_entries * conf->nb_ports,
+		.burst = PLM_BURST,
+	};
+	for (unsigned int i = 0; i < conf->nb_ports; i++) {
+		const struct conf_nic *nic = &conf->ports[i].nic;
+
+		need->rx_desc += nic->rx_descriptors;
+		need->tx_desc += nic->tx_descriptors;
+		need->mtu = RTE_MAX(need->mtu, nic->mtu != 0 ? nic->mtu : RTE_ETHER_MTU);
+		need->linear |= nic->chain != PLM_CHAIN_ON;
+	}
+}
+
+size_t
+conf_memory(const struct conf *conf, const struct plm_pool_plan *plan)
+{
+	const struct plm_session_conf sessions = {
+		.max_sessions = conf->limits.sessions,
+		.nb_workers = conf->nb_workers,
+	};
+	size_t peers = conf->nb_workers + 1;
+	size_t bytes = MEMORY_BASE + plan->bytes;
+
+	bytes += conf->limits.sessions * plm_session_bytes(&sessions);
+	/* A member's line in the present view and in two that wait to be freed. */
+	bytes += (size_t)conf->limits.sessions * 3 * sizeof(struct plm_sub);
+	bytes += (size_t)conf->limits.rooms * 2 * sizeof(struct plm_view);
+	bytes += peers * peers * 3 * conf->tuning.ring_size * sizeof(struct plm_msg);
+	bytes += peers * conf->tuning.park_entries * conf->nb_ports * PLM_BURST * sizeof(void *);
+	return bytes;
+}
+
+void
+conf_show(const struct conf *conf, struct plm_text *text)
+{
+	char ip[INET6_ADDRSTRLEN];
+	struct plm_pool_need need;
+	struct plm_pool_plan plan;
+	unsigned int n = conf->nb_workers;
+
+	conf_pool_need(conf, &need);
+	plm_pool_plan(&need, &plan);
+	plm_text_add(text, "cpus: main %u, slow path %u, workers", conf->main_cpu, conf->slow_cpu);
+	for (unsigned int i = 0; i < n; i++)
+		plm_text_add(text, " %u", conf->workers[i]);
+	plm_text_add(text, "\n");
+	for (unsigned int i = 0; i < conf->nb_ports; i++) {
+		const struct conf_port *port = &conf->ports[i];
+
+		plm_text_add(text, "port %u: %s, %u RX and %u TX descriptors a queue,", i,
+				port->device, port->nic.rx_descriptors, port->nic.tx_descriptors);
+		for (unsigned int a = 0; a < port->nb_addresses; a++)
+			plm_text_add(text, " %s/%u", plm_ip_text(&port->addresses[a].prefix.ip, ip),
+					port->addresses[a].prefix.len);
+		plm_text_add(text, "\n");
+	}
+	plm_text_add(text, "udp port: %u\n", conf->udp_port);
+	plm_text_add(text, "rx pool: %u mbufs, %u of them\n", plan.rx, n);
+	plm_text_add(text, "header pool: %u mbufs, %u of them\n", plan.hdr, n);
+	if (plan.copy != 0)
+		plm_text_add(text, "copy pool: %u mbufs, %u of them%s\n", plan.copy, n,
+				need.linear ? " where a port cannot chain" : "");
+	plm_text_add(text, "slow path's pool: %u mbufs\n", plan.ctl);
+	plm_text_add(text, "pools: %zu MB\n", plan.bytes >> 20);
+	plm_text_add(text, "memory: %zu MB%s\n", conf_memory(conf, &plan) >> 20,
+			conf->hugepages ? " of hugepages" : "");
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Everything that plenum.conf says. Only this program knows files; libraries take plain structs. */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include "plm_conf.h"
+#include "plm_ctl.h"
+
+#define CONF_ADDRESSES   8
+#define CONF_RULES       64
+#define CONF_EAL_ARGS    32
+#define CONF_PATH_SIZE   256
+#define CONF_DEVICE_SIZE 192
+
+/* A port's own value is not set: the one at the top of the file counts. */
+#define CONF_INHERIT 0xffff
+/* Chosen by the program. */
+#define CONF_AUTO 0xffff
+
+struct conf_prefix {
+	struct plm_ip ip;
+	uint8_t len;
+};
+
+struct conf_address {
+	struct conf_prefix prefix;
+	struct plm_ip gateway; /* all zero: none */
+};
+
+/* What a NIC profile sets for all ports and a port may set for itself. */
+struct conf_nic {
+	uint16_t queues; /* CONF_AUTO: one per worker, as far as the device has them */
+	uint16_t rx_descriptors;
+	uint16_t tx_descriptors;
+	uint16_t mtu;   /* 0: leave the driver's */
+	uint16_t chain; /* enum plm_chain */
+	uint16_t copy_below;
+};
+
+struct conf_port {
+	char device[CONF_DEVICE_SIZE]; /* name[,devargs] */
+	char name[CONF_DEVICE_SIZE];   /* `device` up to the comma */
+	struct conf_nic nic;
+	struct conf_address addresses[CONF_ADDRESSES];
+	unsigned int nb_addresses;
+};
+
+struct conf_path {
+	char path[CONF_PATH_SIZE];
+};
+
+struct conf_limits {
+	uint32_t rooms;
+	uint32_t sessions;
+	uint32_t participants; /* of one room */
+	uint32_t admissions_per_s;
+	uint32_t view_backlog;
+	uint32_t neighbours;
+	uint32_t bars;
+	uint8_t ssrcs;
+};
+
+struct conf_tuning {
+	uint32_t turn_copies;
+	uint32_t ring_size;
+	uint32_t park_entries;
+	uint32_t stun_rate;
+	uint32_t l2_rate;
+	uint32_t rtcp_rate;
+	uint32_t publish_us;
+	uint32_t stall_ms;
+	uint32_t idle_turns;
+	uint32_t sleep_us;
+};
+
+enum conf_idle {
+	CONF_IDLE_AUTO,
+	CONF_IDLE_BUSY,
+	CONF_IDLE_SLEEP,
+	CONF_IDLE_MONITOR,
+};
+
+struct conf {
+	struct conf_port ports[PLM_PORTS_MAX];
+	unsigned int nb_ports;
+	struct conf_nic nic;
+	uint16_t udp_port;
+	struct conf_path secrets[PLM_SECRETS];
+	unsigned int nb_secrets;
+
+	uint16_t main_cpu; /* CONF_AUTO until checked; so the next one */
+	uint16_t slow_cpu;
+	uint16_t workers[PLM_WORKERS_MAX]; /* CPU of each */
+	unsigned int nb_workers;
+	uint8_t idle; /* enum conf_idle */
+	bool hugepages;
+	uint32_t memory_mb; /* 0: computed */
+	struct conf_path eal[CONF_EAL_ARGS];
+	unsigned int nb_eal;
+
+	struct plm_room_rule rules[CONF_RULES + 1]; /* the last is made: "*" with defaults */
+	unsigned int nb_rules;
+	struct conf_limits limits;
+	struct conf_tuning tuning;
+	uint32_t consent_timeout_s;
+	uint32_t max_session_s;
+	uint8_t rebalance_above;
+
+	char events[CONF_PATH_SIZE];
+	uint32_t events_per_s;
+	char control_socket[CONF_PATH_SIZE];
+};
+
+/* The table behind plenum.conf and docs/settings.md. */
+extern const struct plm_conf_def conf_defs[];
+/* Of one rule of `rooms`. */
+extern const struct plm_conf_def conf_rule_defs[];
+
+/*
+ * Read and check a file: values, then what only holds between them (CPUs, queues, gateways).
+ * 0 or negative errno, `why` is one line for the operator.
+ */
+int conf_load(struct conf *conf, const char *path, struct plm_text *why);
+
+/* Whether frames of this port pass through the kernel: there a busy poll only steals its CPU. */
+bool conf_port_is_kernel(const struct conf_port *port);
+
+/* A device of the PCI bus, to be named to EAL with -a. */
+bool conf_port_is_pci(const struct conf_port *port);
+
+/* Queues of a port if the device offers at most `max`. */
+unsigned int conf_port_queues(const struct conf *conf, const struct conf_port *port,
+		unsigned int max);
+
+/* What the pools must hold at once; `linear` as long as a driver might not chain. */
+void conf_pool_need(const struct conf *conf, struct plm_pool_need *need);
+
+/* Bytes of pools, tables, rings and what EAL needs beside them. */
+size_t conf_memory(const struct conf *conf, const struct plm_pool_plan *plan);
+
+/* What `--check` prints. */
+void conf_show(const struct conf *conf, struct plm_text *text);
+
+#endif

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The table of settings: what plenum.conf may say. docs/settings.md is made from it. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "config.h"
+#include "plm_conf.h"
+
+static int
+parse_prefix(const char *text, void *field, struct plm_text *why)
+{
+	struct conf_prefix prefix;
+	char ip[INET6_ADDRSTRLEN];
+	const char *slash = strchr(text, '/');
+	size_t len = slash != NULL ? (size_t)(slash - text) : sizeof(ip);
+	unsigned long bits;
+	char *end;
+
+	if (len < sizeof(ip)) {
+		memcpy(ip, text, len);
+		ip[len] = '\0';
+		bits = strtoul(slash + 1, &end, 10);
+		if (plm_ip_parse(ip, &prefix.ip) == 0 && slash[1] >= '0' && slash[1] <= '9' &&
+				*end == '\0' && bits >= 1 && bits <= (prefix.ip.is_v6 ? 128 : 32)) {
+			prefix.len = (uint8_t)bits;
+			memcpy(field, &prefix, sizeof(prefix));
+			return 0;
+		}
+	}
+	plm_text_add(why,
+			"\"%s\" is not an address with its prefix, must be like "
+			"198.18.0.1/24 or fd00::1/64",
+			text);
+	return -EINVAL;
+}
+
+static int
+parse_gateway(const char *text, void *field, struct plm_text *why)
+{
+	struct plm_ip ip = { .is_v6 = false };
+
+	if (*text != '\0' && plm_ip_parse(text, &ip) < 0) {
+		plm_text_add(why,
+				"\"%s\" is not an address, must be like 198.18.0.254 or fe80::1, "
+				"or \"\" for none",
+				text);
+		return -EINVAL;
+	}
+	memcpy(field, &ip, sizeof(ip));
+	return 0;
+}
+
+#define FIELD(s, f) .offset = offsetof(s, f), .size = sizeof(((s *)0)->f)
+#define LIST(s, f, least, most)                                                                    \
+	.offset = offsetof(s, f), .size = sizeof(((s *)0)->f[0]),                                  \
+	.nb_offset = offsetof(s, nb_##f), .list_min = (least), .list_max = (most)
+#define UINT(s, f, least, most) .type = PLM_CONF_UINT, FIELD(s, f), .min = (least), .max = (most)
+
+static const struct plm_conf_word auto_words[] = { { "auto", CONF_AUTO }, { NULL, 0 } };
+static const struct plm_conf_word inherit_words[] = { { "inherit", CONF_INHERIT }, { NULL, 0 } };
+static const struct plm_conf_word mtu_words[] = { { "driver", 0 }, { NULL, 0 } };
+static const struct plm_conf_word memory_words[] = { { "auto", 0 }, { NULL, 0 } };
+static const struct plm_conf_word unlimited_words[] = { { "unlimited", 0 }, { NULL, 0 } };
+static const struct plm_conf_word limit_words[] = { { "limit", 0 }, { NULL, 0 } };
+static const struct plm_conf_word dscp_words[] = { { "copy", PLM_DSCP_COPY }, { NULL, 0 } };
+
+static const struct plm_conf_word port_queues_words[] = {
+	{ "inherit", CONF_INHERIT },
+	{ NULL, 0 },
+};
+static const struct plm_conf_word port_mtu_words[] = {
+	{ "inherit", CONF_INHERIT },
+	{ "driver", 0 },
+	{ NULL, 0 },
+};
+static const struct plm_conf_word chain_words[] = {
+	{ "auto", PLM_CHAIN_AUTO },
+	{ "on", PLM_CHAIN_ON },
+	{ "off", PLM_CHAIN_OFF },
+	{ NULL, 0 },
+};
+static const struct plm_conf_word port_chain_words[] = {
+	{ "inherit", CONF_INHERIT },
+	{ "auto", PLM_CHAIN_AUTO },
+	{ "on", PLM_CHAIN_ON },
+	{ "off", PLM_CHAIN_OFF },
+	{ NULL, 0 },
+};
+static const struct plm_conf_word idle_words[] = {
+	{ "auto", CONF_IDLE_AUTO },
+	{ "busy", CONF_IDLE_BUSY },
+	{ "sleep", CONF_IDLE_SLEEP },
+	{ "monitor", CONF_IDLE_MONITOR },
+	{ NULL, 0 },
+};
+static const struct plm_conf_word rtcp_words[] = {
+	{ "clear", PLM_RTCP_CLEAR },
+	{ "opaque", PLM_RTCP_OPAQUE },
+	{ NULL, 0 },
+};
+static const struct plm_conf_word consent_words[] = {
+	{ "strict", 0 },
+	{ "alive", 1 },
+	{ NULL, 0 },
+};
+
+static const struct plm_conf_def address_defs[] = {
+	{ .key = "address",
+			.type = PLM_CONF_PARSED,
+			FIELD(struct conf_address, prefix),
+			.parse = parse_prefix,
+			.form = "ADDRESS/PREFIX",
+			.help = "an address of the relay and the prefix that is on-link" },
+	{ .key = "gateway",
+			.type = PLM_CONF_PARSED,
+			FIELD(struct conf_address, gateway),
+			.parse = parse_gateway,
+			.form = "ADDRESS",
+			.fallback = "",
+			.help = "where everything off-link goes; none: on-link only" },
+	{ .key = NULL },
+};
+
+static const struct plm_conf_def port_defs[] = {
+	{ .key = "device",
+			.type = PLM_CONF_STRING,
+			FIELD(struct conf_port, device),
+			.min = 1,
+			.help = "name and arguments of the device: `net_af_packet0,iface=eth1`, or a PCI "
+				"address such as `0000:3b:00.0`" },
+	{ .key = "addresses",
+			.type = PLM_CONF_GROUP,
+			LIST(struct conf_port, addresses, 1, CONF_ADDRESSES),
+			.group = address_defs,
+			.help = "own addresses; clients send to them" },
+	{ .key = "queues",
+			UINT(struct conf_port, nic.queues, 1, PLM_WORKERS_MAX),
+			.words = port_queues_words,
+			.fallback = "inherit",
+			.help = "as above, of this port" },
+	{ .key = "rx_descriptors",
+			UINT(struct conf_port, nic.rx_descriptors, 64, 32768),
+			.words = inherit_words,
+			.fallback = "inherit",
+			.help = "as above, of this port" },
+	{ .key = "tx_descriptors",
+			UINT(struct conf_port, nic.tx_descriptors, 64, 32768),
+			.words = inherit_words,
+			.fallback = "inherit",
+			.help = "as above, of this port" },
+	{ .key = "mtu",
+			UINT(struct conf_port, nic.mtu, 1280, 9216),
+			.words = port_mtu_words,
+			.fallback = "inherit",
+			.help = "as above, of this port" },
+	{ .key = "chain",
+			.type = PLM_CONF_WORD,
+			FIELD(struct conf_port, nic.chain),
+			.words = port_chain_words,
+			.fallback = "inherit",
+			.help = "as above, of this port" },
+	{ .key = "copy_below",
+			UINT(struct conf_port, nic.copy_below, 0, PLM_HDR_COPY_MAX),
+			.words = inherit_words,
+			.fallback = "inherit",
+			.help = "as above, of this port" },
+	{ .key = NULL },
+};
+
+const struct plm_conf_def conf_rule_defs[] = {
+	{ .key = "pattern",
+			.type = PLM_CONF_STRING,
+			FIELD(struct plm_room_rule, pattern),
+			.min = 1,
+			.fallback = "*",
+			.help = "shell pattern of the names meant; the first match counts" },
+	{ .key = "max",
+			UINT(struct plm_room_rule, settings.max_members, 1, PLM_ROOM_MEMBERS_MAX),
+			.words = limit_words,
+			.fallback = "limit",
+			.help = "participants, at most `limits.participants`" },
+	{ .key = "rtcp",
+			.type = PLM_CONF_WORD,
+			FIELD(struct plm_room_rule, settings.rtcp),
+			.words = rtcp_words,
+			.fallback = "clear",
+			.help = "`opaque` where clients send SRTCP, which the relay cannot read" },
+	{ .key = "consent",
+			.type = PLM_CONF_WORD,
+			FIELD(struct plm_room_rule, settings.consent_alive),
+			.words = consent_words,
+			.fallback = "strict",
+			.help = "`alive`: media refreshes consent too, for agents that send no checks; "
+				"spoofed packets can then keep a stream running" },
+	{ .key = "dscp",
+			UINT(struct plm_room_rule, settings.dscp, 0, 63),
+			.words = dscp_words,
+			.fallback = "copy",
+			.help = "DSCP of what is sent, or the publisher's" },
+	{ .key = "packets_per_s",
+			UINT(struct plm_room_rule, settings.packets_per_s, 1, 10000000),
+			.words = unlimited_words,
+			.fallback = "5000",
+			.help = "packets that one session may send, per second" },
+	{ .key = "bits_per_s",
+			UINT(struct plm_room_rule, settings.bits_per_s, 1000, 100000000000),
+			.words = unlimited_words,
+			.fallback = "50000000",
+			.help = "bits that one session may send, per second; write L behind more than "
+				"2147483647" },
+	{ .key = NULL },
+};
+
+static const struct plm_conf_def limit_defs[] = {
+	{ .key = "rooms",
+			UINT(struct conf_limits, rooms, 1, 1000000),
+			.fallback = "1000",
+			.help = "rooms at once" },
+	{ .key = "sessions",
+			UINT(struct conf_limits, sessions, 1, 4000000),
+			.fallback = "10000",
+			.help = "sessions at once, all rooms" },
+	{ .key = "participants",
+			UINT(struct conf_limits, participants, 1, PLM_ROOM_MEMBERS_MAX),
+			.fallback = "1000",
+			.help = "participants of one room, whatever its rule says" },
+	{ .key = "admissions_per_s",
+			UINT(struct conf_limits, admissions_per_s, 1, 1000000),
+			.words = unlimited_words,
+			.fallback = "1000",
+			.help = "new sessions per second; more are met with silence, and agents try again" },
+	{ .key = "view_backlog",
+			UINT(struct conf_limits, view_backlog, 16, 1000000),
+			.fallback = "4096",
+			.help = "fan-out lists that may wait to be freed; at it joins are refused" },
+	{ .key = "neighbours",
+			UINT(struct conf_limits, neighbours, 16, 65535),
+			.fallback = "4096",
+			.help = "next hops and on-link neighbours, all ports" },
+	{ .key = "bars",
+			UINT(struct conf_limits, bars, 1, 1000000),
+			.fallback = "4096",
+			.help = "kicked credentials remembered until they expire" },
+	{ .key = "ssrcs",
+			UINT(struct conf_limits, ssrcs, 1, PLM_SSRCS),
+			.fallback = "8",
+			.help = "SSRCs of one session, RTCP's included" },
+	{ .key = NULL },
+};
+
+static const struct plm_conf_def tuning_defs[] = {
+	{ .key = "turn_copies",
+			UINT(struct conf_tuning, turn_copies, 64, 65536),
+			.fallback = "1024",
+			.help = "copies of one worker's turn; what is left goes on in the next" },
+	{ .key = "ring_size",
+			UINT(struct conf_tuning, ring_size, 64, 65536),
+			.fallback = "1024",
+			.help = "messages of one ring between two lcores" },
+	{ .key = "park_entries",
+			UINT(struct conf_tuning, park_entries, 16, 65536),
+			.fallback = "512",
+			.help = "fan-outs of one worker and port that may wait for their turn" },
+	{ .key = "stun_rate",
+			UINT(struct conf_tuning, stun_rate, 1, 1000000),
+			.fallback = "1000",
+			.help = "STUN requests of unknown sources, per source prefix and second" },
+	{ .key = "l2_rate",
+			UINT(struct conf_tuning, l2_rate, 1, 1000000),
+			.fallback = "1000",
+			.help = "ARP, neighbour discovery and ICMP, per worker and second" },
+	{ .key = "rtcp_rate",
+			UINT(struct conf_tuning, rtcp_rate, 1, 100000),
+			.fallback = "100",
+			.help = "RTCP compounds of one session, per second" },
+	{ .key = "publish_us",
+			UINT(struct conf_tuning, publish_us, 100, 1000000),
+			.fallback = "1000",
+			.help = "changes of one room within this time become one, microseconds" },
+	{ .key = "stall_ms",
+			UINT(struct conf_tuning, stall_ms, 10, 60000),
+			.fallback = "1000",
+			.help = "a worker without a turn for this long counts as stalled, milliseconds" },
+	{ .key = "idle_turns",
+			UINT(struct conf_tuning, idle_turns, 1, 1000000),
+			.fallback = "64",
+			.help = "empty turns before an lcore sleeps" },
+	{ .key = "sleep_us",
+			UINT(struct conf_tuning, sleep_us, 1, 10000),
+			.fallback = "50",
+			.help = "how long it sleeps, microseconds" },
+	{ .key = NULL },
+};
+
+const struct plm_conf_def conf_defs[] = {
+	{ .key = "ports",
+			.type = PLM_CONF_GROUP,
+			LIST(struct conf, ports, 1, PLM_PORTS_MAX),
+			.group = port_defs,
+			.help = "the devices that carry the packets" },
+	{ .key = "secrets",
+			.type = PLM_CONF_STRING,
+			LIST(struct conf, secrets, 1, PLM_SECRETS),
+			.min = 1,
+			.help = "files, mode 0600, with what signs credentials; two during a rotation; "
+				"relative to this file" },
+	{ .key = "udp_port",
+			UINT(struct conf, udp_port, 1, 65535),
+			.fallback = "3478",
+			.help = "the one UDP port of all transports" },
+	{ .key = "main_cpu",
+			UINT(struct conf, main_cpu, 0, 1023),
+			.words = auto_words,
+			.fallback = "auto",
+			.help = "CPU of prompt and start-up; the first one" },
+	{ .key = "slow_cpu",
+			UINT(struct conf, slow_cpu, 0, 1023),
+			.words = auto_words,
+			.fallback = "auto",
+			.help = "CPU of the slow path; the main CPU, or one of its own from four CPUs on" },
+	{ .key = "workers",
+			.type = PLM_CONF_UINT,
+			LIST(struct conf, workers, 1, PLM_WORKERS_MAX),
+			.min = 0,
+			.max = 1023,
+			.fallback = "",
+			.help = "CPU of each worker; none: one worker on the last CPU" },
+	{ .key = "idle",
+			.type = PLM_CONF_WORD,
+			FIELD(struct conf, idle),
+			.words = idle_words,
+			.fallback = "auto",
+			.help = "what a worker without work does; `auto`: `busy` on a NIC, `sleep` where "
+				"the kernel carries the frames or workers share a CPU" },
+	{ .key = "hugepages",
+			.type = PLM_CONF_BOOL,
+			FIELD(struct conf, hugepages),
+			.fallback = "true",
+			.help = "memory from hugepages (`sysctl vm.nr_hugepages`), or ordinary pages" },
+	{ .key = "memory_mb",
+			UINT(struct conf, memory_mb, 64, 1048576),
+			.words = memory_words,
+			.fallback = "auto",
+			.help = "memory for EAL, MB; `auto`: what `--check` prints" },
+	{ .key = "eal",
+			.type = PLM_CONF_STRING,
+			LIST(struct conf, eal, 0, CONF_EAL_ARGS),
+			.min = 1,
+			.fallback = "",
+			.help = "more arguments for EAL; lcores, devices and memory are the settings above" },
+	{ .key = "queues",
+			UINT(struct conf, nic.queues, 1, PLM_WORKERS_MAX),
+			.words = auto_words,
+			.fallback = "auto",
+			.help = "RX and TX queues of a port, at most one per worker; `auto`: one per worker "
+				"as far as the device has them" },
+	{ .key = "rx_descriptors",
+			UINT(struct conf, nic.rx_descriptors, 64, 32768),
+			.fallback = "1024",
+			.help = "of one RX queue; adjusted to the driver" },
+	{ .key = "tx_descriptors",
+			UINT(struct conf, nic.tx_descriptors, 64, 32768),
+			.fallback = "1024",
+			.help = "of one TX queue; adjusted to the driver" },
+	{ .key = "mtu",
+			UINT(struct conf, nic.mtu, 1280, 9216),
+			.words = mtu_words,
+			.fallback = "driver",
+			.help = "bytes of an IP packet" },
+	{ .key = "chain",
+			.type = PLM_CONF_WORD,
+			FIELD(struct conf, nic.chain),
+			.words = chain_words,
+			.fallback = "auto",
+			.help = "send header and shared payload as two segments; `on` for drivers that can "
+				"without saying so" },
+	{ .key = "copy_below",
+			UINT(struct conf, nic.copy_below, 0, PLM_HDR_COPY_MAX),
+			.fallback = "256",
+			.help = "payloads shorter than this are copied, bytes" },
+	{ .key = "rooms",
+			.type = PLM_CONF_GROUP,
+			LIST(struct conf, rules, 0, CONF_RULES),
+			.group = conf_rule_defs,
+			.fallback = "",
+			.help = "rules for rooms by name; a room without one has their defaults" },
+	{ .key = "limits",
+			.type = PLM_CONF_GROUP,
+			FIELD(struct conf, limits),
+			.group = limit_defs,
+			.fallback = "",
+			.help = "what peers cannot grow beyond" },
+	{ .key = "consent_timeout",
+			UINT(struct conf, consent_timeout_s, 5, 3600),
+			.fallback = "30",
+			.help = "a session without an authenticated request for this long ends, seconds" },
+	{ .key = "max_session",
+			UINT(struct conf, max_session_s, 1, 31536000),
+			.words = unlimited_words,
+			.fallback = "unlimited",
+			.help = "a session ends after this long, seconds" },
+	{ .key = "rebalance_above",
+			UINT(struct conf, rebalance_above, 0, 100),
+			.fallback = "80",
+			.help = "a new room moves to the least busy worker when the one that received its "
+				"first request is busier than this, percent" },
+	{ .key = "tuning",
+			.type = PLM_CONF_GROUP,
+			FIELD(struct conf, tuning),
+			.group = tuning_defs,
+			.fallback = "",
+			.help = "sizes and rates that seldom need a change" },
+	{ .key = "events",
+			.type = PLM_CONF_STRING,
+			FIELD(struct conf, events),
+			.min = 1,
+			.fallback = "stderr",
+			.help = "the event log, JSON lines: a file to append to, or `stderr`" },
+	{ .key = "events_per_s",
+			UINT(struct conf, events_per_s, 1, 100000),
+			.fallback = "200",
+			.help = "events logged per second; more are counted as lost" },
+	{ .key = "control_socket",
+			.type = PLM_CONF_STRING,
+			FIELD(struct conf, control_socket),
+			.min = 1,
+			.fallback = "/run/plenum.sock",
+			.help = "the socket of `plenum ctl`, mode 0600" },
+	{ .key = NULL },
+};
