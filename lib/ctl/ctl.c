@@ -47,7 +47,9 @@ plm_ctl_conf_init(struct plm_ctl_conf *conf)
 	conf->ring_size = 1024;
 	conf->turn_copies = 1024;
 	conf->park_entries = 256;
-	conf->stun_rate = 20000;
+	/* Half of the sessions that a slow path opens in a second (bench/stun_bench: 230 000 on one
+	 * core of 2.6 GHz); a forged request costs it half as much. */
+	conf->stun_rate = 100000;
 	conf->l2_rate = 1000;
 	conf->rtcp_rate = 100;
 	conf->stall_ns = PLM_NS_PER_S;
