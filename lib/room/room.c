@@ -313,6 +313,8 @@ plm_room_join(struct plm_room_table *tbl, uint32_t room_idx, const struct plm_me
 
 	if (room == NULL)
 		return -ENOENT;
+	if (new->home >= tbl->ctl->conf.nb_workers || new->egress.port_idx >= PLM_PORTS_MAX)
+		return -EINVAL;
 	if (room->nb_members >= RTE_MIN(room->settings.max_members, tbl->ctl->conf.max_members))
 		return -ENOSPC;
 	if (tbl->ctl->nb_backlog >= tbl->ctl->conf.max_backlog)

@@ -55,7 +55,6 @@ view_build(const struct plm_room_table *tbl, struct room *room)
 	struct plm_range *ranges;
 	struct plm_range *range = NULL;
 	struct plm_view *view;
-	unsigned int home = 0;
 	uint8_t nb = 0;
 
 	block = rte_malloc_socket("plm_view", head + room->nb_members * sizeof(struct plm_sub),
@@ -78,8 +77,6 @@ view_build(const struct plm_room_table *tbl, struct room *room)
 		const struct plm_member *m = &room->members[i]->pub;
 
 		if (i == 0 || !same_range(&room->members[i - 1]->pub, m)) {
-			for (; home < m->home; home++)
-				view->first_range[home + 1] = nb;
 			range = &ranges[nb++];
 			range->first = i;
 			range->home = m->home;
@@ -89,8 +86,12 @@ view_build(const struct plm_room_table *tbl, struct room *room)
 		range->nb_subs += (m->flags & PLM_SUB_SUBSCRIBES) != 0;
 		fill_sub(&view->subs[i], m);
 	}
-	for (; home < PLM_WORKERS_MAX; home++)
-		view->first_range[home + 1] = nb;
+	nb = 0;
+	for (unsigned int w = 0; w < PLM_WORKERS_MAX; w++) {
+		while (nb < nb_ranges && ranges[nb].home == w)
+			nb++;
+		view->first_range[w + 1] = nb;
+	}
 	return block;
 }
 

@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Rooms and views on a virtual clock; two workers, stepped by hand. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "plm_room.h"
+#include "test_eal.h"
+
+#define ROOMS       4
+#define MEMBERS     6
+#define BACKLOG     4
+#define INTERVAL_NS PLM_NS_PER_MS
+
+struct gone {
+	uint32_t session_idx;
+	uint16_t nexthop_idx;
+	bool ended;
+};
+
+struct fixture {
+	struct plm_rcu rcu;
+	struct plm_room_table *tbl;
+	uint64_t now_ns;
+	struct gone gone[64];
+	unsigned int nb_gone;
+};
+
+static void
+released(void *ctx, uint32_t session_idx, const struct plm_egress *egress, bool ended)
+{
+	struct fixture *f = ctx;
+
+	assert_true(f->nb_gone < RTE_DIM(f->gone));
+	f->gone[f->nb_gone++] = (struct gone){ session_idx, egress->nexthop_idx, ended };
+}
+
+static int
+setup(void **state)
+{
+	static struct fixture f;
+	struct plm_room_conf conf = {
+		.max_rooms = ROOMS,
+		.max_members = MEMBERS,
+		.max_backlog = BACKLOG,
+		.publish_interval_ns = INTERVAL_NS,
+		.nb_workers = 2,
+		.rcu = &f.rcu,
+		.socket = SOCKET_ID_ANY,
+		.released = released,
+		.released_ctx = &f,
+	};
+
+	f = (struct fixture){ .now_ns = PLM_NS_PER_S };
+	assert_int_equal(plm_rcu_init(&f.rcu, 2, SOCKET_ID_ANY), 0);
+	assert_int_equal(plm_room_table_create(&f.tbl, &conf), 0);
+	plm_rcu_online(&f.rcu, 0);
+	plm_rcu_online(&f.rcu, 1);
+	*state = &f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	plm_rcu_offline(&f->rcu, 0);
+	plm_rcu_offline(&f->rcu, 1);
+	plm_room_table_free(f->tbl);
+	plm_rcu_fini(&f->rcu);
+	return 0;
+}
+
+static const struct plm_room_settings settings = { .max_members = MEMBERS, .dscp = 46 };
+
+static uint32_t
+open_room(struct fixture *f, const char *name)
+{
+	uint32_t idx = UINT32_MAX;
+
+	assert_int_equal(plm_room_open(f->tbl, 'r', name, &settings, 0, &idx), 0);
+	return idx;
+}
+
+static int
+join(struct fixture *f, uint32_t room, uint32_t session_idx, uint8_t flags)
+{
+	struct plm_member m = { .session_idx = session_idx, .flags = flags };
+
+	snprintf(m.name, sizeof(m.name), "p%u", session_idx);
+	m.egress.nexthop_idx = (uint16_t)(100 + session_idx);
+	return plm_room_join(f->tbl, room, &m, f->now_ns);
+}
+
+#define PUB  PLM_SUB_PUBLISHES
+#define SUB  PLM_SUB_SUBSCRIBES
+#define BOTH (PUB | SUB)
+
+/* A turn of the slow path, an interval after the last one. */
+static void
+turn(struct fixture *f)
+{
+	f->now_ns += INTERVAL_NS;
+	plm_room_turn(f->tbl, f->now_ns);
+}
+
+static void
+quiescent(struct fixture *f)
+{
+	plm_rcu_quiescent(&f->rcu, 0);
+	plm_rcu_quiescent(&f->rcu, 1);
+}
+
+static void
+room_open__finds_the_same_room_again(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t a = open_room(f, "alpha");
+	uint32_t idx = 99;
+
+	assert_int_equal(open_room(f, "alpha"), a);
+	assert_int_not_equal(open_room(f, "beta"), a);
+	assert_int_equal(plm_room_find(f->tbl, 'r', "alpha", &idx), 0);
+	assert_int_equal(idx, a);
+	assert_int_equal(plm_room_find(f->tbl, 'w', "alpha", &idx), -ENOENT);
+	assert_int_equal(plm_room_find(f->tbl, 'r', "gamma", &idx), -ENOENT);
+	assert_int_equal(plm_room_open(f->tbl, 'r', "no/slash", &settings, 0, &idx), -EINVAL);
+	assert_int_equal(plm_room_nb_open(f->tbl), 2);
+}
+
+static void
+room_open__stops_at_capacity_and_closes_what_nobody_entered(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t idx;
+	char name[8];
+
+	for (unsigned int i = 0; i < ROOMS; i++) {
+		snprintf(name, sizeof(name), "r%u", i);
+		open_room(f, name);
+	}
+	assert_int_equal(plm_room_open(f->tbl, 'r', "more", &settings, 0, &idx), -ENOSPC);
+	turn(f);
+	assert_int_equal(plm_room_nb_open(f->tbl), 0);
+	quiescent(f);
+	turn(f);
+	open_room(f, "more");
+}
+
+static void
+room_join__stops_at_capacity(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t nb_joined;
+		int want;
+	} cases[] = {
+		{ "empty room", 0, 0 },
+		{ "last free place", MEMBERS - 1, 0 },
+		{ "full room", MEMBERS, -ENOSPC },
+	};
+	struct fixture *f = *state;
+
+	for (unsigned int c = 0; c < RTE_DIM(cases); c++) {
+		uint32_t room = open_room(f, c == 0 ? "a" : c == 1 ? "b" : "c");
+
+		for (uint32_t i = 0; i < cases[c].nb_joined; i++)
+			assert_int_equal(join(f, room, i, BOTH), 0);
+		assert_int_equal(join(f, room, 50, BOTH), cases[c].want);
+	}
+}
+
+static void
+room_join__refuses_a_name_that_is_there(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+	struct plm_member twin = { .session_idx = 9, .flags = SUB, .name = "p1" };
+
+	assert_int_equal(join(f, room, 1, BOTH), 0);
+	assert_int_equal(plm_room_join(f->tbl, room, &twin, f->now_ns), -EEXIST);
+	assert_int_equal(plm_room_member_by_name(f->tbl, room, "p1")->session_idx, 1);
+	assert_null(plm_room_member_by_name(f->tbl, room, "p2"));
+}
+
+static void
+room_view__lists_subscribers_first_and_by_session_index(void **state)
+{
+	static const struct {
+		uint32_t session_idx;
+		uint8_t flags;
+	} joins[] = { { 7, PUB }, { 3, BOTH }, { 9, SUB }, { 1, PUB }, { 5, SUB } };
+	static const uint32_t want[] = { 3, 5, 9, 1, 7 };
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+	const struct plm_range *range;
+	struct plm_view *view;
+
+	for (unsigned int i = 0; i < RTE_DIM(joins); i++)
+		assert_int_equal(join(f, room, joins[i].session_idx, joins[i].flags), 0);
+	assert_null(plm_room_view(f->tbl, room));
+	turn(f);
+	view = plm_room_view(f->tbl, room);
+	assert_non_null(view);
+	assert_int_equal(view->nb_members, RTE_DIM(want));
+	assert_int_equal(view->dscp, 46);
+	assert_int_equal(view->nb_ranges, 1);
+	assert_int_equal(view->first_range[0], 0);
+	for (unsigned int w = 1; w <= PLM_WORKERS_MAX; w++)
+		assert_int_equal(view->first_range[w], 1);
+	assert_int_equal(view->ranges[0].nb_subs, 3);
+	assert_int_equal(view->ranges[0].nb_members, 5);
+	for (unsigned int i = 0; i < RTE_DIM(want); i++) {
+		assert_int_equal(view->subs[i].session_idx, want[i]);
+		assert_int_equal(view->subs[i].nexthop_idx, 100 + want[i]);
+		assert_ptr_equal(plm_view_find(view, 0, want[i], &range), &view->subs[i]);
+		assert_null(plm_view_find(view, 1, want[i], &range));
+	}
+	assert_null(plm_view_find(view, 0, 4, &range));
+}
+
+static void
+room_view__is_sliced_by_worker_and_port(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+	const struct plm_range *range;
+	struct plm_view *view;
+
+	for (uint32_t i = 0; i < MEMBERS; i++) {
+		struct plm_member m = { .session_idx = i, .home = i % 2, .flags = SUB };
+
+		snprintf(m.name, sizeof(m.name), "p%u", i);
+		m.egress.port_idx = (uint8_t)(i / 4);
+		assert_int_equal(plm_room_join(f->tbl, room, &m, f->now_ns), 0);
+	}
+	turn(f);
+	view = plm_room_view(f->tbl, room);
+	assert_int_equal(view->nb_ranges, 4);
+	assert_int_equal(view->first_range[1], 2);
+	assert_int_equal(view->first_range[2], 4);
+	for (unsigned int r = 0; r < 4; r++) {
+		assert_int_equal(view->ranges[r].home, r / 2);
+		assert_int_equal(view->ranges[r].port_idx, r % 2);
+		assert_int_equal(view->ranges[r].nb_subs, r % 2 == 0 ? 2 : 1);
+	}
+	for (uint32_t i = 0; i < MEMBERS; i++) {
+		struct plm_sub *sub = plm_view_find(view, i % 2, i, &range);
+
+		assert_non_null(sub);
+		assert_int_equal(sub->session_idx, i);
+		assert_int_equal(range->port_idx, i / 4);
+	}
+}
+
+static void
+room_publish__coalesces_the_changes_of_an_interval(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+
+	assert_int_equal(join(f, room, 0, BOTH), 0);
+	plm_room_turn(f->tbl, f->now_ns);
+	assert_int_equal(plm_room_view(f->tbl, room)->seq, 1);
+	for (uint32_t i = 1; i < 5; i++) {
+		uint64_t next_ns;
+
+		f->now_ns += INTERVAL_NS / 8;
+		assert_int_equal(join(f, room, i, BOTH), 0);
+		next_ns = plm_room_turn(f->tbl, f->now_ns);
+		assert_int_equal(plm_room_view(f->tbl, room)->seq, 1);
+		assert_int_equal(next_ns, PLM_NS_PER_S + INTERVAL_NS);
+	}
+	f->now_ns = PLM_NS_PER_S + INTERVAL_NS;
+	plm_room_turn(f->tbl, f->now_ns);
+	assert_int_equal(plm_room_view(f->tbl, room)->seq, 2);
+	assert_int_equal(plm_room_view(f->tbl, room)->nb_members, 5);
+}
+
+static void
+room_leave__buries_in_every_standing_view_at_once(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+	struct plm_view *old[2];
+	const struct plm_range *range;
+
+	join(f, room, 0, BOTH);
+	join(f, room, 1, BOTH);
+	turn(f);
+	old[0] = plm_room_view(f->tbl, room);
+	join(f, room, 2, BOTH);
+	turn(f);
+	old[1] = plm_room_view(f->tbl, room);
+	assert_ptr_not_equal(old[0], old[1]);
+
+	plm_room_leave(f->tbl, room, 1, f->now_ns);
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(plm_view_find(old[i], 0, 1, &range)->left, 1);
+		assert_int_equal(plm_view_find(old[i], 0, 0, &range)->left, 0);
+	}
+	turn(f);
+	assert_null(plm_view_find(plm_room_view(f->tbl, room), 0, 1, &range));
+}
+
+static void
+room_leave__hands_back_when_no_view_names_the_member(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+
+	join(f, room, 0, BOTH);
+	join(f, room, 1, BOTH);
+	turn(f);
+	plm_room_leave(f->tbl, room, 1, f->now_ns);
+	quiescent(f);
+	assert_int_equal(f->nb_gone, 0); /* the published view still names it */
+	turn(f);
+	assert_int_equal(f->nb_gone, 0);
+	plm_rcu_quiescent(&f->rcu, 0);
+	turn(f);
+	assert_int_equal(f->nb_gone, 0); /* worker 1 may still read the old one */
+	plm_rcu_quiescent(&f->rcu, 1);
+	turn(f);
+	assert_int_equal(f->nb_gone, 1);
+	assert_int_equal(f->gone[0].session_idx, 1);
+	assert_int_equal(f->gone[0].nexthop_idx, 101);
+	assert_true(f->gone[0].ended);
+}
+
+static void
+room_leave__waits_for_a_pinned_view(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+	struct plm_view *view;
+
+	join(f, room, 0, BOTH);
+	join(f, room, 1, BOTH);
+	turn(f);
+	view = plm_room_view(f->tbl, room);
+	plm_view_pin(view, 1);
+	plm_view_pin(view, 1);
+	plm_room_leave(f->tbl, room, 0, f->now_ns);
+	for (unsigned int i = 0; i < 5; i++) {
+		turn(f);
+		quiescent(f);
+	}
+	assert_int_equal(f->nb_gone, 0);
+	assert_int_equal(plm_room_backlog(f->tbl), 1);
+	assert_int_equal(view->subs[0].session_idx, 0); /* still there to be read */
+	plm_view_unpin(view, 1);
+	turn(f);
+	assert_int_equal(f->nb_gone, 0);
+	plm_view_unpin(view, 1);
+	turn(f);
+	assert_int_equal(f->nb_gone, 1);
+	assert_int_equal(plm_room_backlog(f->tbl), 0);
+}
+
+static void
+room_leave__of_somebody_never_published_is_handed_back_too(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+
+	join(f, room, 0, BOTH);
+	turn(f);
+	join(f, room, 1, BOTH);
+	plm_room_leave(f->tbl, room, 1, f->now_ns);
+	turn(f);
+	assert_int_equal(f->nb_gone, 1);
+	assert_int_equal(f->gone[0].session_idx, 1);
+}
+
+static void
+room_leave__of_the_last_closes_the_room(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+	struct plm_room_info info;
+	uint32_t idx;
+
+	join(f, room, 0, BOTH);
+	turn(f);
+	plm_room_leave(f->tbl, room, 0, f->now_ns);
+	assert_null(plm_room_view(f->tbl, room));
+	assert_int_equal(plm_room_find(f->tbl, 'r', "a", &idx), -ENOENT);
+	assert_int_equal(plm_room_info(f->tbl, room, &info), -ENOENT);
+	/* The name may come back before the old index does. */
+	assert_int_not_equal(open_room(f, "a"), room);
+	quiescent(f);
+	turn(f);
+	turn(f);
+	assert_int_equal(f->nb_gone, 1);
+	assert_int_equal(plm_room_backlog(f->tbl), 0);
+}
+
+static void
+room_move__takes_effect_in_the_next_view_and_gives_the_old_way_back(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+	struct plm_egress to = { .nexthop_idx = 500, .port_idx = 1 };
+	const struct plm_range *range;
+	struct plm_view *view;
+
+	join(f, room, 0, BOTH);
+	join(f, room, 1, BOTH);
+	turn(f);
+	view = plm_room_view(f->tbl, room);
+	plm_room_move(f->tbl, room, 0, &(struct plm_egress){ .nexthop_idx = 400 }, f->now_ns);
+	assert_int_equal(f->nb_gone, 0);
+	plm_room_move(f->tbl, room, 0, &to, f->now_ns);
+	assert_int_equal(f->nb_gone, 1); /* the first new way was never taken */
+	assert_int_equal(f->gone[0].nexthop_idx, 400);
+	assert_false(f->gone[0].ended);
+	assert_int_equal(plm_view_find(view, 0, 0, &range)->nexthop_idx, 100);
+	turn(f);
+	view = plm_room_view(f->tbl, room);
+	assert_int_equal(plm_view_find(view, 0, 0, &range)->nexthop_idx, 500);
+	assert_int_equal(range->port_idx, 1);
+	assert_int_equal(view->nb_ranges, 2);
+	assert_int_equal(f->nb_gone, 1);
+	quiescent(f);
+	turn(f);
+	assert_int_equal(f->nb_gone, 2);
+	assert_int_equal(f->gone[1].nexthop_idx, 100);
+	assert_int_equal(f->gone[1].session_idx, 0);
+	assert_false(f->gone[1].ended);
+}
+
+static void
+room_move__of_all_members_across_ports_completes(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+	struct plm_view *view;
+
+	for (uint32_t i = 0; i < MEMBERS; i++)
+		assert_int_equal(join(f, room, i, BOTH), 0);
+	turn(f);
+	for (uint32_t i = 0; i < MEMBERS; i++)
+		plm_room_move(f->tbl, room, i,
+				&(struct plm_egress){ .nexthop_idx = 7, .port_idx = 1 }, f->now_ns);
+	for (unsigned int i = 0; i < 4; i++) {
+		turn(f);
+		quiescent(f);
+	}
+	view = plm_room_view(f->tbl, room);
+	assert_int_equal(view->nb_ranges, 1);
+	assert_int_equal(view->ranges[0].port_idx, 1);
+	assert_int_equal(view->ranges[0].nb_members, MEMBERS);
+	for (uint32_t i = 0; i < MEMBERS; i++)
+		assert_int_equal(view->subs[i].session_idx, i);
+	assert_int_equal(f->nb_gone, MEMBERS);
+}
+
+static void
+room_backlog__at_its_limit_refuses_joins_but_not_leaves(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+	const struct plm_range *range;
+	struct plm_view *view;
+
+	join(f, room, 0, BOTH);
+	join(f, room, 1, BOTH);
+	turn(f);
+	for (unsigned int i = 0; i < BACKLOG; i++) {
+		assert_int_equal(plm_room_set(f->tbl, room, &settings, f->now_ns), 0);
+		turn(f);
+	}
+	assert_int_equal(plm_room_backlog(f->tbl), BACKLOG);
+	assert_int_equal(join(f, room, 2, BOTH), -EAGAIN);
+
+	view = plm_room_view(f->tbl, room);
+	plm_room_leave(f->tbl, room, 1, f->now_ns);
+	assert_int_equal(plm_view_find(view, 0, 1, &range)->left, 1);
+	turn(f);
+	assert_ptr_equal(plm_room_view(f->tbl, room), view); /* publication waits */
+	assert_int_equal(plm_room_backlog(f->tbl), BACKLOG);
+	quiescent(f);
+	turn(f);
+	turn(f);
+	assert_null(plm_view_find(plm_room_view(f->tbl, room), 0, 1, &range));
+	quiescent(f);
+	turn(f);
+	assert_int_equal(plm_room_backlog(f->tbl), 0);
+	assert_int_equal(f->nb_gone, 1);
+	assert_int_equal(join(f, room, 2, BOTH), 0);
+}
+
+static void
+room_info__counts_roles(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+	struct plm_room_info info;
+
+	join(f, room, 0, PUB);
+	join(f, room, 1, SUB);
+	join(f, room, 2, BOTH);
+	plm_room_leave(f->tbl, room, 1, f->now_ns);
+	assert_int_equal(plm_room_info(f->tbl, room, &info), 0);
+	assert_int_equal(info.nb_members, 2);
+	assert_int_equal(info.nb_publishers, 2);
+	assert_int_equal(info.nb_subscribers, 1);
+	assert_string_equal(info.name, "a");
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(room_open__finds_the_same_room_again),
+		T(room_open__stops_at_capacity_and_closes_what_nobody_entered),
+		T(room_join__stops_at_capacity),
+		T(room_join__refuses_a_name_that_is_there),
+		T(room_view__lists_subscribers_first_and_by_session_index),
+		T(room_view__is_sliced_by_worker_and_port),
+		T(room_publish__coalesces_the_changes_of_an_interval),
+		T(room_leave__buries_in_every_standing_view_at_once),
+		T(room_leave__hands_back_when_no_view_names_the_member),
+		T(room_leave__waits_for_a_pinned_view),
+		T(room_leave__of_somebody_never_published_is_handed_back_too),
+		T(room_leave__of_the_last_closes_the_room),
+		T(room_move__takes_effect_in_the_next_view_and_gives_the_old_way_back),
+		T(room_move__of_all_members_across_ports_completes),
+		T(room_backlog__at_its_limit_refuses_joins_but_not_leaves),
+		T(room_info__counts_roles),
+	};
+
+	test_eal_init(128);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
