@@ -70,16 +70,18 @@ round_pop(struct relay_round *round)
 
 /* As many rooms as jobs, so this cannot fail while a job is free. */
 static struct relay_parked_room *
-room_add(struct relay_park *park, uint32_t room_idx, int32_t quota)
+room_add(struct relay_park *park, const struct relay_job *job)
 {
+	uint32_t room_idx = job->view->room_idx;
 	struct relay_parked_room **bucket = bucket_of(park, room_idx);
 	struct relay_parked_room *room = park->free_rooms;
+	bool is_small = job->left * job->nb <= RELAY_QUANTUM;
 
 	park->free_rooms = room->hash_next;
-	*room = (struct relay_parked_room){ .room_idx = room_idx, .quota = quota };
+	*room = (struct relay_parked_room){ .room_idx = room_idx, .quota = RELAY_QUANTUM };
 	room->hash_next = *bucket;
 	*bucket = room;
-	round_push(quota > 0 ? &park->fresh : &park->old, room);
+	round_push(is_small ? &park->small : &park->large, room);
 	return room;
 }
 
@@ -139,8 +141,7 @@ job_refuse(struct relay_worker *w, struct relay_park *park, struct relay_job *jo
 static __rte_noinline void
 submit_behind(struct relay_worker *w, struct relay_park *park, struct relay_job *job)
 {
-	uint32_t room_idx = job->view->room_idx;
-	struct relay_parked_room *room = room_find(park, room_idx);
+	struct relay_parked_room *room = room_find(park, job->view->room_idx);
 	int32_t quota = RELAY_QUANTUM;
 
 	if (room == NULL && relay_job_run(w, job, &quota))
@@ -150,7 +151,7 @@ submit_behind(struct relay_worker *w, struct relay_park *park, struct relay_job 
 		return;
 	}
 	if (room == NULL)
-		room = room_add(park, room_idx, quota);
+		room = room_add(park, job);
 	job_park(w, park, room, job);
 }
 
@@ -169,25 +170,23 @@ relay_park_submit(struct relay_worker *w, struct relay_job *job)
 	}
 	if (likely(relay_job_run(w, job, &quota)))
 		return;
-	/* Alone so far, it had its slice if it got anywhere. */
-	quota = job->left < job->size ? 0 : RELAY_QUANTUM;
 	if (park->free_jobs == NULL)
 		job_refuse(w, park, job);
 	else
-		job_park(w, park, room_add(park, job->view->room_idx, quota), job);
+		job_park(w, park, room_add(park, job), job);
 }
 
 void
 relay_park_serve(struct relay_worker *w, struct relay_park *park)
 {
 	while (park->nb > 0) {
-		struct relay_round *round = &park->fresh;
+		struct relay_round *round = &park->small;
 		struct relay_parked_room *room;
 		uint32_t left;
 		bool done;
 
-		if (round->head == NULL || (park->old_turn && park->old.head != NULL))
-			round = &park->old;
+		if (round->head == NULL || (park->large_turn && park->large.head != NULL))
+			round = &park->large;
 		room = round->head;
 		if (room->quota <= 0)
 			room->quota = RELAY_QUANTUM;
@@ -203,17 +202,17 @@ relay_park_serve(struct relay_worker *w, struct relay_park *park)
 			continue;
 		round_pop(round);
 		if (room->head != NULL)
-			round_push(&park->old, room);
+			round_push(&park->large, room);
 		else
 			room_del(park, room);
-		park->old_turn = !park->old_turn;
+		park->large_turn = !park->large_turn;
 	}
 }
 
 void
 relay_park_drop(struct relay_worker *w, struct relay_park *park)
 {
-	struct relay_round *rounds[] = { &park->fresh, &park->old };
+	struct relay_round *rounds[] = { &park->small, &park->large };
 
 	for (unsigned int i = 0; i < RTE_DIM(rounds); i++) {
 		while (rounds[i]->head != NULL) {

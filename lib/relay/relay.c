@@ -139,7 +139,7 @@ plm_relay_create(const struct plm_relay_conf *conf)
 		w->tx = conf->sessions->tx[i];
 		w->hdr_pool = conf->hdr_pools[i];
 		w->copy_pool = conf->copy_pools[i];
-		w->ports = conf->ports;
+		memcpy(w->ports, conf->ports, conf->nb_ports * sizeof(w->ports[0]));
 		w->nb_workers = conf->nb_workers;
 		w->nb_ports = conf->nb_ports;
 	}
@@ -340,16 +340,18 @@ carry(struct relay_worker *w)
 		}
 		waiting |= rte_ring_count(c->box.ring) > 0;
 	}
-	w->carry_starved = waiting && total == 0;
+	w->carry_waits = waiting;
 	return total;
 }
 
-/* Whoever found no room left in the last turn goes before what is received in this one. Parked
- * rooms get half of the turn then, so that small rooms still pass. */
+/* Who goes before what is received in this turn: carried frames every other time while any wait,
+ * and parked rooms that found nothing left in the last turn. They get half of the turn then, so that
+ * small rooms still pass. */
 static void
 serve_starved(struct relay_worker *w)
 {
-	if (unlikely(w->carry_starved))
+	w->carry_first = w->carry_waits && !w->carry_first;
+	if (unlikely(w->carry_first))
 		w->nb_done += carry(w);
 	for (unsigned int p = 0; p < w->nb_ports; p++) {
 		struct relay_park *park = &w->park[p];

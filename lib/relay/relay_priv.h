@@ -78,18 +78,18 @@ struct relay_round {
 };
 
 /*
- * What one worker parked for one port. Rooms that have just been parked have a round of their own:
- * the two rounds alternate, so a small room waits for no more than one slice of each room that was
- * parked with it, however many big ones are being worked off.
+ * What one worker parked for one port. Rooms whose first job fits one slice have a round of their
+ * own, and the two rounds alternate: a small room waits for the small ones before it and as many
+ * slices of large ones, however many of those there are; and small rooms never starve a large one.
  */
 struct relay_park {
 	uint32_t nb;    /* jobs */
 	uint32_t rotor; /* where the next fan-out starts: moves on whenever something was dropped */
 	bool starved;   /* the last turn had nothing left for us */
 	bool progress;  /* in this turn */
-	bool old_turn;  /* the round that is served next */
-	struct relay_round fresh;
-	struct relay_round old;
+	bool large_turn; /* the round that is served next */
+	struct relay_round small;
+	struct relay_round large;
 	struct relay_parked_room **bucket;
 	uint32_t bucket_mask;
 	struct relay_job *free_jobs;
@@ -128,7 +128,7 @@ struct relay_worker {
 	struct plm_session_tx *tx;
 	struct rte_mempool *hdr_pool;
 	struct rte_mempool *copy_pool;
-	const struct plm_port *const *ports;
+	const struct plm_port *ports[PLM_PORTS_MAX];
 	unsigned int idx;
 	unsigned int nb_workers;
 	unsigned int nb_ports;
@@ -163,7 +163,8 @@ struct relay_worker {
 		uint8_t group;
 	} group_slot[2 * PLM_BURST]; /* groups of this burst by room; others' stamps differ */
 	uint32_t group_stamp;
-	bool carry_starved;
+	bool carry_waits; /* frames were left in the rings by the last turn */
+	bool carry_first; /* they went before our own in this turn */
 	bool sampling;
 	unsigned int nb_samples;
 	uint64_t samples[RELAY_SAMPLES]; /* rx_ns of jobs that this turn finished */

@@ -204,11 +204,11 @@ pools_create(struct test_relay *r, unsigned int id)
 
 /* Own addresses of port p: 198.18.(64 p).1/18 and fd00:0:0:p::1/64. */
 static void
-net_create(struct test_relay *r, const struct plm_port *const *ports)
+net_create(struct test_relay *r)
 {
 	struct plm_net_local_conf locals[2 * PLM_PORTS_MAX] = { 0 };
 	struct plm_net_conf conf = {
-		.ports = ports,
+		.ports = r->port_list,
 		.nb_ports = r->conf.nb_ports,
 		.locals = locals,
 		.nb_locals = 2 * r->conf.nb_ports,
@@ -240,7 +240,6 @@ struct test_relay *
 test_relay_create(const struct test_relay_conf *conf)
 {
 	static unsigned int nb_made;
-	const struct plm_port *ports[PLM_PORTS_MAX];
 	struct test_relay *r = calloc(1, sizeof(*r));
 	unsigned int id = nb_made++;
 	char name[16];
@@ -259,8 +258,8 @@ test_relay_create(const struct test_relay_conf *conf)
 	pools_create(r, id);
 	ports_create(r, id);
 	for (unsigned int p = 0; p < conf->nb_ports; p++)
-		ports[p] = &r->ports[p];
-	net_create(r, ports);
+		r->port_list[p] = &r->ports[p];
+	net_create(r);
 
 	assert_int_equal(plm_rcu_init(&r->rcu, conf->nb_workers, 0), 0);
 	sc = (struct plm_session_conf){
@@ -285,7 +284,7 @@ test_relay_create(const struct test_relay_conf *conf)
 
 	rc = (struct plm_relay_conf){
 		.nb_workers = conf->nb_workers,
-		.ports = ports,
+		.ports = r->port_list,
 		.nb_ports = conf->nb_ports,
 		.net = r->net,
 		.sessions = r->sessions,
@@ -372,7 +371,9 @@ test_relay_free(struct test_relay *r)
 			test_relay_leave(r, r->peers[i]);
 	for (unsigned int w = 0; w < r->conf.nb_workers; w++)
 		plm_rcu_offline(&r->rcu, w);
-	for (unsigned int i = 0; i < 8; i++) {
+	/* Reclamation is bounded by call. */
+	for (unsigned int i = 0; i < 1000 && (i < 4 || plm_session_nb_pending(r->sessions) > 0);
+			i++) {
 		r->now_ns += 2 * PLM_NS_PER_MS;
 		test_relay_slow(r);
 	}

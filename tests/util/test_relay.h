@@ -77,6 +77,7 @@ struct test_relay {
 	struct plm_net *net;
 	struct plm_relay *relay;
 	struct plm_port ports[PLM_PORTS_MAX];
+	const struct plm_port *port_list[PLM_PORTS_MAX];
 	struct rte_ring *rx[PLM_PORTS_MAX][PLM_WORKERS_MAX];
 	struct rte_ring *tx[PLM_PORTS_MAX][PLM_WORKERS_MAX];
 	struct rte_mempool *rx_pools[PLM_WORKERS_MAX];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Copies: byte-exact, to everybody who is owed one and to nobody else, each counted. */
+#include "plm_wire.h"
 #include "test_relay.h"
 
 #define NB_PACKETS 5
