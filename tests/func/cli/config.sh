@@ -1,0 +1,63 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# What --check says of good and bad files: exit code, file, line, key, what is allowed; and that
+# nothing of EAL has begun by then.
+set -u
+. "$(dirname "$0")/lib.sh"
+CONF=$DIR/plenum.conf
+
+write_conf </dev/null
+expect 0 'rx pool: ' "$PLENUM" --check -f "$CONF"
+expect 0 'memory: ' "$PLENUM" --check -f "$CONF"
+expect 0 'net_null0' "$PLENUM" --check -f "$CONF"
+
+# bad SETTING WORDS: refused on line 8, with these words.
+bad() {
+	printf '%s\n' "$1" | write_conf
+	for check in --check ''; do
+		# shellcheck disable=SC2086 # none is none
+		expect 1 "plenum.conf:8: $2" "$PLENUM" $check -f "$CONF"
+		! grep -q EAL "$DIR/said" || die "$1: EAL had begun"
+		[ "$(wc -l <"$DIR/said")" -eq 1 ] || die "$1: more than a line: $(cat "$DIR/said")"
+	done
+}
+bad 'udp_port = 0;' 'udp_port: 0 is out of range, must be 1 to 65535'
+bad 'udp_port = "x";' 'udp_port: "x" is not allowed, must be 1 to 65535'
+bad 'no_such_key = 1;' 'no_such_key: unknown setting'
+bad 'queues = 2;' 'queues: 2 is out of range, must be 1 to 1'
+bad 'workers = [ 1000 ];' 'workers[0]: CPU 1000 is not there'
+bad 'slow_cpu = 1000;' 'slow_cpu: CPU 1000 is not there'
+bad 'idle = "often";' 'idle: "often" is not allowed, must be one of "auto", "busy"'
+bad 'rooms = ( { dscp = 64; } );' 'rooms[0].dscp: 64 is out of range, must be 0 to 63, or "copy"'
+bad 'rooms = ( { max = 1001; } );' 'rooms[0].max: 1001 is out of range, must be 1 to limits.part'
+bad 'tuning = { turn_copies = 1; };' 'tuning.turn_copies: 1 is out of range'
+bad 'max_session = 5000000000;' '5000000000: does not fit into 32 bits'
+
+# Values of the first lines, which stand before the others.
+bad_port() {
+	write_conf </dev/null
+	sed -i "1s|.*|ports = ( { device = \"net_null0\"; addresses = ( $1 ); } );|" "$CONF"
+	expect 1 "plenum.conf:1: ports[0].addresses[0].$2" "$PLENUM" --check -f "$CONF"
+}
+bad_port '{ address = "198.18.0.1"; }' 'address: "198.18.0.1" is not an address with its prefix'
+bad_port '{ address = "198.18.0.1/33"; }' 'address: '
+bad_port '{ address = "224.0.0.1/24"; }' 'address: must be a unicast address'
+bad_port '{ address = "fe80::1/64"; }' 'address: a link-local address is added by itself'
+bad_port '{ address = "198.18.0.1/24"; gateway = "198.18.1.1"; }' 'gateway: is not on the link'
+bad_port '{ address = "198.18.0.1/24"; gateway = "fd00::1"; }' "gateway: must be of the address's"
+bad_port '{ gateway = "198.18.1.1"; }' 'address: missing'
+
+write_conf </dev/null
+chmod 644 "$DIR/secret"
+expect 1 'plenum.conf:2: secrets[0]: ' "$PLENUM" --check -f "$CONF"
+rm "$DIR/secret"
+expect 1 'plenum.conf:2: secrets[0]: ' "$PLENUM" --check -f "$CONF"
+expect 1 'cannot be read' "$PLENUM" --check -f "$DIR/nowhere.conf"
+expect 1 'not a regular file' "$PLENUM" --check -f "$DIR"
+
+expect 2 'usage: ' "$PLENUM"
+expect 2 'usage: ' "$PLENUM" --no-such-option
+expect 2 'usage: ' "$PLENUM" -f "$CONF" more
+expect 0 'usage: ' "$PLENUM" --help
+expect 0 'plenum ' "$PLENUM" --version
+expect 2 'settings, commands or counters' "$PLENUM" --reference nothing
