@@ -196,6 +196,7 @@ rtcp_accept(struct relay_worker *w, struct plm_session_hot *hot, const struct pl
 	*why = PLM_CNT_RX_RTCP_MALFORMED;
 	if (relay_rtcp_parse(view->rtcp, p, pkt->payload_len, rtcp) < 0)
 		return false;
+	heard(w, hot, pkt->sref);
 	if (!rates_pass(hot, w->now_ns, pkt->payload_len, why))
 		return false;
 	*why = PLM_CNT_RX_RTCP_RATE;
@@ -215,6 +216,7 @@ rtp_accept(struct relay_worker *w, struct plm_session_hot *hot, const struct plm
 		*why = PLM_CNT_RX_RTP_MALFORMED;
 		return false;
 	}
+	heard(w, hot, pkt->sref);
 	if (unlikely(!(hot->role & PLM_ROLE_PUBLISH))) {
 		*why = PLM_CNT_RX_ROLE;
 		return false;
@@ -326,7 +328,6 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 		enum plm_counter why;
 		bool accepted;
 
-		heard(w, hot, pkt->sref);
 		is_rtcp[nb_ok] = plm_wire_classify(p, pkt->payload_len) == PLM_PROTO_RTCP;
 		if (unlikely(is_rtcp[nb_ok]))
 			accepted = rtcp_accept(w, hot, pkt, p, &w->rtcp[nb_ok], &why);

@@ -57,19 +57,18 @@ relay_rtcp_route(struct relay_worker *w, struct plm_view *view, const struct plm
 	struct relay_target targets[PLM_RTCP_TARGETS];
 	const struct plm_pkt *pkt = plm_pkt(m);
 	unsigned int n;
+	bool to_all;
 
-	if (rtcp->first_type == PLM_RTCP_SR || rtcp->has_bye) {
-		plm_count(&w->counters, PLM_CNT_RTCP);
-		relay_job_begin(w, view, pkt->rx_ns);
-		relay_job_add(w, m);
-		relay_job_fan_out(w, RELAY_MEMBERS);
+	if (view == NULL) { /* the room went since the compound was read */
+		relay_drop(w, m, PLM_CNT_RX_RTCP_NO_TARGET);
 		return;
 	}
-	if (view->rtcp == PLM_RTCP_OPAQUE) {
+	to_all = rtcp->first_type == PLM_RTCP_SR || rtcp->has_bye;
+	if (to_all || view->rtcp == PLM_RTCP_OPAQUE) {
 		plm_count(&w->counters, PLM_CNT_RTCP);
 		relay_job_begin(w, view, pkt->rx_ns);
 		relay_job_add(w, m);
-		relay_job_fan_out(w, RELAY_PUBLISHERS);
+		relay_job_fan_out(w, to_all ? RELAY_MEMBERS : RELAY_PUBLISHERS);
 		return;
 	}
 	n = find_owners(w, view, rtcp, plm_sref_idx(pkt->sref), targets);
