@@ -22,6 +22,8 @@
 #define PLM_TUPLES 4
 /** SSRCs that one session may use, RTCP's included. */
 #define PLM_SSRCS 12
+/** Sessions that one table may be made for. */
+#define PLM_SESSIONS_MAX (UINT32_C(1) << 24)
 
 /** May publish, may subscribe: a credential's `p`, `s`, `b`. */
 enum plm_role {
@@ -147,7 +149,7 @@ struct plm_session_conf {
 	unsigned int nb_workers;
 	struct plm_rcu *rcu;
 	int socket;
-	const char *name;    /**< unique per process, prefix of hash and ring names */
+	const char *name;    /**< unique per process, at most 16 characters: prefix of hash names */
 	uint32_t hash_seed;
 };
 
@@ -164,7 +166,18 @@ struct plm_session_table {
 	struct plm_session_ctl *ctl;
 };
 
+/**
+ * Make the tables. An address table holds two tuples per session (and all four up to some 4 000
+ * sessions), the SSRC table two and a half (all twelve up to some 1 300), retired keys included
+ * until their grace period is over.
+ * @return 0, -EINVAL, -EEXIST (the name is taken), -ENOMEM.
+ */
 int plm_session_table_create(struct plm_session_table **tbl, const struct plm_session_conf *conf);
+
+/**
+ * Free the tables. Workers must be offline, or rte_hash keeps the retired keys, and its name.
+ * Takes NULL.
+ */
 void plm_session_table_free(struct plm_session_table *tbl);
 
 /* --- workers ------------------------------------------------------------------------------ */
@@ -210,7 +223,7 @@ int plm_session_create(struct plm_session_table *tbl, const struct plm_session_n
 		struct plm_handle *session);
 
 /** Let a tuple in; it takes the lowest free slot. 0, -ENOSPC (four already, or the hash is
- *  full), -EEXIST (the tuple belongs to a session). */
+ *  full), -EEXIST (the tuple belongs to a session), -ENOENT (the session ended). */
 int plm_session_add_tuple(struct plm_session_table *tbl, struct plm_handle session,
 		const struct plm_tuple *tuple, uint8_t *slot);
 
@@ -226,7 +239,8 @@ const struct plm_tuple *plm_session_tuple(
 
 /**
  * Settle a claim: enter the SSRC for the session unless another has it.
- * @return 0 (owned by it now or before), -EEXIST (another's), -ENOSPC, -ENOENT (session ended).
+ * @return 0 (owned by it now or before), -EEXIST (another's), -ENOSPC (the session has
+ *   PLM_SSRCS, or the hash is full), -ENOENT (session ended).
  */
 int plm_session_claim_ssrc(struct plm_session_table *tbl, struct plm_handle session, uint32_t ssrc);
 

@@ -1,59 +1,83 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Shared by the files of lib/session: what the slow path alone knows of a session. */
-#ifndef SESSION_PRIV_H
-#define SESSION_PRIV_H
+/** @file What session.c and ssrc.c share. */
+#ifndef PLM_SESSION_PRIV_H
+#define PLM_SESSION_PRIV_H
+
+#include <assert.h>
 
 #include "plm_session.h"
 
-enum slot_state {
-	SLOT_FREE, /* in the queue of free indexes */
-	SLOT_OPEN,
-	SLOT_ENDED, /* views may still name it */
-	SLOT_WAITS, /* released: one more grace period */
+/** No session: the end of a list of indexes. */
+#define SESSION_NONE UINT32_MAX
+
+/** free → open (create) → ended (end) → waiting (release) → free, a grace period later. */
+enum session_state {
+	SESSION_FREE,
+	SESSION_OPEN,
+	SESSION_ENDED,
+	SESSION_WAITING,
 };
 
-/* ctl: one per session index. */
+/** The slow path's part of a session. ctl. */
 struct session_slot {
-	struct plm_tuple tuple[PLM_TUPLES];
-	uint32_t ssrc[PLM_SSRCS];
-	uint32_t gen;   /* of the present or last session, 24 bits, never 0 once used */
-	uint8_t tuples; /* bit s: slot s is taken */
+	struct plm_tuple tuples[PLM_TUPLES];
+	uint32_t ssrcs[PLM_SSRCS];
+	uint64_t token;      /* grace period that a waiting index waits for */
+	uint32_t gen;        /* the present or last generation; changes with every session */
+	uint32_t next;       /* in the free or waiting list */
+	uint8_t used_tuples; /* bit per slot of `tuples` */
 	uint8_t nb_ssrcs;
-	uint8_t state; /* enum slot_state */
+	uint8_t state; /* enum session_state */
 };
 
-/* A queue of indexes; as large as there are sessions, so it never overflows. */
-struct index_queue {
-	uint32_t *idx;
+/** First in, first out: an index rests as long as can be, so a straggler's handle stays stale. */
+struct session_list {
 	uint32_t head;
-	uint32_t n;
+	uint32_t tail;
+	uint32_t nb;
 };
 
-/* ctl */
 struct plm_session_ctl {
+	/* const */
 	struct plm_rcu *rcu;
-	struct session_slot *slots; /* [max_sessions] */
-	struct index_queue unused;  /* first in, first out: stragglers meet a stale generation */
-	struct index_queue waiting; /* released, in the order of their tokens */
-	uint64_t *token;            /* [max_sessions], of what waits */
 	unsigned int nb_workers;
+	/* ctl */
 	uint32_t nb_open;
-	uint32_t nb_pending;
+	uint32_t nb_ended; /* ended, not yet released */
+	struct session_list free;
+	struct session_list waiting; /* in the order of their tokens */
+	struct session_slot *slots;  /* [max_sessions] */
 };
 
-/* The slot of a handle if it is open, else NULL. */
+struct ssrc_key {
+	uint32_t room_idx;
+	uint32_t ssrc;
+};
+static_assert(sizeof(struct ssrc_key) == 8, "a hash key has no padding");
+
+/** The slot of an open session, NULL for a stale handle. */
 static inline struct session_slot *
-slot_get(const struct plm_session_table *tbl, struct plm_handle session)
+session_open_slot(const struct plm_session_table *tbl, struct plm_handle session)
 {
 	struct session_slot *slot;
 
 	if (session.idx >= tbl->max_sessions)
 		return NULL;
 	slot = &tbl->ctl->slots[session.idx];
-	return slot->state == SLOT_OPEN && slot->gen == session.gen ? slot : NULL;
+	return slot->state == SESSION_OPEN && slot->gen == session.gen ? slot : NULL;
 }
 
-/* Forget every SSRC that the session owns. */
-void session_drop_ssrcs(struct plm_session_table *tbl, struct plm_handle session);
+/** Retire every SSRC of a session that is about to end. */
+void session_ssrcs_retire(struct plm_session_table *tbl, uint32_t idx, struct session_slot *slot);
+
+/** Retire one key. It was entered by us, so it is there; memory for it is in the defer queue. */
+static inline void
+session_key_retire(const struct rte_hash *hash, const void *key)
+{
+	int ret = rte_hash_del_key(hash, key);
+
+	assert(ret >= 0);
+	RTE_SET_USED(ret);
+}
 
 #endif

@@ -1,78 +1,42 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Who owns an SSRC of a room, and the bulk lookups of workers. */
+/*
+ * Who sends from which SSRC: one owner per room and SSRC, first come, first served. The slow path
+ * writes; a worker looks here before it takes a new SSRC and keeps the answer beside the session.
+ */
 #include <errno.h>
 
 #include "session_priv.h"
 
-/* In one word: no padding, and room and SSRC as the key. */
-static uint64_t
-ssrc_key(uint32_t room_idx, uint32_t ssrc)
-{
-	return (uint64_t)room_idx << 32 | ssrc;
-}
-
-static inline void
-lookup(const struct rte_hash *hash, const void *const *keys, unsigned int n, plm_sref_t *refs)
-{
-	uint64_t hits = 0;
-	void *found[RTE_HASH_LOOKUP_BULK_MAX];
-
-	if (rte_hash_lookup_bulk_data(hash, (const void **)(uintptr_t)keys, n, &hits, found) < 0)
-		hits = 0;
-	for (unsigned int i = 0; i < n; i++)
-		refs[i] = hits & UINT64_C(1) << i ? (plm_sref_t)(uintptr_t)found[i] : 0;
-}
-
-void
-plm_session_lookup4(const struct plm_session_table *tbl, const struct plm_key4 *const *keys,
-		unsigned int n, plm_sref_t *refs)
-{
-	lookup(tbl->by_tuple4, (const void *const *)keys, n, refs);
-}
-
-void
-plm_session_lookup6(const struct plm_session_table *tbl, const struct plm_key6 *const *keys,
-		unsigned int n, plm_sref_t *refs)
-{
-	lookup(tbl->by_tuple6, (const void *const *)keys, n, refs);
-}
-
 plm_sref_t
 plm_session_ssrc_owner(const struct plm_session_table *tbl, uint32_t room_idx, uint32_t ssrc)
 {
-	uint64_t key = ssrc_key(room_idx, ssrc);
-	void *ref;
+	const struct ssrc_key key = { room_idx, ssrc };
+	void *owner = NULL;
 
-	if (rte_hash_lookup_data(tbl->by_ssrc, &key, &ref) < 0)
+	if (rte_hash_lookup_data(tbl->by_ssrc, &key, &owner) < 0)
 		return 0;
-	return (plm_sref_t)(uintptr_t)ref;
+	return (plm_sref_t)(uintptr_t)owner;
 }
 
 int
 plm_session_claim_ssrc(struct plm_session_table *tbl, struct plm_handle session, uint32_t ssrc)
 {
-	struct session_slot *slot = slot_get(tbl, session);
-	plm_sref_t self = plm_sref(session.idx, session.gen, 0);
-	uint32_t room_idx;
+	struct session_slot *slot = session_open_slot(tbl, session);
+	const plm_sref_t self = plm_sref(session.idx, session.gen, 0);
+	struct ssrc_key key;
 	plm_sref_t owner;
-	uint64_t key;
-	int ret;
 
 	if (slot == NULL)
 		return -ENOENT;
-	room_idx = tbl->hot[session.idx].room_idx;
-	owner = plm_session_ssrc_owner(tbl, room_idx, ssrc);
-	if (owner == self)
-		return 0;
+	key = (struct ssrc_key){ tbl->hot[session.idx].room_idx, ssrc };
+	owner = plm_session_ssrc_owner(tbl, key.room_idx, ssrc);
 	if (owner != 0)
-		return -EEXIST;
+		return owner == self ? 0 : -EEXIST;
 	if (slot->nb_ssrcs == PLM_SSRCS)
 		return -ENOSPC;
-	key = ssrc_key(room_idx, ssrc);
-	ret = rte_hash_add_key_data(tbl->by_ssrc, &key, (void *)(uintptr_t)self);
-	if (ret < 0)
-		return ret;
-	slot->ssrc[slot->nb_ssrcs++] = ssrc;
+	if (rte_hash_add_key_data(tbl->by_ssrc, &key, (void *)(uintptr_t)self) < 0)
+		return -ENOSPC;
+	slot->ssrcs[slot->nb_ssrcs++] = ssrc;
 	return 0;
 }
 
@@ -80,25 +44,23 @@ unsigned int
 plm_session_ssrcs(const struct plm_session_table *tbl, struct plm_handle session, uint32_t *ssrcs,
 		unsigned int n)
 {
-	const struct session_slot *slot = slot_get(tbl, session);
+	const struct session_slot *slot = session_open_slot(tbl, session);
 
 	if (slot == NULL)
 		return 0;
-	n = RTE_MIN(n, (unsigned int)slot->nb_ssrcs);
-	memcpy(ssrcs, slot->ssrc, n * sizeof(ssrcs[0]));
+	n = RTE_MIN(n, slot->nb_ssrcs);
+	memcpy(ssrcs, slot->ssrcs, n * sizeof(*ssrcs));
 	return n;
 }
 
 void
-session_drop_ssrcs(struct plm_session_table *tbl, struct plm_handle session)
+session_ssrcs_retire(struct plm_session_table *tbl, uint32_t idx, struct session_slot *slot)
 {
-	struct session_slot *slot = slot_get(tbl, session);
-	uint32_t room_idx = tbl->hot[session.idx].room_idx;
+	struct ssrc_key key = { .room_idx = tbl->hot[idx].room_idx };
 
 	for (unsigned int i = 0; i < slot->nb_ssrcs; i++) {
-		uint64_t key = ssrc_key(room_idx, slot->ssrc[i]);
-
-		rte_hash_del_key(tbl->by_ssrc, &key);
+		key.ssrc = slot->ssrcs[i];
+		session_key_retire(tbl->by_ssrc, &key);
 	}
 	slot->nb_ssrcs = 0;
 }

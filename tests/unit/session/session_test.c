@@ -3,10 +3,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "plm_session.h"
+#include <rte_malloc.h>
+
+#include "session_priv.h"
 #include "test_eal.h"
 
 #define MAX 16
+/* Tables of fewer sessions have more room than sessions use on average. */
+#define FULL_TABLES 16384
 
 struct fixture {
 	struct plm_rcu rcu;
@@ -311,6 +315,154 @@ session_table__holds_its_maximum_again_and_again(void **state)
 	fixture_teardown(&f);
 }
 
+/* First in, first out: a straggler's handle stays stale for as long as can be. */
+static void
+session_create__takes_the_index_that_rested_longest(void **state)
+{
+	struct fixture *f = *state;
+	struct plm_handle first = create(f, 0);
+	struct plm_handle next;
+
+	plm_session_end(f->tbl, first);
+	plm_session_release(f->tbl, first.idx);
+	plm_rcu_quiescent(&f->rcu, 0);
+	plm_session_reclaim(f->tbl);
+	for (unsigned int i = 1; i < MAX; i++) {
+		next = create(f, 0);
+		assert_int_not_equal(next.idx, first.idx);
+	}
+	next = create(f, 0);
+	assert_int_equal(next.idx, first.idx);
+	assert_int_equal(next.gen, first.gen + 1);
+}
+
+static void
+session_create__skips_generation_0(void **state)
+{
+	struct fixture *f = *state;
+	struct plm_handle s = PLM_HANDLE_NONE;
+
+	/* As after 2^24 - 1 sessions of each index. */
+	for (unsigned int i = 0; i < MAX; i++)
+		f->tbl->ctl->slots[i].gen = PLM_GEN_MASK;
+	s = create(f, 0);
+	assert_int_equal(s.gen, 1);
+}
+
+/* Nothing is reclaimed while a worker does not report; additions fail, retirements do not. */
+static void
+session_keys__of_a_stalled_worker_fill_the_table_but_never_block(void **state)
+{
+	struct fixture *f = *state;
+	struct plm_handle s = create(f, 0);
+	struct plm_tuple t = tuple(false, 3, 3);
+	unsigned int n = 0;
+	uint8_t slot;
+	int ret;
+
+	while ((ret = plm_session_add_tuple(f->tbl, s, &t, &slot)) == 0) {
+		assert_int_equal(plm_session_del_tuple(f->tbl, s, slot), 0);
+		assert_true(++n < 10000);
+	}
+	assert_int_equal(ret, -ENOSPC);
+	assert_true(n > MAX * PLM_TUPLES);
+	assert_true(bulk_find(f, &t) == 0);
+	plm_rcu_quiescent(&f->rcu, 0);
+	assert_int_equal(plm_session_add_tuple(f->tbl, s, &t, &slot), 0);
+	assert_true(bulk_find(f, &t) != 0);
+}
+
+/* Small relays may have every session at its limits. */
+static void
+session_table__holds_the_worst_case_of_a_small_relay(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t slot;
+
+	for (unsigned int i = 0; i < MAX; i++) {
+		struct plm_handle s = create(f, i % 2);
+
+		for (uint16_t j = 0; j < PLM_TUPLES; j++) {
+			struct plm_tuple t = tuple(true, (uint8_t)i, j);
+
+			assert_int_equal(plm_session_add_tuple(f->tbl, s, &t, &slot), 0);
+		}
+		for (uint32_t j = 0; j < PLM_SSRCS; j++)
+			assert_int_equal(plm_session_claim_ssrc(f->tbl, s, i << 8 | j), 0);
+	}
+}
+
+static size_t
+heap_used(void)
+{
+	struct rte_malloc_socket_stats stats;
+
+	assert_int_equal(rte_malloc_get_socket_stats(0, &stats), 0);
+	return stats.heap_allocsz_bytes;
+}
+
+/* What is promised for planning is what is taken, and at most 1 KB. */
+static void
+session_bytes__is_what_the_tables_take(void **state)
+{
+	static const uint32_t sizes[] = { 4096, 50000, 65536, 400000 };
+
+	for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
+		struct plm_session_conf conf = { .max_sessions = sizes[i], .nb_workers = 2 };
+		const size_t want = plm_session_bytes(&conf) * sizes[i] -
+				sizes[i] * sizeof(struct session_slot); /* from the C library */
+		size_t before = heap_used();
+		size_t used;
+		struct fixture f;
+
+		conf.rcu = &f.rcu;
+		conf.name = "bytes";
+		conf.socket = SOCKET_ID_ANY;
+		assert_int_equal(plm_rcu_init(&f.rcu, 2, SOCKET_ID_ANY), 0);
+		assert_int_equal(plm_session_table_create(&f.tbl, &conf), 0);
+		used = heap_used() - before;
+		assert_in_range(used, want - want / 50, want + want / 50 + 65536);
+		if (sizes[i] > FULL_TABLES)
+			assert_in_range(plm_session_bytes(&conf), 1, 1024);
+		plm_session_table_free(f.tbl);
+		plm_rcu_fini(&f.rcu);
+	}
+}
+
+static void
+session_table_create__refuses_what_it_cannot_hold(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		const char *what;
+		uint32_t max_sessions;
+		unsigned int nb_workers;
+		const char *name;
+		int want;
+	} cases[] = {
+		{ "no session", 0, 1, "a", -EINVAL },
+		{ "too many sessions", PLM_SESSIONS_MAX + 1, 1, "a", -EINVAL },
+		{ "too many workers", 1, PLM_WORKERS_MAX + 1, "a", -EINVAL },
+		{ "long name", 1, 1, "seventeen letters", -EINVAL },
+		{ "name taken", 1, 1, "test", -EEXIST },
+		{ "longest name", 1, 1, "sixteen  letters", 0 },
+	};
+
+	for (unsigned int i = 0; i < RTE_DIM(cases); i++) {
+		const struct plm_session_conf conf = {
+			.max_sessions = cases[i].max_sessions,
+			.nb_workers = cases[i].nb_workers,
+			.rcu = &f->rcu,
+			.socket = SOCKET_ID_ANY,
+			.name = cases[i].name,
+		};
+		struct plm_session_table *tbl = NULL;
+
+		assert_int_equal(plm_session_table_create(&tbl, &conf), cases[i].want);
+		plm_session_table_free(tbl);
+	}
+}
+
 int
 main(void)
 {
@@ -332,8 +484,21 @@ main(void)
 		cmocka_unit_test_setup_teardown(session_ssrc__belongs_to_the_first_in_its_room,
 				setup, teardown),
 		cmocka_unit_test(session_table__holds_its_maximum_again_and_again),
+		cmocka_unit_test_setup_teardown(session_create__takes_the_index_that_rested_longest,
+				setup, teardown),
+		cmocka_unit_test_setup_teardown(session_create__skips_generation_0, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(
+				session_keys__of_a_stalled_worker_fill_the_table_but_never_block,
+				setup, teardown),
+		cmocka_unit_test_setup_teardown(
+				session_table__holds_the_worst_case_of_a_small_relay, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(session_table_create__refuses_what_it_cannot_hold,
+				setup, teardown),
+		cmocka_unit_test(session_bytes__is_what_the_tables_take),
 	};
 
-	test_eal_init(256);
+	test_eal_init(512);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
