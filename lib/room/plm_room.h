@@ -113,6 +113,7 @@ struct plm_room_table {
 };
 
 int plm_room_table_create(struct plm_room_table **tbl, const struct plm_room_conf *conf);
+/** Free it all, workers being gone; nothing is `released` any more. Takes NULL. */
 void plm_room_table_free(struct plm_room_table *tbl);
 
 /* --- workers ------------------------------------------------------------------------------ */
@@ -171,8 +172,10 @@ struct plm_member {
 };
 
 /**
- * The room of this format ('r': RTP, 'w': WZP) and name, made if it does not exist.
- * @return 0, -ENOSPC (as many rooms as allowed), -EEXIST (hash collision with another name).
+ * The room of this format ('r': RTP, 'w': WZP) and name, made if it does not exist. One that
+ * nobody joined is closed by the next plm_room_turn().
+ * @return 0, -ENOSPC (as many rooms as allowed), -EEXIST (hash collision with another name),
+ *   -EINVAL (not a name, or no such worker).
  */
 int plm_room_open(struct plm_room_table *tbl, char format, const char *name,
 		const struct plm_room_settings *settings, uint8_t home, uint32_t *room_idx);
@@ -184,18 +187,22 @@ int plm_room_find(const struct plm_room_table *tbl, char format, const char *nam
 /**
  * Add a participant. Others see it from the next publication on.
  * @return 0, -ENOSPC (room full), -EAGAIN (backlog of views at its limit), -EEXIST (the name
- *   is in the room: end that session first).
+ *   is in the room: end that session first), -ENOENT (no such room), -ENOMEM.
  */
 int plm_room_join(struct plm_room_table *tbl, uint32_t room_idx, const struct plm_member *member,
 		uint64_t now_ns);
 
-/** A member's address changed. Cannot fail: the change waits for the backlog if it must. */
+/**
+ * A member's address changed. Cannot fail: the change waits for the backlog if it must. An address
+ * that no view came to name is `released` from within.
+ */
 void plm_room_move(struct plm_room_table *tbl, uint32_t room_idx, uint32_t session_idx,
 		const struct plm_egress *egress, uint64_t now_ns);
 
 /**
  * Take a member out: a tombstone in every view that still stands, at once; `released` follows
- * when none names it. An empty room is closed. Cannot fail.
+ * when none names it, from plm_room_turn(). A room that is then empty is closed when its next
+ * publication would be due, unless somebody joins before. Cannot fail.
  */
 void plm_room_leave(struct plm_room_table *tbl, uint32_t room_idx, uint32_t session_idx,
 		uint64_t now_ns);
@@ -237,5 +244,13 @@ const struct plm_member *plm_room_member_by_name(const struct plm_room_table *tb
 uint32_t plm_room_nb_open(const struct plm_room_table *tbl);
 /** Views that wait for reclamation. */
 uint32_t plm_room_backlog(const struct plm_room_table *tbl);
+
+struct plm_room_stats {
+	uint64_t published;        /**< views */
+	uint64_t deferred_backlog; /**< turns in which a publication waited for the backlog */
+	uint64_t deferred_memory;  /**< turns in which one waited for memory */
+};
+
+struct plm_room_stats plm_room_stats(const struct plm_room_table *tbl);
 
 #endif

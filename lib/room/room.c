@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rooms and their members, as the slow path knows them. What workers see is made in view.c. */
+/*
+ * Rooms and their members, as the slow path knows them; what workers see is made in view.c.
+ * Views are in DPDK's memory, where workers read; members are the slow path's own and come from
+ * the C library, whose small blocks are small.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <rte_errno.h>
 #include <rte_malloc.h>
 
 #include "room_priv.h"
 
-#define MEMBERS_MIN 8
+#define PLACES_MIN 4
 
 /* --- members, in the order of views ------------------------------------------------------- */
 
-/* Home, port, subscribers before the others, session index. */
 static uint64_t
 order_key(const struct plm_member *m)
 {
@@ -21,56 +25,61 @@ order_key(const struct plm_member *m)
 			(uint64_t) !(m->flags & PLM_SUB_SUBSCRIBES) << 32 | m->session_idx;
 }
 
-void
-room_insert(struct room *room, struct member *member, uint32_t name_hash)
+/* The array has room for it. */
+static void
+place_insert(struct room *room, struct member *member, uint32_t name_hash)
 {
 	const uint64_t key = order_key(&member->pub);
 	uint32_t low = 0;
 	uint32_t high = room->nb_members;
-	uint32_t behind;
 
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;
 
-		if (order_key(&room->members[mid]->pub) < key)
+		if (room->places[mid].key < key)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	behind = room->nb_members - low;
-	memmove(&room->members[low + 1], &room->members[low], behind * sizeof(room->members[0]));
-	memmove(&room->name_hash[low + 1], &room->name_hash[low],
-			behind * sizeof(room->name_hash[0]));
-	room->members[low] = member;
-	room->name_hash[low] = name_hash;
+	memmove(&room->places[low + 1], &room->places[low],
+			(room->nb_members - low) * sizeof(room->places[0]));
+	room->places[low] = (struct place){ key, member, name_hash };
 	room->nb_members++;
 }
 
-struct member *
-room_remove(struct room *room, uint32_t pos, uint32_t *name_hash)
+static struct place
+place_remove(struct room *room, uint32_t pos)
 {
-	struct member *member = room->members[pos];
-	uint32_t behind = --room->nb_members - pos;
+	const struct place place = room->places[pos];
 
-	*name_hash = room->name_hash[pos];
-	memmove(&room->members[pos], &room->members[pos + 1], behind * sizeof(room->members[0]));
-	memmove(&room->name_hash[pos], &room->name_hash[pos + 1],
-			behind * sizeof(room->name_hash[0]));
-	return member;
+	room->nb_members--;
+	memmove(&room->places[pos], &room->places[pos + 1],
+			(room->nb_members - pos) * sizeof(room->places[0]));
+	return place;
 }
 
-uint32_t
-room_pos(const struct room *room, uint32_t session_idx)
+void
+room_readdress(struct room *room, uint32_t pos, const struct plm_egress *egress)
+{
+	const struct place place = place_remove(room, pos);
+
+	place.member->pub.egress = *egress;
+	place_insert(room, place.member, place.name_hash);
+}
+
+/* Position of a session, nb_members if it is not in the room. */
+static uint32_t
+pos_by_session(const struct room *room, uint32_t session_idx)
 {
 	uint32_t pos = 0;
 
-	while (pos < room->nb_members && room->members[pos]->pub.session_idx != session_idx)
+	while (pos < room->nb_members && (uint32_t)room->places[pos].key != session_idx)
 		pos++;
 	return pos;
 }
 
 static uint32_t
-name_hash(const struct plm_room_table *tbl, const char *name)
+hash_name(const struct plm_room_table *tbl, const char *name)
 {
 	return (uint32_t)plm_siphash(tbl->ctl->conf.siphash_key, name, strlen(name));
 }
@@ -78,29 +87,27 @@ name_hash(const struct plm_room_table *tbl, const char *name)
 static struct member *
 member_by_name(const struct room *room, const char *name, uint32_t hash)
 {
-	for (uint32_t i = 0; i < room->nb_members; i++)
-		if (room->name_hash[i] == hash && strcmp(room->members[i]->pub.name, name) == 0)
-			return room->members[i];
+	for (uint32_t i = 0; i < room->nb_members; i++) {
+		const struct place *place = &room->places[i];
+
+		if (place->name_hash == hash && strcmp(place->member->pub.name, name) == 0)
+			return place->member;
+	}
 	return NULL;
 }
 
 static int
-members_grow(struct room *room)
+places_grow(struct room *room)
 {
-	uint32_t size = room->size == 0 ? MEMBERS_MIN : 2 * room->size;
-	struct member **members;
-	uint32_t *hash;
+	const uint32_t size = room->size == 0 ? PLACES_MIN : 2 * room->size;
+	struct place *places;
 
 	if (room->nb_members < room->size)
 		return 0;
-	members = rte_realloc(room->members, size * sizeof(*members), 0);
-	if (members == NULL)
+	places = realloc(room->places, size * sizeof(*places));
+	if (places == NULL)
 		return -ENOMEM;
-	room->members = members;
-	hash = rte_realloc(room->name_hash, size * sizeof(*hash), 0);
-	if (hash == NULL)
-		return -ENOMEM;
-	room->name_hash = hash;
+	room->places = places;
 	room->size = size;
 	return 0;
 }
@@ -134,7 +141,9 @@ plm_room_table_create(struct plm_room_table **out, const struct plm_room_conf *c
 	if (tbl->hot == NULL || tbl->ctl == NULL)
 		goto fail;
 	tbl->ctl->conf = *conf;
-	TAILQ_INIT(&tbl->ctl->dirty);
+	TAILQ_INIT(&tbl->ctl->ready);
+	TAILQ_INIT(&tbl->ctl->cooling);
+	TAILQ_INIT(&tbl->ctl->ripe);
 	TAILQ_INIT(&tbl->ctl->closing);
 	TAILQ_INIT(&tbl->ctl->backlog);
 	STAILQ_INIT(&tbl->ctl->unused);
@@ -146,7 +155,7 @@ plm_room_table_create(struct plm_room_table **out, const struct plm_room_conf *c
 		struct room *room = &tbl->ctl->rooms[i];
 
 		room->idx = i;
-		LIST_INIT(&room->views);
+		TAILQ_INIT(&room->views);
 		STAILQ_INIT(&room->leavers);
 		STAILQ_INSERT_TAIL(&tbl->ctl->unused, room, in_unused);
 	}
@@ -166,23 +175,34 @@ fail:
 	return ret;
 }
 
+/* Neither workers nor whoever `released` tells of are there any more. */
+static void
+room_clear(struct room *room)
+{
+	struct view_block *block;
+	struct member *m;
+
+	while ((block = TAILQ_FIRST(&room->views)) != NULL) {
+		TAILQ_REMOVE(&room->views, block, in_room);
+		rte_free(block);
+	}
+	while ((m = STAILQ_FIRST(&room->leavers)) != NULL) {
+		STAILQ_REMOVE_HEAD(&room->leavers, link);
+		free(m);
+	}
+	while (room->nb_members > 0)
+		free(place_remove(room, room->nb_members - 1).member);
+	free(room->places);
+}
+
 void
 plm_room_table_free(struct plm_room_table *tbl)
 {
 	if (tbl == NULL)
 		return;
-	if (tbl->ctl != NULL && tbl->ctl->rooms != NULL) {
-		for (uint32_t i = 0; i < tbl->max_rooms; i++) {
-			struct room *room = &tbl->ctl->rooms[i];
-
-			while (room->nb_members > 0)
-				rte_free(room->members[--room->nb_members]);
-			room_free_views(tbl, room);
-			rte_free(room->members);
-			rte_free(room->name_hash);
-		}
-	}
 	if (tbl->ctl != NULL) {
+		for (uint32_t i = 0; tbl->ctl->rooms != NULL && i < tbl->max_rooms; i++)
+			room_clear(&tbl->ctl->rooms[i]);
 		rte_hash_free(tbl->ctl->by_name);
 		rte_free(tbl->ctl->rooms);
 	}
@@ -225,15 +245,6 @@ plm_room_find(const struct plm_room_table *tbl, char format, const char *name, u
 	return 0;
 }
 
-void
-room_mark(struct plm_room_table *tbl, struct room *room)
-{
-	if (room->dirty)
-		return;
-	room->dirty = true;
-	TAILQ_INSERT_TAIL(&tbl->ctl->dirty, room, in_dirty);
-}
-
 int
 plm_room_open(struct plm_room_table *tbl, char format, const char *name,
 		const struct plm_room_settings *settings, uint8_t home, uint32_t *room_idx)
@@ -269,9 +280,9 @@ plm_room_open(struct plm_room_table *tbl, char format, const char *name,
 	room->nb_publishers = 0;
 	room->nb_subscribers = 0;
 	room->seq = 0;
-	room->published_ns = 0;
+
 	ctl->nb_open++;
-	room_mark(tbl, room); /* closed in the next turn if nobody joins */
+	room_mark(tbl, room); /* closed in the next turn if nobody joined by then */
 	*room_idx = room->idx;
 	return 0;
 }
@@ -281,9 +292,6 @@ room_close(struct plm_room_table *tbl, struct room *room)
 {
 	struct plm_room_ctl *ctl = tbl->ctl;
 
-	if (room->dirty)
-		TAILQ_REMOVE(&ctl->dirty, room, in_dirty);
-	room->dirty = false;
 	rte_hash_del_key(ctl->by_name, &room->key);
 	room->state = ROOM_CLOSED;
 	ctl->nb_open--;
@@ -319,17 +327,17 @@ plm_room_join(struct plm_room_table *tbl, uint32_t room_idx, const struct plm_me
 		return -ENOSPC;
 	if (tbl->ctl->nb_backlog >= tbl->ctl->conf.max_backlog)
 		return -EAGAIN;
-	hash = name_hash(tbl, new->name);
+	hash = hash_name(tbl, new->name);
 	if (member_by_name(room, new->name, hash) != NULL)
 		return -EEXIST;
-	ret = members_grow(room);
+	ret = places_grow(room);
 	if (ret < 0)
 		return ret;
-	member = rte_zmalloc_socket("plm_member", sizeof(*member), 0, tbl->ctl->conf.socket);
+	member = calloc(1, sizeof(*member));
 	if (member == NULL)
 		return -ENOMEM;
 	member->pub = *new;
-	room_insert(room, member, hash);
+	place_insert(room, member, hash);
 	count_roles(room, new->flags, 1);
 	room_mark(tbl, room);
 	return 0;
@@ -346,25 +354,29 @@ plm_room_move(struct plm_room_table *tbl, uint32_t room_idx, uint32_t session_id
 		const struct plm_egress *egress, uint64_t now_ns)
 {
 	struct room *room = room_get(tbl, room_idx);
-	uint32_t pos = room != NULL ? room_pos(room, session_idx) : 0;
+	uint32_t pos = room != NULL ? pos_by_session(room, session_idx) : 0;
+	struct plm_egress old;
 	struct member *m;
-	uint32_t hash;
 
 	if (room == NULL || pos == room->nb_members) {
 		give_back(tbl, session_idx, egress); /* gone meanwhile */
 		return;
 	}
-	m = room->members[pos];
+	m = room->places[pos].member;
 	if (m->last_seq == 0) {
 		/* No view names the old address; the new one just takes its place. */
-		give_back(tbl, session_idx, &m->pub.egress);
-		room_remove(room, pos, &hash);
-		m->pub.egress = *egress;
-		room_insert(room, m, hash);
+		old = m->pub.egress;
+		room_readdress(room, pos, egress);
+		give_back(tbl, session_idx, &old);
 	} else {
-		if (m->has_next)
-			give_back(tbl, session_idx, &m->next_egress);
+		/* The old one stays until the views that name it are gone. What it takes to keep
+		 * it is allocated when the next view is, where it can be tried again. */
+		old = m->next_egress;
 		m->next_egress = *egress;
+		if (m->has_next)
+			give_back(tbl, session_idx, &old);
+		else
+			room->nb_moves++;
 		m->has_next = true;
 	}
 	room_mark(tbl, room);
@@ -374,23 +386,26 @@ void
 plm_room_leave(struct plm_room_table *tbl, uint32_t room_idx, uint32_t session_idx, uint64_t now_ns)
 {
 	struct room *room = room_get(tbl, room_idx);
-	uint32_t pos = room != NULL ? room_pos(room, session_idx) : 0;
+	uint32_t pos = room != NULL ? pos_by_session(room, session_idx) : 0;
 	struct member *m;
-	uint32_t hash;
 
 	if (room == NULL || pos == room->nb_members)
 		return;
-	m = room_remove(room, pos, &hash);
+	m = place_remove(room, pos).member;
 	room_bury(room, m->pub.home, session_idx);
 	count_roles(room, m->pub.flags, -1);
-	if (m->has_next)
+	if (m->has_next) {
+		room->nb_moves--;
 		give_back(tbl, session_idx, &m->next_egress);
+	}
 	m->ended = true;
-	STAILQ_INSERT_TAIL(&room->leavers, m, link);
-	if (room->nb_members == 0)
-		room_close(tbl, room);
-	else
-		room_mark(tbl, room);
+	if (m->last_seq != 0) {
+		STAILQ_INSERT_TAIL(&room->leavers, m, link);
+	} else {
+		STAILQ_INSERT_HEAD(&room->leavers, m, link);
+		room_ripen(tbl, room);
+	}
+	room_mark(tbl, room);
 }
 
 /* --- what is shown and set ---------------------------------------------------------------- */
@@ -433,7 +448,7 @@ plm_room_member(const struct plm_room_table *tbl, uint32_t room_idx, uint32_t po
 {
 	const struct room *room = room_get(tbl, room_idx);
 
-	return room != NULL && pos < room->nb_members ? &room->members[pos]->pub : NULL;
+	return room != NULL && pos < room->nb_members ? &room->places[pos].member->pub : NULL;
 }
 
 const struct plm_member *
@@ -444,7 +459,7 @@ plm_room_member_by_name(const struct plm_room_table *tbl, uint32_t room_idx, con
 
 	if (room == NULL)
 		return NULL;
-	m = member_by_name(room, name, name_hash(tbl, name));
+	m = member_by_name(room, name, hash_name(tbl, name));
 	return m != NULL ? &m->pub : NULL;
 }
 
@@ -458,4 +473,10 @@ uint32_t
 plm_room_backlog(const struct plm_room_table *tbl)
 {
 	return tbl->ctl->nb_backlog;
+}
+
+struct plm_room_stats
+plm_room_stats(const struct plm_room_table *tbl)
+{
+	return tbl->ctl->stats;
 }

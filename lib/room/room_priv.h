@@ -19,13 +19,21 @@ struct member {
 	STAILQ_ENTRY(member) link; /* of room.leavers */
 };
 
+/* A member's place in the order of views, with what is searched for side by side: finding one
+ * of thousands reads few lines. */
+struct place {
+	uint64_t key; /* home, port, subscribers before the others, session index */
+	struct member *member;
+	uint32_t name_hash;
+};
+
 /* A view as it is allocated: what workers read comes first. */
 struct view_block {
 	struct plm_view view;
 	/* ctl */
 	struct room *room;
 	uint64_t token; /* grace period since another view took its place */
-	LIST_ENTRY(view_block) in_room;
+	TAILQ_ENTRY(view_block) in_room;
 	TAILQ_ENTRY(view_block) in_backlog;
 };
 
@@ -41,25 +49,28 @@ struct room {
 	uint8_t state; /* enum room_state */
 	uint8_t home;
 	char format;
-	bool dirty; /* in the dirty list: changes to publish */
+	bool dirty;   /* has changes to publish: in `ready`, or in `cooling` until it may */
+	bool cooling; /* published less than an interval ago */
+	bool ripe;    /* in `ripe` */
 	char name[PLM_NAME_SIZE];
 	uint64_t key; /* in by_name */
 	struct plm_room_settings settings;
 
-	/* Members sorted as views are: home, port, subscribers first, session index. */
-	struct member **members;
-	uint32_t *name_hash; /* of members[], side by side so that a join scans few lines */
+	struct place *places; /* [nb_members], sorted by key */
 	uint32_t nb_members;
 	uint32_t size;
+	uint32_t nb_moves; /* members with a next_egress */
 	uint32_t nb_publishers;
 	uint32_t nb_subscribers;
 
 	uint64_t seq;          /* of the newest view */
-	uint64_t published_ns; /* when; 0: never */
+	uint64_t published_ns; /* when; while it cools */
 	uint64_t close_token;
-	LIST_HEAD(, view_block) views; /* that stand, the published one included */
-	STAILQ_HEAD(, member) leavers;
-	TAILQ_ENTRY(room) in_dirty;
+	TAILQ_HEAD(, view_block) views; /* that stand, the oldest first, the published one last */
+	STAILQ_HEAD(, member) leavers;  /* in the order of last_seq */
+	TAILQ_ENTRY(room) in_ready;
+	TAILQ_ENTRY(room) in_cooling;
+	TAILQ_ENTRY(room) in_ripe;
 	TAILQ_ENTRY(room) in_closing;
 	STAILQ_ENTRY(room) in_unused;
 };
@@ -71,7 +82,11 @@ struct plm_room_ctl {
 	struct rte_hash *by_name; /* SipHash of format and name → struct room */
 	uint32_t nb_open;
 	uint32_t nb_backlog;
-	TAILQ_HEAD(, room) dirty;
+	uint32_t nb_cooling_dirty;
+	struct plm_room_stats stats;
+	TAILQ_HEAD(, room) ready;          /* dirty, and may be published */
+	TAILQ_HEAD(, room) cooling;        /* by published_ns */
+	TAILQ_HEAD(, room) ripe;           /* a view of it went: leavers may be released */
 	TAILQ_HEAD(closing, room) closing; /* closed, waiting for their views and grace period */
 	STAILQ_HEAD(, room) unused;        /* first in, first out */
 	TAILQ_HEAD(backlog, view_block) backlog;
@@ -90,19 +105,11 @@ room_get(const struct plm_room_table *tbl, uint32_t room_idx)
 
 /* --- room.c ------------------------------------------------------------------------------- */
 
-/* Position of a session among the members, nb_members if it is none of them. */
-uint32_t room_pos(const struct room *room, uint32_t session_idx);
+/* Give the member at `pos` another address, and the place that comes with it. */
+void room_readdress(struct room *room, uint32_t pos, const struct plm_egress *egress);
 
-/* Take a member's place in the order (it is in no list); the arrays have room. */
-void room_insert(struct room *room, struct member *member, uint32_t name_hash);
-
-/* Take the member at `pos` out of the order and return it. */
-struct member *room_remove(struct room *room, uint32_t pos, uint32_t *name_hash);
-
-/* The room has a change to publish. */
-void room_mark(struct plm_room_table *tbl, struct room *room);
-
-/* Shut a room without members; views and index follow when nobody can see them. */
+/* Shut a room without members that is in none of the lists; views and index follow when nobody
+ * can see them. */
 void room_close(struct plm_room_table *tbl, struct room *room);
 
 /* --- view.c ------------------------------------------------------------------------------- */
@@ -113,10 +120,10 @@ void room_bury(struct room *room, uint8_t home, uint32_t session_idx);
 /* Take the room's view from the workers; it joins the backlog. */
 void room_unpublish(struct plm_room_table *tbl, struct room *room);
 
-/* Hand back what no view names any more. */
-void room_release(struct plm_room_table *tbl, struct room *room);
+/* The room has a change to publish. */
+void room_mark(struct plm_room_table *tbl, struct room *room);
 
-/* At the table's end, when no worker runs. */
-void room_free_views(struct plm_room_table *tbl, struct room *room);
+/* Leavers of the room may be named by no view any more: the turn looks. */
+void room_ripen(struct plm_room_table *tbl, struct room *room);
 
 #endif

@@ -4,24 +4,39 @@
  *
  *   members ── publish ──▶ published ── another one takes its place ──▶ backlog ── freed
  *
- * A view leaves the backlog when its grace period is over and nobody has it pinned. A worker pins
- * only a view that it got in the turn it is in; when the grace period is over every worker has
- * ended the turn in which it could still get this one, and reported so after it set its pin. So
- * a pin that the slow path does not see after the grace period will never come.
+ * A view leaves the backlog when its grace period is over and, after that, no worker is seen to
+ * have it pinned. No pin can come later: a worker gets at a view through the room, or through a
+ * parked fan-out that has it pinned. The first way ended when the view was unpublished, before
+ * the grace period began: a worker that took that way before has been quiescent since, and a pin
+ * that it set in that turn is visible, since its quiescent report released it. The second way is
+ * one only while the worker's pins are not 0.
+ *
+ * When a room may be published:
+ *
+ *   clean ── change ──▶ ready ── turn ──▶ cooling ── an interval later ──▶ clean, or ready again
+ *                                                                          if changed meanwhile
  */
+#include <stdlib.h>
+
 #include <rte_malloc.h>
 
 #include "room_priv.h"
 
-/* Bounds of one plm_room_turn(): publications, members copied, retired views looked at. */
-#define PUBLISH_MAX     64
-#define PUBLISH_MEMBERS 32768
-#define RECLAIM_MAX     64
+/* Bounds of one plm_room_turn(): publications, members in them, rooms that have cooled, retired
+ * views and closed rooms looked at, members released. */
+#define PUBLISH_MAX     32
+#define PUBLISH_MEMBERS 8192
+#define COOL_MAX        64
+#define RECLAIM_MAX     128
+#define RELEASE_MAX     256
+
+/* How soon to look again at what waits for workers or memory. */
+#define RETRY_NS (100 * PLM_NS_PER_US)
 
 static bool
-same_range(const struct plm_member *a, const struct plm_member *b)
+same_range(const struct place *a, const struct place *b)
 {
-	return a->home == b->home && a->egress.port_idx == b->egress.port_idx;
+	return a->key >> 40 == b->key >> 40; /* home and port */
 }
 
 static void
@@ -40,7 +55,7 @@ count_ranges(const struct room *room)
 	unsigned int n = 1;
 
 	for (uint32_t i = 1; i < room->nb_members; i++)
-		n += !same_range(&room->members[i - 1]->pub, &room->members[i]->pub);
+		n += !same_range(&room->places[i - 1], &room->places[i]);
 	return (uint8_t)n;
 }
 
@@ -74,9 +89,9 @@ view_build(const struct plm_room_table *tbl, struct room *room)
 	view->subs = (struct plm_sub *)((uint8_t *)block + head);
 	block->room = room;
 	for (uint32_t i = 0; i < room->nb_members; i++) {
-		const struct plm_member *m = &room->members[i]->pub;
+		const struct plm_member *m = &room->places[i].member->pub;
 
-		if (i == 0 || !same_range(&room->members[i - 1]->pub, m)) {
+		if (i == 0 || !same_range(&room->places[i - 1], &room->places[i])) {
 			range = &ranges[nb++];
 			range->first = i;
 			range->home = m->home;
@@ -119,56 +134,51 @@ room_unpublish(struct plm_room_table *tbl, struct room *room)
 	room->close_token = plm_rcu_start(tbl->ctl->conf.rcu);
 }
 
-/* Addresses that changed since the last view take effect in the next one. What cannot be done for
- * want of memory stays for a later one. */
+/* Addresses that changed since the last view take effect in the next. False without memory. */
 static bool
 take_moves(struct room *room)
 {
-	bool done = true;
+	uint32_t i = 0;
 
-	for (uint32_t i = 0; i < room->nb_members; i++) {
-		struct member *m = room->members[i];
+	while (room->nb_moves > 0) {
+		struct member *m = room->places[i].member;
 		struct member *old;
-		uint32_t hash;
 
-		if (!m->has_next)
-			continue;
-		old = rte_zmalloc("plm_member", sizeof(*old), 0);
-		if (old == NULL) {
-			done = false;
+		if (!m->has_next) {
+			i++;
 			continue;
 		}
+		old = calloc(1, sizeof(*old));
+		if (old == NULL)
+			return false;
 		old->pub = m->pub;
 		old->last_seq = m->last_seq;
 		STAILQ_INSERT_TAIL(&room->leavers, old, link);
-		/* The port is part of the order. Whom this skips or meets twice has no `has_next`
-		 * or is met in the next publication, for which the room stays marked. */
-		room_remove(room, i, &hash);
-		m->pub.egress = m->next_egress;
 		m->has_next = false;
-		room_insert(room, m, hash);
+		room->nb_moves--;
+		/* The port is part of the order: the member's successor may be at `i` now. */
+		room_readdress(room, i, &m->next_egress);
 	}
-	for (uint32_t i = 0; i < room->nb_members && done; i++)
-		done = !room->members[i]->has_next;
-	return done;
+	return true;
 }
 
-/* False: no memory or nothing left to do it with; the room stays marked. */
+/* False without memory. */
 static bool
-publish(struct plm_room_table *tbl, struct room *room, uint64_t now_ns)
+publish(struct plm_room_table *tbl, struct room *room)
 {
-	bool complete = take_moves(room);
-	struct view_block *block = view_build(tbl, room);
+	struct view_block *block;
 
+	if (!take_moves(room))
+		return false;
+	block = view_build(tbl, room);
 	if (block == NULL)
 		return false;
 	room->seq = block->view.seq;
-	room->published_ns = now_ns;
 	for (uint32_t i = 0; i < room->nb_members; i++)
-		room->members[i]->last_seq = room->seq;
-	LIST_INSERT_HEAD(&room->views, block, in_room);
+		room->places[i].member->last_seq = room->seq;
+	TAILQ_INSERT_TAIL(&room->views, block, in_room);
 	exchange(tbl, room, block);
-	return complete;
+	return true;
 }
 
 struct plm_sub *
@@ -207,8 +217,7 @@ room_bury(struct room *room, uint8_t home, uint32_t session_idx)
 	struct view_block *block;
 	const struct plm_range *range;
 
-	LIST_FOREACH(block, &room->views, in_room)
-	{
+	TAILQ_FOREACH(block, &room->views, in_room) {
 		struct plm_sub *sub = plm_view_find(&block->view, home, session_idx, &range);
 
 		/* Relaxed: the grace period that follows orders it for everybody. */
@@ -218,26 +227,108 @@ room_bury(struct room *room, uint8_t home, uint32_t session_idx)
 }
 
 void
-room_release(struct plm_room_table *tbl, struct room *room)
+room_mark(struct plm_room_table *tbl, struct room *room)
 {
-	const struct plm_room_conf *conf = &tbl->ctl->conf;
-	uint64_t oldest = UINT64_MAX;
-	STAILQ_HEAD(, member) stay = STAILQ_HEAD_INITIALIZER(stay);
-	struct view_block *block;
-	struct member *m;
+	if (room->dirty)
+		return;
+	room->dirty = true;
+	if (room->cooling)
+		tbl->ctl->nb_cooling_dirty++;
+	else
+		TAILQ_INSERT_TAIL(&tbl->ctl->ready, room, in_ready);
+}
 
-	LIST_FOREACH(block, &room->views, in_room)
-	oldest = RTE_MIN(oldest, block->view.seq);
-	while ((m = STAILQ_FIRST(&room->leavers)) != NULL) {
-		STAILQ_REMOVE_HEAD(&room->leavers, link);
-		if (m->last_seq >= oldest) {
-			STAILQ_INSERT_TAIL(&stay, m, link);
+/* Rooms whose interval is over may be published again. */
+static void
+cool(struct plm_room_ctl *ctl, uint64_t now_ns)
+{
+	struct room *room;
+
+	for (unsigned int i = 0; i < COOL_MAX; i++) {
+		room = TAILQ_FIRST(&ctl->cooling);
+		if (room == NULL || room->published_ns + ctl->conf.publish_interval_ns > now_ns)
+			return;
+		TAILQ_REMOVE(&ctl->cooling, room, in_cooling);
+		room->cooling = false;
+		if (room->dirty) {
+			ctl->nb_cooling_dirty--;
+			TAILQ_INSERT_TAIL(&ctl->ready, room, in_ready);
+		}
+	}
+}
+
+/* Returns when the next publication is due. */
+static uint64_t
+publish_ready(struct plm_room_table *tbl, uint64_t now_ns)
+{
+	struct plm_room_ctl *ctl = tbl->ctl;
+	uint32_t members = 0;
+	struct room *room;
+
+	cool(ctl, now_ns);
+	for (unsigned int n = 0; (room = TAILQ_FIRST(&ctl->ready)) != NULL; n++) {
+		if (n == PUBLISH_MAX || members >= PUBLISH_MEMBERS)
+			return now_ns;
+		if (ctl->nb_backlog >= ctl->conf.max_backlog) {
+			ctl->stats.deferred_backlog++;
+			return now_ns + RETRY_NS;
+		}
+		if (room->nb_members > 0 && !publish(tbl, room)) {
+			ctl->stats.deferred_memory++;
+			return now_ns + RETRY_NS;
+		}
+		TAILQ_REMOVE(&ctl->ready, room, in_ready);
+		room->dirty = false;
+		if (room->nb_members == 0) {
+			room_close(tbl, room);
 			continue;
 		}
-		conf->released(conf->released_ctx, m->pub.session_idx, &m->pub.egress, m->ended);
-		rte_free(m);
+		members += room->nb_members;
+		ctl->stats.published++;
+		room->published_ns = now_ns;
+		room->cooling = true;
+		TAILQ_INSERT_TAIL(&ctl->cooling, room, in_cooling);
 	}
-	STAILQ_CONCAT(&room->leavers, &stay);
+	if (ctl->nb_cooling_dirty == 0)
+		return UINT64_MAX;
+	/* The first to cool may have nothing to publish: early, but never late. */
+	return TAILQ_FIRST(&ctl->cooling)->published_ns + ctl->conf.publish_interval_ns;
+}
+
+void
+room_ripen(struct plm_room_table *tbl, struct room *room)
+{
+	if (room->ripe || STAILQ_EMPTY(&room->leavers))
+		return;
+	room->ripe = true;
+	TAILQ_INSERT_TAIL(&tbl->ctl->ripe, room, in_ripe);
+}
+
+/* Hand back what no view names any more. Views may go out of order, when one is pinned; what a
+ * younger one named then waits for the older, which is late but never wrong. */
+static void
+release(struct plm_room_table *tbl)
+{
+	const struct plm_room_conf *conf = &tbl->ctl->conf;
+	unsigned int budget = RELEASE_MAX;
+	struct room *room;
+
+	while ((room = TAILQ_FIRST(&tbl->ctl->ripe)) != NULL) {
+		const struct view_block *view = TAILQ_FIRST(&room->views);
+		const uint64_t oldest = view != NULL ? view->view.seq : UINT64_MAX;
+		struct member *m;
+
+		while ((m = STAILQ_FIRST(&room->leavers)) != NULL && m->last_seq < oldest) {
+			if (budget-- == 0)
+				return;
+			STAILQ_REMOVE_HEAD(&room->leavers, link);
+			conf->released(conf->released_ctx, m->pub.session_idx, &m->pub.egress,
+					m->ended);
+			free(m);
+		}
+		TAILQ_REMOVE(&tbl->ctl->ripe, room, in_ripe);
+		room->ripe = false;
+	}
 }
 
 static bool
@@ -265,13 +356,14 @@ reclaim_views(struct plm_room_table *tbl)
 			continue;
 		}
 		ctl->nb_backlog--;
-		LIST_REMOVE(block, in_room);
+		TAILQ_REMOVE(&room->views, block, in_room);
 		rte_free(block);
-		room_release(tbl, room);
+		room_ripen(tbl, room);
 	}
 }
 
-/* An index is free when no worker can hold it from an ended session's packet any more. */
+/* An index is free when no view names it, and no worker holds it from a packet of a session that
+ * has ended. */
 static void
 reclaim_rooms(struct plm_room_table *tbl)
 {
@@ -282,75 +374,28 @@ reclaim_rooms(struct plm_room_table *tbl)
 	for (unsigned int i = 0; i < RECLAIM_MAX && room != last; i++) {
 		room = TAILQ_FIRST(&ctl->closing);
 		TAILQ_REMOVE(&ctl->closing, room, in_closing);
-		if (!LIST_EMPTY(&room->views) || !plm_rcu_over(ctl->conf.rcu, room->close_token)) {
+		if (!TAILQ_EMPTY(&room->views) || !STAILQ_EMPTY(&room->leavers) || room->ripe ||
+				!plm_rcu_over(ctl->conf.rcu, room->close_token)) {
 			TAILQ_INSERT_TAIL(&ctl->closing, room, in_closing);
 			continue;
 		}
-		room_release(tbl, room); /* who came and went before a publication */
 		room->state = ROOM_FREE;
 		STAILQ_INSERT_TAIL(&ctl->unused, room, in_unused);
 	}
 }
 
-static uint64_t
-publish_dirty(struct plm_room_table *tbl, uint64_t now_ns)
-{
-	struct plm_room_ctl *ctl = tbl->ctl;
-	uint32_t members = 0;
-	uint64_t next_ns = UINT64_MAX;
-	struct room *next;
-	unsigned int n = 0;
-
-	for (struct room *room = TAILQ_FIRST(&ctl->dirty); room != NULL; room = next) {
-		uint64_t due_ns = 0;
-
-		next = TAILQ_NEXT(room, in_dirty);
-		if (n == PUBLISH_MAX || members >= PUBLISH_MEMBERS ||
-				ctl->nb_backlog >= ctl->conf.max_backlog)
-			return now_ns;
-		if (room->published_ns != 0)
-			due_ns = room->published_ns + ctl->conf.publish_interval_ns;
-		if (due_ns > now_ns) {
-			next_ns = RTE_MIN(next_ns, due_ns);
-			continue;
-		}
-		n++;
-		if (room->nb_members == 0) {
-			room_close(tbl, room); /* opened, but nobody came in */
-			continue;
-		}
-		members += room->nb_members;
-		if (publish(tbl, room, now_ns)) {
-			TAILQ_REMOVE(&ctl->dirty, room, in_dirty);
-			room->dirty = false;
-			room_release(tbl, room);
-		} else {
-			next_ns = now_ns;
-		}
-	}
-	return next_ns;
-}
-
 uint64_t
 plm_room_turn(struct plm_room_table *tbl, uint64_t now_ns)
 {
-	uint64_t next_ns = publish_dirty(tbl, now_ns);
+	const struct plm_room_ctl *ctl = tbl->ctl;
+	uint64_t due_ns = publish_ready(tbl, now_ns);
 
 	reclaim_views(tbl);
+	release(tbl);
 	reclaim_rooms(tbl);
-	if (tbl->ctl->nb_backlog > 0 || !TAILQ_EMPTY(&tbl->ctl->closing))
+	if (!TAILQ_EMPTY(&ctl->ripe))
 		return now_ns;
-	return next_ns;
-}
-
-void
-room_free_views(struct plm_room_table *tbl, struct room *room)
-{
-	struct view_block *block;
-
-	while ((block = LIST_FIRST(&room->views)) != NULL) {
-		LIST_REMOVE(block, in_room);
-		rte_free(block);
-	}
-	room_release(tbl, room);
+	if (ctl->nb_backlog > 0 || !TAILQ_EMPTY(&ctl->closing))
+		return RTE_MIN(due_ns, now_ns + RETRY_NS);
+	return due_ns;
 }

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include <rte_malloc.h>
+
 #include "plm_room.h"
 #include "test_eal.h"
 
@@ -379,14 +381,22 @@ room_leave__of_the_last_closes_the_room(void **state)
 	struct fixture *f = *state;
 	uint32_t room = open_room(f, "a");
 	struct plm_room_info info;
+	struct plm_view *view;
+	const struct plm_range *range;
 	uint32_t idx;
 
 	join(f, room, 0, BOTH);
 	turn(f);
+	view = plm_room_view(f->tbl, room);
 	plm_room_leave(f->tbl, room, 0, f->now_ns);
+	assert_int_equal(plm_view_find(view, 0, 0, &range)->left, 1);
+	turn(f);
 	assert_null(plm_room_view(f->tbl, room));
 	assert_int_equal(plm_room_find(f->tbl, 'r', "a", &idx), -ENOENT);
 	assert_int_equal(plm_room_info(f->tbl, room, &info), -ENOENT);
+	assert_int_equal(plm_room_join(f->tbl, room, &(struct plm_member){ .name = "late" },
+					 f->now_ns),
+			-ENOENT);
 	/* The name may come back before the old index does. */
 	assert_int_not_equal(open_room(f, "a"), room);
 	quiescent(f);
@@ -394,6 +404,52 @@ room_leave__of_the_last_closes_the_room(void **state)
 	turn(f);
 	assert_int_equal(f->nb_gone, 1);
 	assert_int_equal(plm_room_backlog(f->tbl), 0);
+}
+
+/* As when a participant's new session replaces its old one, alone in the room. */
+static void
+room_leave__of_the_last_keeps_the_room_for_who_joins_before_the_turn(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+
+	join(f, room, 0, BOTH);
+	turn(f);
+	plm_room_leave(f->tbl, room, 0, f->now_ns);
+	assert_int_equal(open_room(f, "a"), room);
+	assert_int_equal(join(f, room, 1, BOTH), 0);
+	turn(f);
+	assert_int_equal(plm_room_view(f->tbl, room)->nb_members, 1);
+	assert_int_equal(plm_room_view(f->tbl, room)->subs[0].session_idx, 1);
+	quiescent(f);
+	turn(f);
+	assert_int_equal(f->nb_gone, 1);
+	assert_int_equal(f->gone[0].session_idx, 0);
+}
+
+static void
+room_close__keeps_the_index_while_a_worker_may_hold_it(void **state)
+{
+	struct fixture *f = *state;
+	char name[8];
+	uint32_t idx;
+
+	for (unsigned int i = 0; i < ROOMS; i++) {
+		snprintf(name, sizeof(name), "r%u", i);
+		idx = open_room(f, name);
+		assert_int_equal(join(f, idx, i, BOTH), 0);
+	}
+	turn(f);
+	plm_room_leave(f->tbl, idx, ROOMS - 1, f->now_ns);
+	turn(f);
+	turn(f);
+	assert_int_equal(plm_room_nb_open(f->tbl), ROOMS - 1);
+	assert_int_equal(plm_room_open(f->tbl, 'r', "new", &settings, 0, &idx), -ENOSPC);
+	quiescent(f);
+	turn(f);
+	assert_int_equal(f->nb_gone, 1);
+	assert_int_equal(plm_room_open(f->tbl, 'r', "new", &settings, 0, &idx), 0);
+	assert_null(plm_room_view(f->tbl, idx));
 }
 
 static void
@@ -491,6 +547,206 @@ room_backlog__at_its_limit_refuses_joins_but_not_leaves(void **state)
 	assert_int_equal(join(f, room, 2, BOTH), 0);
 }
 
+/* Rooms that close stay within the bound as well, and lose nobody. */
+static void
+room_backlog__holds_closing_rooms_too(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t rooms[ROOMS];
+	char name[8];
+
+	for (unsigned int i = 0; i < ROOMS; i++) {
+		snprintf(name, sizeof(name), "r%u", i);
+		rooms[i] = open_room(f, name);
+		assert_int_equal(join(f, rooms[i], i, BOTH), 0);
+	}
+	turn(f);
+	plm_room_set(f->tbl, rooms[0], &settings, f->now_ns);
+	turn(f);
+	for (unsigned int i = 0; i < ROOMS; i++)
+		plm_room_leave(f->tbl, rooms[i], i, f->now_ns);
+	turn(f);
+	assert_int_equal(plm_room_backlog(f->tbl), BACKLOG);
+	assert_int_equal(plm_room_nb_open(f->tbl), 1);
+	assert_true(plm_room_stats(f->tbl).deferred_backlog > 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		quiescent(f);
+		turn(f);
+	}
+	assert_int_equal(plm_room_nb_open(f->tbl), 0);
+	assert_int_equal(plm_room_backlog(f->tbl), 0);
+	assert_int_equal(f->nb_gone, ROOMS);
+}
+
+/* Everything that rte_malloc() would still give is taken, and given back. */
+static void
+room_publish__waits_for_memory(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+	void *hogs[4096];
+	unsigned int n = 0;
+	const struct plm_range *range;
+	struct plm_view *view;
+
+	join(f, room, 0, BOTH);
+	join(f, room, 1, BOTH);
+	turn(f);
+	view = plm_room_view(f->tbl, room);
+	for (size_t size = 64 << 20; size >= 64; size /= 2)
+		while (n < RTE_DIM(hogs) && (hogs[n] = rte_malloc(NULL, size, 0)) != NULL)
+			n++;
+	assert_true(n < RTE_DIM(hogs));
+	plm_room_leave(f->tbl, room, 1, f->now_ns);
+	plm_room_move(f->tbl, room, 0, &(struct plm_egress){ .nexthop_idx = 7 }, f->now_ns);
+	turn(f);
+	turn(f);
+	assert_ptr_equal(plm_room_view(f->tbl, room), view);
+	assert_int_equal(plm_view_find(view, 0, 1, &range)->left, 1);
+	assert_int_equal(plm_room_stats(f->tbl).deferred_memory, 2);
+	while (n > 0)
+		rte_free(hogs[--n]);
+	turn(f);
+	assert_int_equal(plm_room_view(f->tbl, room)->nb_members, 1);
+	assert_int_equal(plm_room_view(f->tbl, room)->subs[0].nexthop_idx, 7);
+	quiescent(f);
+	turn(f);
+	assert_int_equal(f->nb_gone, 2);
+}
+
+static void
+room_leave__after_a_move_gives_both_ways_back(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+
+	join(f, room, 0, BOTH);
+	join(f, room, 1, BOTH);
+	turn(f);
+	plm_room_move(f->tbl, room, 1, &(struct plm_egress){ .nexthop_idx = 7 }, f->now_ns);
+	turn(f);
+	plm_room_leave(f->tbl, room, 1, f->now_ns);
+	turn(f);
+	assert_int_equal(f->nb_gone, 0);
+	quiescent(f);
+	turn(f);
+	/* The session goes last, when its older way has gone. */
+	assert_int_equal(f->nb_gone, 2);
+	assert_int_equal(f->gone[0].nexthop_idx, 101);
+	assert_false(f->gone[0].ended);
+	assert_int_equal(f->gone[1].nexthop_idx, 7);
+	assert_true(f->gone[1].ended);
+}
+
+static void
+count_released(void *ctx, uint32_t session_idx, const struct plm_egress *egress, bool ended)
+{
+	*(unsigned int *)ctx += ended;
+}
+
+/* Some thousand come, and go again, within some milliseconds. */
+static void
+room_storm__costs_a_view_an_interval_and_bounded_turns(void **state)
+{
+	enum { N = 3000 };
+	static const struct plm_room_settings big = { .max_members = N };
+	struct fixture *f = *state;
+	unsigned int nb_released = 0;
+	const struct plm_room_conf conf = {
+		.max_rooms = 1,
+		.max_members = N,
+		.max_backlog = 64,
+		.publish_interval_ns = INTERVAL_NS,
+		.nb_workers = 2,
+		.rcu = &f->rcu,
+		.socket = SOCKET_ID_ANY,
+		.released = count_released,
+		.released_ctx = &nb_released,
+	};
+	struct plm_room_table *tbl;
+	struct plm_member m = { .flags = BOTH };
+	uint64_t now_ns = PLM_NS_PER_S;
+	uint32_t room;
+	unsigned int before;
+
+	assert_int_equal(plm_room_table_create(&tbl, &conf), 0);
+	assert_int_equal(plm_room_open(tbl, 'r', "big", &big, 0, &room), 0);
+	for (uint32_t i = 0; i < N; i++) {
+		m.session_idx = i * 7919 % N;
+		snprintf(m.name, sizeof(m.name), "p%u", m.session_idx);
+		assert_int_equal(plm_room_join(tbl, room, &m, now_ns), 0);
+		now_ns += INTERVAL_NS / 100;
+		plm_room_turn(tbl, now_ns);
+		quiescent(f);
+	}
+	now_ns += INTERVAL_NS;
+	plm_room_turn(tbl, now_ns);
+	assert_in_range(plm_room_stats(tbl).published, N / 100, N / 100 + 2);
+	assert_int_equal(plm_room_view(tbl, room)->nb_members, N);
+	for (uint32_t i = 0; i < N; i++) {
+		const struct plm_range *range;
+
+		snprintf(m.name, sizeof(m.name), "p%u", i);
+		assert_int_equal(plm_room_member_by_name(tbl, room, m.name)->session_idx, i);
+		assert_non_null(plm_view_find(plm_room_view(tbl, room), 0, i, &range));
+	}
+	quiescent(f);
+	for (uint32_t i = 0; i < N; i++)
+		plm_room_leave(tbl, room, i, now_ns);
+	for (unsigned int i = 0; i < N && nb_released < N; i++) {
+		before = nb_released;
+		now_ns += INTERVAL_NS;
+		plm_room_turn(tbl, now_ns);
+		quiescent(f);
+		assert_in_range(nb_released - before, 0, N / 10);
+	}
+	assert_int_equal(nb_released, N);
+	assert_int_equal(plm_room_turn(tbl, now_ns), UINT64_MAX);
+	plm_room_table_free(tbl);
+}
+
+static void
+room_turn__publishes_a_bounded_number_of_rooms(void **state)
+{
+	enum { N = 200 };
+	struct fixture *f = *state;
+	unsigned int nb_released = 0;
+	const struct plm_room_conf conf = {
+		.max_rooms = N,
+		.max_members = 2,
+		.max_backlog = N,
+		.publish_interval_ns = INTERVAL_NS,
+		.nb_workers = 2,
+		.rcu = &f->rcu,
+		.socket = SOCKET_ID_ANY,
+		.released = count_released,
+		.released_ctx = &nb_released,
+	};
+	struct plm_room_table *tbl;
+	uint32_t room[N];
+	uint64_t before = 0;
+	unsigned int turns = 0;
+	char name[8];
+
+	assert_int_equal(plm_room_table_create(&tbl, &conf), 0);
+	for (uint32_t i = 0; i < N; i++) {
+		const struct plm_member m = { .session_idx = i, .flags = BOTH, .name = "p" };
+
+		snprintf(name, sizeof(name), "r%u", i);
+		assert_int_equal(plm_room_open(tbl, 'r', name, &settings, 0, &room[i]), 0);
+		assert_int_equal(plm_room_join(tbl, room[i], &m, f->now_ns), 0);
+	}
+	while (plm_room_turn(tbl, f->now_ns) == f->now_ns) {
+		assert_in_range(plm_room_stats(tbl).published - before, 1, N / 4);
+		before = plm_room_stats(tbl).published;
+		assert_true(++turns < N);
+	}
+	assert_int_equal(plm_room_stats(tbl).published, N);
+	for (uint32_t i = 0; i < N; i++)
+		assert_non_null(plm_room_view(tbl, room[i]));
+	plm_room_table_free(tbl);
+}
+
 static void
 room_info__counts_roles(void **state)
 {
@@ -527,9 +783,16 @@ main(void)
 		T(room_leave__waits_for_a_pinned_view),
 		T(room_leave__of_somebody_never_published_is_handed_back_too),
 		T(room_leave__of_the_last_closes_the_room),
+		T(room_leave__of_the_last_keeps_the_room_for_who_joins_before_the_turn),
+		T(room_leave__after_a_move_gives_both_ways_back),
+		T(room_close__keeps_the_index_while_a_worker_may_hold_it),
 		T(room_move__takes_effect_in_the_next_view_and_gives_the_old_way_back),
 		T(room_move__of_all_members_across_ports_completes),
 		T(room_backlog__at_its_limit_refuses_joins_but_not_leaves),
+		T(room_backlog__holds_closing_rooms_too),
+		T(room_publish__waits_for_memory),
+		T(room_storm__costs_a_view_an_interval_and_bounded_turns),
+		T(room_turn__publishes_a_bounded_number_of_rooms),
 		T(room_info__counts_roles),
 	};
 
