@@ -54,7 +54,6 @@ static int
 call_reload(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
 		uint64_t now_ns, uint64_t wall_s)
 {
-	const struct plm_ctl_conf *conf = plm_ctl_conf(ctl);
 	const struct reload *reload = arg;
 	const struct plm_event event = {
 		.type = PLM_EVENT_RELOAD,
@@ -65,7 +64,7 @@ call_reload(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t
 
 	if (reload->secrets.nb != 0)
 		plm_admit_set_secrets(plm_ctl_admit(ctl), &reload->secrets);
-	conf->event(conf->event_ctx, &event);
+	plm_ctl_event(ctl, &event);
 	return 0;
 }
 

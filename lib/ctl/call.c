@@ -2,6 +2,7 @@
 /* Calls from other threads: a fixed number of slots, each moved by compare and exchange, so that
  * neither side ever waits for the other inside of one. */
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "ctl_priv.h"
@@ -90,6 +91,7 @@ ctl_call_run(struct plm_ctl *ctl)
 		plm_text_init(&text, call->text, sizeof(call->text));
 		call->ret = call->fn(ctl, call->arg, &text, &call->cursor, ctl->now_ns,
 				ctl->wall_s);
+		explicit_bzero(call->arg, sizeof(call->arg)); /* it may hold secrets */
 		call->text_len = (uint32_t)text.len;
 		if (!step(call, CTL_CALL_RUNNING, CTL_CALL_DONE))
 			step(call, CTL_CALL_ABANDONED, CTL_CALL_FREE);

@@ -143,7 +143,7 @@ admit_route_put(void *ctx, const struct plm_egress *egress)
 static void
 admit_event(void *ctx, const struct plm_event *event)
 {
-	ctl_event(ctx, event);
+	plm_ctl_event(ctx, event);
 }
 
 static void
@@ -369,7 +369,9 @@ plm_ctl_create(struct plm_ctl **out, const struct plm_ctl_conf *conf, struct plm
 		if (ret < 0)
 			plm_text_add(why, "%s: %s", parts[i].what, strerror(-ret));
 	}
-	plm_crypto_erase(&ctl->conf.secrets, sizeof(ctl->conf.secrets)); /* admission's now */
+	/* Admission's and the network layer's now: the caller may forget them. */
+	plm_crypto_erase(&ctl->conf.secrets, sizeof(ctl->conf.secrets));
+	ctl->conf.locals = NULL;
 	if (ret < 0) {
 		plm_ctl_free(ctl);
 		return ret;

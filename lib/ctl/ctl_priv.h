@@ -132,7 +132,4 @@ void ctl_sample_some(struct plm_ctl *ctl);
 int ctl_figures_init(struct plm_ctl *ctl);
 void ctl_figures_fini(struct plm_ctl *ctl);
 
-/* turn.c */
-void ctl_event(struct plm_ctl *ctl, const struct plm_event *event);
-
 #endif

@@ -115,6 +115,9 @@ void plm_ctl_latency(const struct plm_ctl *ctl, unsigned int worker, struct plm_
 /** Bit w: worker w is stalled. Any thread. */
 uint32_t plm_ctl_stalled(const struct plm_ctl *ctl);
 
+/** Hand an event to the sink; what it does not take is counted. Slow path. */
+void plm_ctl_event(struct plm_ctl *ctl, const struct plm_event *event);
+
 /** Refuse new sessions. Slow path. */
 void plm_ctl_drain(struct plm_ctl *ctl, bool draining);
 

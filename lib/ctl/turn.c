@@ -4,7 +4,7 @@
 #include "ctl_priv.h"
 
 void
-ctl_event(struct plm_ctl *ctl, const struct plm_event *event)
+plm_ctl_event(struct plm_ctl *ctl, const struct plm_event *event)
 {
 	if (ctl->conf.event != NULL && !ctl->conf.event(ctl->conf.event_ctx, event))
 		plm_count(&ctl->counters, PLM_CNT_EVENTS_LOST);
@@ -23,7 +23,7 @@ stall_event(struct plm_ctl *ctl, unsigned int worker, enum plm_event_type type)
 
 	stalled = type == PLM_EVENT_STALL ? stalled | 1u << worker : stalled & ~(1u << worker);
 	atomic_store_explicit(&ctl->stalled, stalled, memory_order_relaxed);
-	ctl_event(ctl, &event);
+	plm_ctl_event(ctl, &event);
 }
 
 /* A worker that has begun and no longer turns is stalled. When we were not running ourselves for

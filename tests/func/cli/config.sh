@@ -3,7 +3,8 @@
 # What --check says of good and bad files: exit code, file, line, key, what is allowed; and that
 # nothing of EAL has begun by then.
 set -u
-. "$(dirname "$0")/lib.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/fixture.sh"
 CONF=$DIR/plenum.conf
 
 write_conf </dev/null

@@ -3,7 +3,8 @@
 # A relay on a device that carries nothing: exit codes of `plenum ctl`, the socket, reload, a file
 # of commands, and the ways to end.
 set -u
-. "$(dirname "$0")/lib.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/fixture.sh"
 ctl() { "$PLENUM" ctl --socket "$SOCKET" "$@"; }
 
 expect 3 "no relay runs at $SOCKET" ctl show room all

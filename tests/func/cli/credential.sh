@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # `plenum credential` against the two lines of shell in README.md, and what it refuses.
 set -u
-. "$(dirname "$0")/lib.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/fixture.sh"
 SECRET=$DIR/secret
 
 expiry=$(($(date +%s) + 60))
