@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The slow path's turn, with real workers on an in-process port. */
+#include <errno.h>
+
+#include "fixture.h"
+#include "plm_wire.h"
+
+#define RTP      0x80, 96
+#define RTCP_RR1 0x80, 201 /* how a BYE on somebody's behalf begins */
+
+static struct fx fx;
+
+static int
+setup(void **state)
+{
+	fx_conf(&fx);
+	fx_create(&fx);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	fx_free(&fx);
+	return 0;
+}
+
+static struct plm_handle
+session_of(const char *room, const char *who)
+{
+	struct plm_handle session = PLM_HANDLE_NONE;
+
+	plm_admit_find(plm_ctl_admit(fx.ctl), room, who, &session);
+	return session;
+}
+
+static void
+turn__admits_and_media_flows(void **state)
+{
+	struct fx_client a = fx_client("r", "a", PLM_ROLE_BOTH, 0);
+	struct fx_client b = fx_client("r", "b", PLM_ROLE_BOTH, 1);
+	struct fx_client c = fx_client("other", "c", PLM_ROLE_BOTH, 2);
+
+	fx_join(&fx, &a);
+	fx_join(&fx, &b);
+	fx_join(&fx, &c);
+	assert_int_equal(plm_session_nb_open(plm_ctl_sessions(fx.ctl)), 3);
+	fx_forget(&fx);
+	for (uint16_t i = 0; i < 10; i++) {
+		fx_rtp(&fx, &a, 1, i);
+		fx_rtp(&fx, &b, 2, i);
+		fx_step(&fx, 1);
+	}
+	fx_step(&fx, 5);
+	assert_int_equal(fx_got(&fx, &a, RTP), 10);
+	assert_int_equal(fx_got(&fx, &b, RTP), 10);
+	assert_int_equal(fx_got(&fx, &c, RTP), 0);
+	/* The claims were settled on the way. */
+	assert_true(plm_session_ssrc_owner(plm_ctl_sessions(fx.ctl),
+				    plm_ctl_sessions(fx.ctl)
+						    ->hot[session_of("r", "a").idx]
+						    .room_idx,
+				    1) != 0);
+}
+
+static void
+turn__sends_one_bye_for_a_publisher_that_vanished(void **state)
+{
+	struct fx_client a = fx_client("r", "a", PLM_ROLE_BOTH, 0);
+	struct fx_client b = fx_client("r", "b", PLM_ROLE_SUBSCRIBE, 1);
+	struct fx_client c = fx_client("r", "c", PLM_ROLE_PUBLISH, 2);
+
+	fx_join(&fx, &a);
+	fx_join(&fx, &b);
+	fx_join(&fx, &c);
+	fx_rtp(&fx, &a, 0x01020304, 1);
+	fx_rtp(&fx, &a, 0x05060708, 1);
+	fx_step(&fx, 5);
+	fx_forget(&fx);
+	assert_int_equal(plm_admit_kick(plm_ctl_admit(fx.ctl), session_of("r", "a"), fx.now_ns,
+					 fx.wall_s),
+			0);
+	fx_step(&fx, 10);
+	assert_int_equal(fx_got(&fx, &b, RTCP_RR1), 1);
+	assert_int_equal(fx_got(&fx, &c, RTCP_RR1), 1);
+	assert_int_equal(fx_got(&fx, &a, RTCP_RR1), 0);
+	/* Nobody published, nobody is told. */
+	fx_forget(&fx);
+	plm_admit_kick(plm_ctl_admit(fx.ctl), session_of("r", "b"), fx.now_ns, fx.wall_s);
+	fx_step(&fx, 10);
+	assert_int_equal(fx.nb_out, 0);
+}
+
+/* A worker's ring is full when its claim is settled against it: the revocation waits, and with it
+ * that worker's other claims, but nothing is lost. */
+static void
+turn__loses_no_revocation(void **state)
+{
+	struct fx_client a = fx_client("r", "a", PLM_ROLE_BOTH, 0);
+	struct fx_client b = fx_client("r", "b", PLM_ROLE_BOTH, 2);
+	struct plm_relay *relay = plm_ctl_relay(fx.ctl);
+	struct plm_mailbox *down;
+	struct plm_mailbox *known;
+	struct plm_handle sa;
+	struct plm_handle sb;
+	unsigned int home;
+	unsigned int filled = 0;
+	unsigned int revoked = 0;
+	struct plm_msg msg;
+
+	fx_join(&fx, &a);
+	fx_join(&fx, &b);
+	sa = session_of("r", "a");
+	sb = session_of("r", "b");
+	home = plm_ctl_sessions(fx.ctl)->hot[sb.idx].home;
+	down = plm_relay_box_down(relay, home);
+	known = plm_relay_box_known(relay, home);
+	for (uint32_t ssrc = 1; ssrc <= 3; ssrc++) {
+		assert_int_equal(plm_session_claim_ssrc(plm_ctl_sessions(fx.ctl), sa, ssrc), 0);
+		msg = (struct plm_msg){ .type = PLM_MSG_SSRC_CLAIM, .idx = sb.idx };
+		msg.gen = sb.gen;
+		msg.ssrc = ssrc;
+		assert_int_equal(plm_mailbox_put(known, &msg, 1), 1);
+	}
+	msg = (struct plm_msg){ .type = PLM_MSG_SSRC_REVOKE };
+	msg.gen = 0xdead; /* nobody's */
+	while (plm_mailbox_put(down, &msg, 1) == 1)
+		filled++;
+	for (unsigned int i = 0; i < 5; i++)
+		plm_ctl_turn(fx.ctl, fx.now_ns, fx.wall_s);
+	while (plm_mailbox_get(down, &msg, 1) == 1)
+		revoked += msg.gen == sb.gen;
+	assert_int_equal(revoked, 0);
+	for (unsigned int i = 0; i < 5; i++)
+		plm_ctl_turn(fx.ctl, fx.now_ns, fx.wall_s);
+	while (plm_mailbox_get(down, &msg, 1) == 1) {
+		assert_int_equal(msg.type, PLM_MSG_SSRC_REVOKE);
+		revoked += msg.gen == sb.gen && msg.ssrc == revoked + 1;
+	}
+	assert_int_equal(revoked, 3);
+	assert_true(filled > 0);
+	assert_int_equal(plm_counter_get(plm_ctl_counters(fx.ctl), PLM_CNT_SSRC_CLASH), 3);
+}
+
+static void
+turn__keeps_a_bye_until_there_is_room(void **state)
+{
+	struct fx_client a = fx_client("r", "a", PLM_ROLE_BOTH, 0);
+	struct fx_client b = fx_client("r", "b", PLM_ROLE_BOTH, 2);
+	struct plm_mailbox *down;
+	struct plm_msg msg = { .type = PLM_MSG_SSRC_REVOKE };
+
+	fx_join(&fx, &a);
+	fx_join(&fx, &b);
+	fx_rtp(&fx, &a, 7, 1);
+	fx_step(&fx, 5);
+	down = plm_relay_box_down(plm_ctl_relay(fx.ctl),
+			plm_ctl_sessions(fx.ctl)->hot[session_of("r", "a").idx].home);
+	while (plm_mailbox_put(down, &msg, 1) == 1)
+		;
+	plm_admit_end(plm_ctl_admit(fx.ctl), session_of("r", "a"), PLM_END_KICKED, fx.now_ns,
+			fx.wall_s);
+	for (unsigned int i = 0; i < 5; i++)
+		plm_ctl_turn(fx.ctl, fx.now_ns, fx.wall_s);
+	fx_forget(&fx);
+	fx_step(&fx, 60);
+	assert_int_equal(fx_got(&fx, &b, RTCP_RR1), 1);
+}
+
+static void
+turn__ends_all_with_a_bye_each(void **state)
+{
+	struct fx_client c[6];
+	unsigned int turns = 0;
+
+	for (unsigned int i = 0; i < 6; i++) {
+		char who[8];
+
+		snprintf(who, sizeof(who), "p%u", i);
+		c[i] = fx_client("r", who, PLM_ROLE_BOTH, i);
+		fx_join(&fx, &c[i]);
+		fx_rtp(&fx, &c[i], 100 + i, 1);
+	}
+	fx_step(&fx, 5);
+	plm_ctl_drain(fx.ctl, true);
+	while (plm_ctl_end_all(fx.ctl, fx.now_ns, fx.wall_s) > 0)
+		assert_true(++turns < 100);
+	fx_step(&fx, 50);
+	assert_int_equal(plm_session_nb_open(plm_ctl_sessions(fx.ctl)), 0);
+	assert_int_equal(plm_session_nb_pending(plm_ctl_sessions(fx.ctl)), 0);
+	assert_int_equal(plm_room_nb_open(plm_ctl_rooms(fx.ctl)), 0);
+	/* Nobody new comes in. */
+	fx_forget(&fx);
+	fx_check(&fx, &c[0]);
+	fx_step(&fx, 5);
+	assert_int_equal(fx_got(&fx, &c[0], 0x01, 0x01), 0);
+}
+
+static void
+turn__notices_a_stalled_worker_and_its_recovery(void **state)
+{
+	fx_step(&fx, 100);
+	for (unsigned int i = 0; i < 1500; i++) { /* worker 1 stands still */
+		fx.beats[0]++;
+		fx.now_ns += PLM_NS_PER_MS;
+		plm_ctl_turn(fx.ctl, fx.now_ns, fx.wall_s);
+		if (i < 900)
+			assert_int_equal(plm_ctl_stalled(fx.ctl), 0);
+	}
+	assert_int_equal(plm_ctl_stalled(fx.ctl), 2);
+	assert_int_equal(fx.nb_events, 1);
+	assert_int_equal(fx.events[0], PLM_EVENT_STALL);
+	fx_step(&fx, 200);
+	assert_int_equal(plm_ctl_stalled(fx.ctl), 0);
+	assert_int_equal(fx.events[1], PLM_EVENT_RECOVER);
+	/* When nobody ran, nobody stalled. */
+	fx.now_ns += 60 * PLM_NS_PER_S;
+	plm_ctl_turn(fx.ctl, fx.now_ns, fx.wall_s);
+	fx_step(&fx, 200);
+	assert_int_equal(plm_ctl_stalled(fx.ctl), 0);
+}
+
+static void
+turn__counts_events_that_were_lost(void **state)
+{
+	struct fx_client a = fx_client("r", "a", PLM_ROLE_BOTH, 0);
+
+	fx.lose_events = true;
+	fx_join(&fx, &a);
+	assert_int_equal(plm_counter_get(plm_ctl_counters(fx.ctl), PLM_CNT_EVENTS_LOST), 1);
+}
+
+static const struct {
+	const char *name;
+	unsigned int rebalance_above;
+	unsigned int busy[FX_WORKERS];
+	unsigned int first_queue; /* on which the room's first request arrives */
+	unsigned int homes[3];    /* of three rooms, one after the other */
+} home_cases[] = {
+	{ "where it arrived", 60, { 10, 10 }, 1, { 1, 1, 1 } },
+	{ "up to the limit", 60, { 0, 60 }, 1, { 1, 1, 1 } },
+	{ "not where it is busy", 60, { 10, 61 }, 1, { 0, 0, 0 } },
+	{ "least busy, always", 0, { 50, 20 }, 0, { 1, 1, 1 } },
+	{ "equally busy: in turn", 0, { 50, 50 }, 1, { 0, 1, 0 } },
+};
+
+static void
+home__is_chosen_by_rule(void **state)
+{
+	for (size_t i = 0; i < RTE_DIM(home_cases); i++) {
+		fx_free(&fx);
+		fx_conf(&fx);
+		fx.conf.rebalance_above = home_cases[i].rebalance_above;
+		memcpy(fx.busy, home_cases[i].busy, sizeof(fx.busy));
+		fx_create(&fx);
+		for (unsigned int n = 0; n < 3; n++) {
+			char room[8];
+			struct fx_client c;
+
+			snprintf(room, sizeof(room), "r%u", n);
+			c = fx_client(room, "a", PLM_ROLE_BOTH, n);
+			c.queue = home_cases[i].first_queue;
+			fx_join(&fx, &c);
+			if (plm_ctl_sessions(fx.ctl)->hot[session_of(room, "a").idx].home !=
+					home_cases[i].homes[n])
+				fail_msg("%s, room %u", home_cases[i].name, n);
+		}
+	}
+}
+
+static void
+rates__tell_the_last_second(void **state)
+{
+	struct fx_client a = fx_client("r", "a", PLM_ROLE_BOTH, 0);
+	struct fx_client b = fx_client("r", "b", PLM_ROLE_BOTH, 2);
+	struct plm_ctl_rates rates;
+
+	fx_join(&fx, &a);
+	fx_join(&fx, &b);
+	for (uint16_t i = 0; i < 300; i++) {
+		fx_rtp(&fx, &a, 1, i);
+		fx_step(&fx, 10);
+	}
+	plm_ctl_session_rates(fx.ctl, session_of("r", "a").idx, &rates);
+	assert_in_range(rates.rx_packets, 98, 102);
+	assert_in_range(rates.rx_bits, 78000, 82000);
+	assert_int_equal(rates.tx_packets, 0);
+	plm_ctl_session_rates(fx.ctl, session_of("r", "b").idx, &rates);
+	assert_in_range(rates.tx_packets, 98, 102);
+	assert_int_equal(rates.rx_packets, 0);
+	fx_step(&fx, 2100);
+	plm_ctl_session_rates(fx.ctl, session_of("r", "b").idx, &rates);
+	assert_int_equal(rates.tx_packets, 0);
+}
+
+static void
+clear__shows_counters_from_zero(void **state)
+{
+	struct fx_client a = fx_client("r", "a", PLM_ROLE_BOTH, 0);
+	uint64_t total;
+
+	fx_join(&fx, &a);
+	assert_int_equal(plm_ctl_counter(fx.ctl, PLM_WORKERS_MAX, PLM_CNT_STUN_REQUESTS), 1);
+	total = plm_counter_get(plm_relay_counters(plm_ctl_relay(fx.ctl), 0), PLM_CNT_RX_PACKETS);
+	assert_true(total > 0);
+	plm_ctl_clear(fx.ctl);
+	assert_int_equal(plm_ctl_counter(fx.ctl, PLM_WORKERS_MAX, PLM_CNT_STUN_REQUESTS), 0);
+	assert_int_equal(plm_ctl_counter(fx.ctl, 0, PLM_CNT_RX_PACKETS), 0);
+	fx_check(&fx, &a);
+	fx_step(&fx, 3);
+	assert_int_equal(plm_ctl_counter(fx.ctl, PLM_WORKERS_MAX, PLM_CNT_STUN_REQUESTS), 1);
+	assert_true(plm_counter_get(plm_relay_counters(plm_ctl_relay(fx.ctl), 0),
+				    PLM_CNT_RX_PACKETS) > total);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		TEST(turn__admits_and_media_flows),
+		TEST(turn__sends_one_bye_for_a_publisher_that_vanished),
+		TEST(turn__loses_no_revocation),
+		TEST(turn__keeps_a_bye_until_there_is_room),
+		TEST(turn__ends_all_with_a_bye_each),
+		TEST(turn__notices_a_stalled_worker_and_its_recovery),
+		TEST(turn__counts_events_that_were_lost),
+		TEST(home__is_chosen_by_rule),
+		TEST(rates__tell_the_last_second),
+		TEST(clear__shows_counters_from_zero),
+	};
+
+	test_eal_init(512);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
