@@ -375,8 +375,11 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 static inline void
 lookup(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 {
-	struct plm_key4 key4[PLM_BURST];
-	struct plm_key6 key6[PLM_BURST];
+	/* The hash function reads 8 bytes at a time. */
+	alignas(8) struct plm_key4 key4[PLM_BURST];
+	struct {
+		alignas(8) struct plm_key6 key;
+	} key6[PLM_BURST];
 	const struct plm_key4 *keys4[PLM_BURST];
 	const struct plm_key6 *keys6[PLM_BURST];
 	struct plm_pkt *pkt4[PLM_BURST];
@@ -389,10 +392,12 @@ lookup(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 		struct plm_pkt *pkt = plm_pkt(pkts[i]);
 
 		if (pkt->is_v6) {
-			memcpy(key6[n6].addr, pkt->src_addr, sizeof(key6[n6].addr));
-			key6[n6].port = pkt->src_port;
-			key6[n6].local_idx = pkt->local_idx;
-			keys6[n6] = &key6[n6];
+			struct plm_key6 *key = &key6[n6].key;
+
+			memcpy(key->addr, pkt->src_addr, sizeof(key->addr));
+			key->port = pkt->src_port;
+			key->local_idx = pkt->local_idx;
+			keys6[n6] = key;
 			pkt6[n6++] = pkt;
 		} else {
 			memcpy(key4[n4].addr, pkt->src_addr, sizeof(key4[n4].addr));

@@ -576,7 +576,8 @@ test_relay_frame(struct test_relay *r, const struct test_peer *peer, const void 
 	put16(udp + 2, TEST_UDP_PORT);
 	put16(udp + 4, udp_len);
 	put16(udp + 6, 0);
-	memcpy(udp + 8, payload, len);
+	if (len > 0)
+		memcpy(udp + 8, payload, len);
 	put16(udp + 6,
 			(uint16_t)~udp_sum(peer->ip.addr, local->ip.addr, peer->ip.is_v6, udp,
 					udp_len));
