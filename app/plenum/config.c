@@ -337,6 +337,7 @@ conf_pool_need(const struct conf *conf, struct plm_pool_need *need)
 		.ring_size = conf->tuning.ring_size,
 		.park_entries = conf->tuning.park_entries * conf->nb_ports,
 		.burst = PLM_BURST,
+		.small_pages = !conf->hugepages,
 	};
 	for (unsigned int i = 0; i < conf->nb_ports; i++) {
 		const struct conf_nic *nic = &conf->ports[i].nic;

@@ -124,6 +124,7 @@ struct plm_pool_need {
 	unsigned int burst;        /**< payloads of one parked burst */
 	uint16_t mtu;              /**< largest of all ports */
 	bool linear;               /**< some port cannot chain */
+	bool small_pages;          /**< memory in pages of 4 kB instead of hugepages */
 };
 
 /** Compute the plan; pure. `plenum --check` prints it. */

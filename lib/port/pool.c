@@ -56,12 +56,18 @@ round_up(unsigned int n)
 	return all - n <= n / 8 ? all : n;
 }
 
+#define SMALL_PAGE 4096
+
+/* An object may not cross a page, since pages need not lie beside each other for a device. */
 static size_t
-pool_bytes(unsigned int n, uint16_t priv, uint16_t room)
+pool_bytes(const struct plm_pool_need *need, unsigned int n, uint16_t priv, uint16_t room)
 {
 	uint32_t obj = rte_mempool_calc_obj_size((uint32_t)sizeof(struct rte_mbuf) + priv + room, 0,
 			NULL);
 
+	if (need->small_pages)
+		obj = obj <= SMALL_PAGE ? SMALL_PAGE / (SMALL_PAGE / obj)
+					: RTE_ALIGN_CEIL(obj, SMALL_PAGE);
 	return (size_t)n * obj + (size_t)rte_align32pow2(n + 1) * sizeof(void *);
 }
 
@@ -94,11 +100,11 @@ plm_pool_plan(const struct plm_pool_need *need, struct plm_pool_plan *plan)
 	plan->ctl = round_up(w * (need->ring_size + need->park_entries + buffered + need->tx_desc) +
 			cached);
 
-	per_worker = pool_bytes(plan->rx, sizeof(struct plm_pkt), room_rx(need->mtu)) +
-			pool_bytes(plan->hdr, 0, room_hdr());
+	per_worker = pool_bytes(need, plan->rx, sizeof(struct plm_pkt), room_rx(need->mtu)) +
+			pool_bytes(need, plan->hdr, 0, room_hdr());
 	if (plan->copy > 0)
-		per_worker += pool_bytes(plan->copy, 0, room_copy(need->mtu));
-	plan->bytes = w * per_worker + pool_bytes(plan->ctl, 0, room_copy(need->mtu));
+		per_worker += pool_bytes(need, plan->copy, 0, room_copy(need->mtu));
+	plan->bytes = w * per_worker + pool_bytes(need, plan->ctl, 0, room_copy(need->mtu));
 }
 
 static struct rte_mempool *
