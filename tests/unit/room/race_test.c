@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Two reading threads against a slow path that never stops joining, leaving, and publishing: no
- * reader ever meets a freed or half-built view, or somebody whose session was handed back before
- * the reader began its turn. Meant for the thread sanitizer as well.
+ * reader ever meets a freed or half-built view, somebody who left without a tombstone, or
+ * somebody whose session was handed back before the reader began its turn. Meant for the thread
+ * sanitizer as well.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,7 +27,8 @@ static struct plm_rcu rcu;
 static struct plm_room_table *tbl;
 static uint32_t room_idx;
 static _Atomic bool stop;
-static _Atomic bool present[SESSIONS]; /* joined, and not handed back yet */
+static _Atomic bool present[SESSIONS];  /* joined, and not handed back yet */
+static _Atomic bool has_left[SESSIONS]; /* since plm_room_leave() returned */
 
 static void
 released(void *ctx, uint32_t session_idx, const struct plm_egress *egress, bool ended)
@@ -43,7 +45,10 @@ view_check(struct plm_view *view)
 
 	for (uint32_t i = 0; i < view->nb_members; i++) {
 		const struct plm_sub *sub = &view->subs[i];
+		bool is_gone = atomic_load_explicit(&has_left[sub->session_idx % SESSIONS],
+				memory_order_acquire);
 
+		nb_bad += is_gone && !atomic_load_explicit(&sub->left, memory_order_relaxed);
 		nb_bad += sub->session_idx >= SESSIONS;
 		nb_bad += i > 0 && sub->session_idx <= last;
 		last = sub->session_idx;
@@ -94,6 +99,7 @@ join(uint32_t session_idx, uint64_t now_ns)
 		return;
 	snprintf(m.name, sizeof(m.name), "p%u", session_idx);
 	m.egress.nexthop_idx = (uint16_t)(session_idx + 1000);
+	atomic_store_explicit(&has_left[session_idx], false, memory_order_relaxed);
 	atomic_store_explicit(&present[session_idx], true, memory_order_relaxed);
 	if (plm_room_join(tbl, room_idx, &m, now_ns) < 0)
 		atomic_store_explicit(&present[session_idx], false, memory_order_relaxed);
@@ -133,10 +139,12 @@ room_view__stays_whole_while_workers_read_it(void **state)
 		rnd ^= rnd >> 7;
 		rnd ^= rnd << 17;
 		s = 1 + (uint32_t)(rnd % (SESSIONS - 1));
-		if (rnd >> 63)
+		if (rnd >> 63) {
 			join(s, now_ns);
-		else
+		} else {
 			plm_room_leave(tbl, room_idx, s, now_ns);
+			atomic_store_explicit(&has_left[s], true, memory_order_release);
+		}
 		plm_room_turn(tbl, ++now_ns);
 	}
 	atomic_store_explicit(&stop, true, memory_order_relaxed);
