@@ -73,17 +73,20 @@ check_cpu(const struct plm_conf *file, const char *key, uint16_t cpu, const cpu_
 static int
 check_cpus(struct conf *conf, const struct plm_conf *file, struct plm_text *why)
 {
-	cpu_set_t set;
+	/* Read once: later, at a reload, EAL has bound this thread to the main CPU. */
+	static cpu_set_t set;
+	static bool is_read;
 	char key[32];
 	uint16_t first = CONF_AUTO;
 	uint16_t second = CONF_AUTO;
 	uint16_t last = 0;
 	int ret;
 
-	if (sched_getaffinity(0, sizeof(set), &set) < 0) {
+	if (!is_read && sched_getaffinity(0, sizeof(set), &set) < 0) {
 		plm_text_add(why, "CPUs cannot be read: %s", strerror(errno));
 		return -errno;
 	}
+	is_read = true;
 	for (uint16_t i = 0; i < CPU_SETSIZE; i++) {
 		if (!CPU_ISSET(i, &set))
 			continue;
