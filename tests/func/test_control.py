@@ -88,7 +88,7 @@ def bad_surroundings(lab, long):
     open_secret = os.path.join(lab.dir, "open")
     write_secret(open_secret, SECRET)
     os.chmod(open_secret, 0o644)
-    expect_refusal(changed(secrets=[open_secret]), open_secret, "0600")
+    expect_refusal(changed(secrets=[open_secret]), open_secret, "chmod 600")
     short = os.path.join(lab.dir, "short")
     write_secret(short, b"too short")
     expect_refusal(changed(secrets=[short]), short)
@@ -201,7 +201,7 @@ def reload(lab, long):
     expect(not admitted(old, "e") and admitted(new, "f"), "after SIGHUP")
     os.chmod(second, 0o644)
     status, said = try_plenum(relay, "ctl", "--socket", relay.settings["control_socket"], "reload")
-    expect(status != 0 and "0600" in said, f"bad file: exit {status}: {said}")
+    expect(status != 0 and "chmod 600" in said, f"bad file: exit {status}: {said}")
     expect(admitted(new, "g"), "a bad file changed something")
     events = open(relay.events_path, encoding="utf-8").read() + relay.process.errors() + \
         relay.process.output()
