@@ -133,7 +133,7 @@ def commands(lab, long):
     for command, pattern in (("show port info all", "net_af_packet0"),
                              ("show port stats all", "net_af_packet0"), ("show room all", "room-1"),
                              ("show room room-1", "m0"), ("show session all", "m1"),
-                             ("show lcore all", "busy"), ("show drops", "no_session"),
+                             ("show lcore all", "busy"), ("show drops all", "no_session"),
                              ("show latency", "p99"), ("help", "show room")):
         said = relay.ctl(command)
         expect(re.search(pattern, said), f"{command}: nothing like {pattern!r} in:\n{said}")
