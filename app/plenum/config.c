@@ -200,11 +200,13 @@ static int
 check_port(struct conf *conf, unsigned int idx, const struct plm_conf *file, struct plm_text *why)
 {
 	struct conf_port *port = &conf->ports[idx];
+	size_t name_len;
 	char key[48];
 	int ret = 0;
 
-	snprintf(port->name, sizeof(port->name), "%.*s", (int)strcspn(port->device, ","),
-			port->device);
+	name_len = strcspn(port->device, ",");
+	memcpy(port->name, port->device, name_len);
+	port->name[name_len] = '\0';
 	for (unsigned int i = 0; i < idx; i++) {
 		if (strcmp(conf->ports[i].name, port->name) != 0)
 			continue;

@@ -162,6 +162,7 @@ eal_start(const struct conf *conf, struct plm_text *why)
 	add_devices(args, conf);
 	/* What EAL finds in good order is no news; the operator's own arguments come last. */
 	add(args, "--log-level=lib.eal:warning");
+	add(args, "--log-level=lib.telemetry:error");
 	for (unsigned int i = 0; i < conf->nb_eal; i++)
 		add(args, "%s", conf->eal[i].path);
 	if (args->text.cut) {

@@ -187,7 +187,7 @@ plm_cli_help(struct plm_cli *cli)
 		plm_cli_print(cli, "%-44s %s\n", cmd->syntax, cmd->help);
 }
 
-/* How many words of a line fit the beginning of a syntax, literally. */
+/* How many words of a line fit the beginning of a syntax; what varies fits any word. */
 static unsigned int
 words_matched(const char *syntax, const char *line)
 {
@@ -195,11 +195,14 @@ words_matched(const char *syntax, const char *line)
 
 	for (;;) {
 		size_t a = strcspn(syntax, " ");
+		bool varies = *syntax == '<' || *syntax == '[';
 		size_t b;
 
 		line += strspn(line, " \t");
 		b = strcspn(line, " \t\r\n#");
-		if (a == 0 || a != b || strncmp(syntax, line, a) != 0)
+		if (a == 0 || b == 0)
+			return n;
+		if (!varies && (a != b || strncmp(syntax, line, a) != 0))
 			return n;
 		n++;
 		syntax += a + (syntax[a] == ' ');
