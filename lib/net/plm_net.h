@@ -46,7 +46,11 @@ struct plm_net_conf {
 	int socket;
 };
 
-/** 0, -EINVAL (an address out of its family, a gateway off-link), -ENOMEM. */
+/**
+ * 0, -EINVAL (an address out of its family or twice on a port, a gateway off-link, more than 64 own
+ * addresses or 65 536 neighbours), -ENOMEM. Gateways do not count as neighbours; they are resolved
+ * from the first call of plm_net_timer() on.
+ */
 int plm_net_create(struct plm_net **net, const struct plm_net_conf *conf);
 void plm_net_free(struct plm_net *net);
 
@@ -108,7 +112,8 @@ void plm_net_route_put(struct plm_net *net, const struct plm_template *tmpl);
 /**
  * Build Ethernet, IP and UDP headers before `payload_len` bytes that stand at
  * `frame + plm_net_hdr_len(tmpl)`, checksums filled in software.
- * @return the frame's length, or -EHOSTUNREACH while the next hop is unresolved.
+ * @return the frame's length, -EHOSTUNREACH while the next hop is unresolved (the caller counts
+ *   it), -EMSGSIZE above the port's MTU.
  */
 int plm_net_build(struct plm_net *net, const struct plm_template *tmpl, uint8_t dscp,
 		uint8_t *frame, size_t payload_len);
