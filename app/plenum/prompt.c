@@ -12,6 +12,8 @@
 
 #define PROMPT  "plenum> "
 #define TICK_MS 1000
+/* timeout(1) and others signal a process and then its group: that is one wish, not two. */
+#define ECHO_NS (50 * PLM_NS_PER_MS)
 
 /* Signal handlers have no argument. */
 static volatile sig_atomic_t nb_end_signals;
@@ -32,9 +34,13 @@ wake(void)
 static void
 on_end(int signo)
 {
+	static uint64_t first_ns;
 	int saved = errno;
 
-	if (++nb_end_signals > 1) {
+	if (nb_end_signals == 0) {
+		first_ns = clock_now_ns(NULL);
+		nb_end_signals = 1;
+	} else if (clock_now_ns(NULL) - first_ns > ECHO_NS) {
 		if (terminal_is_raw)
 			tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
 		_exit(EXIT_FORCED);
@@ -199,6 +205,9 @@ prompt_loop(struct app *app)
 			app_tick(app);
 		}
 	}
+	/* What wakes main from here on is another wish to end: app_stop() then waits no longer. */
+	if (read(app->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		fprintf(stderr, "plenum: eventfd: %s\n", strerror(errno));
 	if (edit != NULL)
 		write_stdout(NULL, "\n", 1);
 	plm_cli_edit_free(edit);

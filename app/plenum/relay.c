@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Assembly: pools, ports, libraries and lcores in order, and everything undone in reverse. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -417,11 +418,14 @@ deadline(unsigned int ms)
 static void
 drain(struct app *app)
 {
+	struct pollfd wish = { .fd = app->wake_fd, .events = POLLIN };
 	uint64_t end_ns = deadline(app->drain_s * 1000);
 	unsigned int waiting;
 
-	while (call_number(app, call_drain) > 0 && clock_now_ns(NULL) < end_ns)
-		usleep(100000);
+	/* A signal or `quit` meanwhile: the operator has waited enough. */
+	while (call_number(app, call_drain) > 0 && clock_now_ns(NULL) < end_ns &&
+			poll(&wish, 1, 100) == 0)
+		continue;
 	end_ns = deadline(END_ALL_MS);
 	while (call_number(app, call_end_all) > 0 && clock_now_ns(NULL) < end_ns)
 		usleep(1000);
