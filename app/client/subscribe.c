@@ -242,6 +242,26 @@ take_bye(struct participant *p, const struct rtcp_packet *packet)
 	}
 }
 
+/* To the player of each stream that says goodbye, but for the one that got the compound already. */
+static void
+play_byes(struct participant *p, const uint8_t *buf, size_t len, const struct rx_stream *done)
+{
+	struct plm_cursor c = plm_cursor(buf, len);
+	struct rtcp_packet packet;
+
+	while (rtcp_next(&c, &packet) == 0) {
+		if (packet.type != PLM_RTCP_BYE)
+			continue;
+		for (size_t i = 0; i < packet.count && (i + 1) * 4 <= packet.len; i++) {
+			const struct rx_stream *rx =
+					rx_lookup(&p->rx, get_be32(packet.body + i * 4));
+
+			if (rx != NULL && rx != done)
+				play(p, rx, rx->payload_type, buf, len, true);
+		}
+	}
+}
+
 /* Of the first packet's sender: the stream to whose player a sender's report goes too. */
 static void
 play_rtcp(struct participant *p, const uint8_t *buf, size_t len)
@@ -253,6 +273,7 @@ play_rtcp(struct participant *p, const uint8_t *buf, size_t len)
 	rx = rx_lookup(&p->rx, get_be32(buf + 4));
 	if (rx != NULL)
 		play(p, rx, rx->payload_type, buf, len, true);
+	play_byes(p, buf, len, rx);
 }
 
 void

@@ -104,7 +104,7 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def ipv4(payload, *, port=PORT, source="198.18.0.2", version=0x45, length=None, flags=0, proto=17,
+def ipv4(payload, *, port=PORT, source="198.18.0.2", version=0x45, length=None, proto=17,
          header_sum=None, udp_sum=None, udp_length=None, to=RELAY4):
     """An IPv4 UDP frame, wrong in the one way that is asked for."""
     options = b"\1\1\1\0" if version == 0x46 else b""
@@ -115,7 +115,7 @@ def ipv4(payload, *, port=PORT, source="198.18.0.2", version=0x45, length=None, 
         udp_sum = checksum(ends + struct.pack("!HH", 17, len(udp)) + udp) or 0xFFFF
     udp = udp[:6] + struct.pack("!H", udp_sum) + udp[8:]
     length = 20 + len(options) + len(udp) if length is None else length
-    head = struct.pack("!BBHHHBBH", version, 0, length, 0, flags, 64, proto, 0) + ends + options
+    head = struct.pack("!BBHHHBBH", version, 0, length, 0, 0, 64, proto, 0) + ends + options
     header_sum = checksum(head) if header_sum is None else header_sum
     return frame(head[:10] + struct.pack("!H", header_sum) + head[12:] + udp)
 
@@ -140,8 +140,7 @@ BAD_PACKETS = (
     ("ip_length", ipv4(MEDIA, length=2000)),
     ("ip_options", ipv4(MEDIA, version=0x46)),
     ("ip_options", ipv6(MEDIA, next_header=0)),
-    ("ip_fragment", ipv4(MEDIA, flags=0x2000)),
-    ("ip_fragment", ipv4(MEDIA, flags=0x0010)),
+    ("ip_fragment", ipv6(MEDIA, next_header=44)),  # af_packet holds IPv4's back to join them
     ("ip_checksum", ipv4(MEDIA, header_sum=0x1234)),
     ("ip_source", ipv4(MEDIA, source="224.0.0.9")),
     ("ip_source", ipv4(MEDIA, source="127.0.0.1")),
@@ -179,11 +178,14 @@ def bad_packets(lab, long):
         after = relay.counters()
         moved = {name: after[name] - before.get(name, 0) for name in DROPS
                  if after.get(name, 0) != before.get(name, 0)}
-        if moved != {counter: 3}:
+        others = {name for name in moved if name not in AMBIENT} - {counter}
+        if moved.get(counter, 0) < 3 or (moved[counter] > 3 and counter not in AMBIENT) or others:
             problems.append(f"expected 3 of {counter}, got {moved}")
     expect(not problems, "; ".join(problems))
     relay.stop()
 
 
+# What the kernel outside sends by itself (IGMP, MLD) moves these too.
+AMBIENT = {"ip_foreign", "ip_proto", "ip_options"}
 DROPS = sorted({name for name, _ in BAD_PACKETS} |
                {"rtp_malformed", "rtcp_malformed", "role", "ssrc_foreign"})
