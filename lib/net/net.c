@@ -95,11 +95,12 @@ ip_is_zero(const struct plm_ip *ip)
 static bool
 ip4_is_broadcast(const struct plm_net_local_conf *local, const struct plm_ip *ip)
 {
-	uint32_t host = local->prefix_len == 0 ? UINT32_MAX : UINT32_MAX >> local->prefix_len;
+	uint32_t host;
 	uint32_t addr;
 
 	if (ip->is_v6 || local->prefix_len > 30 || !prefix_has(local, ip))
 		return false;
+	host = UINT32_MAX >> local->prefix_len;
 	memcpy(&addr, ip->addr, sizeof(addr));
 	addr = rte_be_to_cpu_32(addr) & host;
 	return addr == 0 || addr == host;
