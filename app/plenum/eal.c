@@ -140,7 +140,9 @@ eal_start(const struct conf *conf, struct plm_text *why)
 {
 	struct plm_pool_need need;
 	struct plm_pool_plan plan;
-	struct eal_args *args;
+	/* EAL keeps pointers to its arguments. */
+	static struct eal_args storage;
+	struct eal_args *args = &storage;
 	uint64_t mb = conf->memory_mb;
 	int ret = 0;
 
@@ -152,9 +154,6 @@ eal_start(const struct conf *conf, struct plm_text *why)
 		ret = check_hugepages(mb << 20, why);
 	if (ret < 0)
 		return ret;
-	args = calloc(1, sizeof(*args));
-	if (args == NULL)
-		return -ENOMEM;
 	plm_text_init(&args->text, args->buf, sizeof(args->buf));
 	add(args, "plenum");
 	add_lcores(args, conf);
@@ -173,8 +172,5 @@ eal_start(const struct conf *conf, struct plm_text *why)
 		plm_text_add(why, "EAL does not start: %s (its own words stand above)",
 				rte_strerror(rte_errno));
 	}
-	/* EAL may keep pointers to its arguments, so they live as long as the process. */
-	if (ret < 0)
-		free(args);
 	return ret;
 }
