@@ -38,7 +38,7 @@ struct ctl_call {
 	int ret;
 	uint32_t cursor;
 	uint32_t text_len;
-	uint8_t arg[PLM_CALL_ARG];
+	alignas(8) uint8_t arg[PLM_CALL_ARG]; /* functions read a struct of their own there */
 	char text[PLM_CALL_TEXT];
 };
 
