@@ -76,12 +76,12 @@ input_arp(struct plm_net *net, uint16_t port_idx, const uint8_t *buf, size_t len
 		malformed(net);
 		return;
 	}
-	plm_count(net->counters, PLM_CNT_CTL_ARP);
 	is_probe = arp.is_request && memcmp(arp.sender_ip, zero, 4) == 0;
 	if (!is_probe && ip4_bad_source(arp.sender_ip)) {
 		malformed(net);
 		return;
 	}
+	plm_count(net->counters, PLM_CNT_CTL_ARP);
 	conflict = net_local4(net, port_idx, arp.sender_ip);
 	if (conflict >= 0) {
 		defend(net, (uint16_t)conflict, now_ns);
@@ -151,7 +151,6 @@ input_nd(struct plm_net *net, uint16_t port_idx, const struct frame *f, uint64_t
 		malformed(net);
 		return;
 	}
-	plm_count(net->counters, PLM_CNT_CTL_ND);
 	target = net_local6(net, port_idx, nd.target);
 
 	if (nd.type == PLM_ICMP6_NS) {
@@ -160,6 +159,7 @@ input_nd(struct plm_net *net, uint16_t port_idx, const struct frame *f, uint64_t
 			malformed(net);
 			return;
 		}
+		plm_count(net->counters, PLM_CNT_CTL_ND);
 		if (target >= 0)
 			answer_ns(net, port_idx, f, &nd, is_dad);
 		if (!is_dad && nd.has_lladdr) {
@@ -176,6 +176,7 @@ input_nd(struct plm_net *net, uint16_t port_idx, const struct frame *f, uint64_t
 		malformed(net);
 		return;
 	}
+	plm_count(net->counters, PLM_CNT_CTL_ND);
 	if (target >= 0) {
 		defend(net, (uint16_t)target, now_ns);
 		return;

@@ -26,15 +26,63 @@
 /* Template and slot agree on 16 bits. */
 #define NEIGH_MAX 65536u
 
-static uint32_t
-bucket_of(const struct plm_net *net, uint16_t port_idx, const struct plm_ip *ip)
+static uint64_t
+hash_of(const struct plm_net *net, uint16_t port_idx, const struct plm_ip *ip)
 {
 	uint8_t key[19];
 
 	memcpy(key, ip->addr, 16);
 	key[16] = ip->is_v6;
 	memcpy(key + 17, &port_idx, 2);
-	return (uint32_t)plm_siphash(net->hash_key, key, sizeof(key)) & net->bucket_mask;
+	return plm_siphash(net->hash_key, key, sizeof(key));
+}
+
+static uint32_t
+bucket_of(const struct plm_net *net, uint16_t port_idx, const struct plm_ip *ip)
+{
+	return (uint32_t)hash_of(net, port_idx, ip) & net->bucket_mask;
+}
+
+static void
+await(struct plm_net *net, const struct neigh *n, int by)
+{
+	_Atomic uint16_t *nb = &net->awaited[hash_of(net, n->port_idx, &n->ip) % PLM_NET_CELLS];
+
+	/* Relaxed: a hint, about one address or several. */
+	atomic_store_explicit(nb, (uint16_t)(atomic_load_explicit(nb, memory_order_relaxed) + by),
+			memory_order_relaxed);
+}
+
+bool
+plm_net_awaits(const struct plm_net *net, struct rte_mbuf *m, unsigned int *cell)
+{
+	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
+	const uint8_t *body = frame + PLM_ETH_HDR;
+	const size_t len = m->data_len;
+	struct plm_ip ip = { 0 };
+
+	switch (get_be16(frame + 12)) {
+	case RTE_ETHER_TYPE_ARP:
+		if (len < PLM_ETH_HDR + 28)
+			return false;
+		memcpy(ip.addr, body + 14, 4); /* sender */
+		break;
+	case RTE_ETHER_TYPE_IPV6:
+		if (len < PLM_ETH_HDR + PLM_IP6_HDR + 24)
+			return false;
+		ip.is_v6 = true;
+		if (body[PLM_IP6_HDR] == PLM_ICMP6_NA)
+			memcpy(ip.addr, body + PLM_IP6_HDR + 8, 16); /* target */
+		else if (body[PLM_IP6_HDR] == PLM_ICMP6_NS)
+			memcpy(ip.addr, body + 8, 16); /* source */
+		else
+			return false;
+		break;
+	default:
+		return false;
+	}
+	*cell = (unsigned int)(hash_of(net, plm_pkt(m)->port_idx, &ip) % PLM_NET_CELLS);
+	return atomic_load_explicit(&net->awaited[*cell], memory_order_relaxed) != 0;
 }
 
 static uint32_t
@@ -161,6 +209,7 @@ neigh_insert(struct plm_net *net, uint16_t local_idx, const struct plm_ip *ip)
 		.refs = 1,
 		.chain = *bucket };
 	*bucket = link;
+	await(net, n, 1);
 	return n;
 }
 
@@ -195,6 +244,7 @@ neigh_put(struct plm_net *net, uint32_t idx)
 	while (*link != idx + 1)
 		link = &net->neighs[*link - 1].chain;
 	*link = n->chain;
+	await(net, n, -1);
 	neigh_unschedule(net, n);
 	neigh_set_mac(net, n, NULL);
 	n->chain = net->free;

@@ -76,6 +76,8 @@ struct plm_net {
 
 	/* owner writes (slow path), any reads: one 8-byte atomic each. */
 	plm_nexthop_t *nexthops; /* [nb_neighs] */
+	/* Neighbours of each class, see plm_net_awaits(). */
+	_Atomic uint16_t awaited[PLM_NET_CELLS];
 
 	/* ctl */
 	struct neigh *neighs; /* [nb_neighs] */

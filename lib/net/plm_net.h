@@ -26,7 +26,7 @@ struct plm_ip {
 struct plm_net_local_conf {
 	uint16_t port_idx;
 	struct plm_ip ip;
-	uint8_t prefix_len;   /**< on-link prefix, 0 to 32 or 128 */
+	uint8_t prefix_len;    /**< on-link prefix, 0 to 32 or 128 */
 	struct plm_ip gateway; /**< all zero: none, on-link only; same family as `ip` */
 };
 
@@ -36,7 +36,7 @@ struct plm_net_conf {
 	const struct plm_net_local_conf *locals; /**< global addresses; a link-local IPv6 address
 	                                          *   per port is added (EUI-64, RFC 4291) */
 	unsigned int nb_locals;
-	uint16_t udp_port;        /**< host order; the one port of all transports */
+	uint16_t udp_port;           /**< host order; the one port of all transports */
 	unsigned int max_neighbours; /**< next hops and on-link neighbours, all ports */
 	struct plm_rand rand;
 	/** Send a finished Ethernet frame on a port. The bytes are the caller's again afterwards. */
@@ -70,6 +70,15 @@ enum plm_net_verdict {
  */
 enum plm_net_verdict plm_net_rx(const struct plm_net *net, const struct plm_port *port,
 		struct rte_mbuf *m, enum plm_counter *why);
+
+/** Classes of what neighbours say, by hash of who says it. */
+#define PLM_NET_CELLS 4096
+
+/**
+ * Whether an ARP or ND frame (PLM_NET_CTL) speaks for an address that is in the neighbour table,
+ * and its class. A flood in other names then does not drown the answers that next hops live by.
+ */
+bool plm_net_awaits(const struct plm_net *net, struct rte_mbuf *m, unsigned int *cell);
 
 /** MAC address in bytes 0 to 5 in memory order, VLAN in 6 to 7 (0: untagged). All 0: unknown. */
 typedef _Atomic uint64_t plm_nexthop_t;
