@@ -107,7 +107,7 @@ static inline uint32_t
 plm_cursor_be32(struct plm_cursor *c)
 {
 	uint32_t v = (uint32_t)c->pos[0] << 24 | (uint32_t)c->pos[1] << 16 |
-		(uint32_t)c->pos[2] << 8 | c->pos[3];
+			(uint32_t)c->pos[2] << 8 | c->pos[3];
 
 	c->pos += 4;
 	return v;

@@ -18,19 +18,19 @@
 
 /** What the relay learns of a packet once, kept in the RX mbuf's private area. */
 struct plm_pkt {
-	uint64_t sref;         /**< session reference (plm_session.h), 0 if none */
-	uint64_t rx_ns;        /**< when its burst was taken */
-	uint32_t payload_sum;  /**< ones' complement sum of the UDP payload, folded to 16 bits */
-	uint16_t payload_off;  /**< from the start of the frame */
-	uint16_t payload_len;  /**< UDP payload bytes */
-	uint16_t l3_off;       /**< IP header, from the start of the frame */
-	uint16_t local_idx;    /**< own address that was asked (plm_net.h) */
+	uint64_t sref;        /**< session reference (plm_session.h), 0 if none */
+	uint64_t rx_ns;       /**< when its burst was taken */
+	uint32_t payload_sum; /**< ones' complement sum of the UDP payload, folded to 16 bits */
+	uint16_t payload_off; /**< from the start of the frame */
+	uint16_t payload_len; /**< UDP payload bytes */
+	uint16_t l3_off;      /**< IP header, from the start of the frame */
+	uint16_t local_idx;   /**< own address that was asked (plm_net.h) */
 	rte_be16_t src_port;
-	uint8_t port_idx;      /**< port that received it */
-	uint8_t tos;           /**< IPv4 TOS or IPv6 traffic class */
+	uint8_t port_idx; /**< port that received it */
+	uint8_t tos;      /**< IPv4 TOS or IPv6 traffic class */
 	uint8_t is_v6;
-	uint8_t is_known;      /**< the tuple belongs to a session: slow path's first ring */
-	uint8_t src_addr[16];  /**< IPv4 in the first four bytes, the rest 0 */
+	uint8_t is_known;     /**< the tuple belongs to a session: slow path's first ring */
+	uint8_t src_addr[16]; /**< IPv4 in the first four bytes, the rest 0 */
 };
 static_assert(sizeof(struct plm_pkt) <= RTE_CACHE_LINE_SIZE, "one line behind the mbuf");
 
@@ -56,11 +56,11 @@ enum plm_chain {
 };
 
 struct plm_port_conf {
-	const char *name;    /**< ethdev name, e.g. "net_af_packet0" or a PCI address */
-	uint16_t nb_queues;  /**< RX and TX queues, 1 to the ethdev's maximum */
-	uint16_t nb_rxd;     /**< adjusted to what the driver allows */
+	const char *name;   /**< ethdev name, e.g. "net_af_packet0" or a PCI address */
+	uint16_t nb_queues; /**< RX and TX queues, 1 to the ethdev's maximum */
+	uint16_t nb_rxd;    /**< adjusted to what the driver allows */
 	uint16_t nb_txd;
-	uint16_t mtu;        /**< 0: leave the driver's */
+	uint16_t mtu; /**< 0: leave the driver's */
 	enum plm_chain chain;
 	uint16_t copy_below; /**< payloads shorter than this are copied, not shared, bytes */
 	struct rte_mempool **rx_pools; /**< one per queue */
@@ -76,12 +76,12 @@ struct plm_port {
 	uint16_t nb_txd;
 	uint16_t mtu;
 	uint16_t copy_below;
-	bool chain;         /**< header and shared payload may be sent as two segments */
-	bool tx_ip_csum;    /**< the port fills the IPv4 header checksum */
-	bool tx_udp_csum;   /**< the port fills the UDP checksum */
-	bool rx_ip_csum;    /**< RX flags tell of the IPv4 header checksum */
-	bool rx_udp_csum;   /**< RX flags tell of the UDP checksum */
-	bool promiscuous;   /**< the driver has no multicast filter: software filters alone */
+	bool chain;       /**< header and shared payload may be sent as two segments */
+	bool tx_ip_csum;  /**< the port fills the IPv4 header checksum */
+	bool tx_udp_csum; /**< the port fills the UDP checksum */
+	bool rx_ip_csum;  /**< RX flags tell of the IPv4 header checksum */
+	bool rx_udp_csum; /**< RX flags tell of the UDP checksum */
+	bool promiscuous; /**< the driver has no multicast filter: software filters alone */
 	struct rte_ether_addr mac;
 
 	/* main writes, any reads */
@@ -140,7 +140,8 @@ struct rte_mempool *plm_pool_create_rx(const char *name, unsigned int n, uint16_
 /** Header pool: PLM_HDR_ROOM behind the headroom, no private area. NULL and rte_errno. */
 struct rte_mempool *plm_pool_create_hdr(const char *name, unsigned int n, int socket);
 /** Linear copies and slow-path frames: data room for a frame of `mtu`. NULL and rte_errno. */
-struct rte_mempool *plm_pool_create_copy(const char *name, unsigned int n, uint16_t mtu, int socket);
+struct rte_mempool *plm_pool_create_copy(const char *name, unsigned int n, uint16_t mtu,
+		int socket);
 
 /** A TX buffer holds this many frames; a subscriber's share of a burst always fits an empty one. */
 #define PLM_TXQ_SIZE 64
@@ -155,13 +156,13 @@ struct plm_txq {
 	uint16_t ethdev_id;
 	uint16_t queue_id;
 	uint8_t port_idx;
-	bool carried;              /**< no queue of our own: `ring` leads to the owner's */
-	struct plm_mailbox *ring;  /**< where `carried` */
+	bool carried;             /**< no queue of our own: `ring` leads to the owner's */
+	struct plm_mailbox *ring; /**< where `carried` */
 	struct plm_counters *counters;
 
 	/* owner */
-	uint16_t n;                      /**< frames in `buf` */
-	uint16_t pending[PLM_TX_KINDS];  /**< of them, by kind */
+	uint16_t n;                     /**< frames in `buf` */
+	uint16_t pending[PLM_TX_KINDS]; /**< of them, by kind */
 	struct rte_mbuf *buf[PLM_TXQ_SIZE];
 	uint8_t kind[PLM_TXQ_SIZE];
 };

@@ -120,15 +120,16 @@ struct plm_session_hot {
 	/* owner: the home worker */
 	uint8_t nb_streams;
 	uint8_t claims_pending; /**< entries of `streams` with claim_pending */
-	uint64_t packet_tat; /**< theoretical arrival times of both rates, ns */
+	uint64_t packet_tat;    /**< theoretical arrival times of both rates, ns */
 	uint64_t bit_tat;
 	uint64_t rtcp_tat;
 
 	/* owner writes, any reads */
 	alignas(RTE_CACHE_LINE_SIZE) _Atomic uint64_t rx_packets;
-	_Atomic uint64_t rx_bytes; /**< UDP payload */
+	_Atomic uint64_t rx_bytes;   /**< UDP payload */
 	_Atomic uint64_t rx_dropped; /**< limits, roles, SSRCs, malformed media */
-	_Atomic uint32_t heard_ms[PLM_TUPLES]; /**< last media from a tuple: now_ns / 1e6, modulo 2^32 */
+	_Atomic uint32_t heard_ms
+			[PLM_TUPLES]; /**< last media from a tuple: now_ns / 1e6, modulo 2^32 */
 
 	/* owner; eight of them in the next line */
 	struct plm_stream streams[PLM_SSRCS];
@@ -149,7 +150,7 @@ struct plm_session_conf {
 	unsigned int nb_workers;
 	struct plm_rcu *rcu;
 	int socket;
-	const char *name;    /**< unique per process, at most 16 characters: prefix of hash names */
+	const char *name; /**< unique per process, at most 16 characters: prefix of hash names */
 	uint32_t hash_seed;
 };
 
@@ -159,9 +160,9 @@ struct plm_session_table {
 	uint32_t max_sessions;
 	struct rte_hash *by_tuple4;
 	struct rte_hash *by_tuple6;
-	struct rte_hash *by_ssrc; /**< {room index, SSRC} → sref with slot 0 */
-	struct plm_session_hot *hot;                       /**< [max_sessions] */
-	struct plm_session_tx *tx[PLM_WORKERS_MAX];        /**< [worker][max_sessions] */
+	struct rte_hash *by_ssrc;                   /**< {room index, SSRC} → sref with slot 0 */
+	struct plm_session_hot *hot;                /**< [max_sessions] */
+	struct plm_session_tx *tx[PLM_WORKERS_MAX]; /**< [worker][max_sessions] */
 	/* ctl */
 	struct plm_session_ctl *ctl;
 };
@@ -191,8 +192,8 @@ void plm_session_lookup6(const struct plm_session_table *tbl, const struct plm_k
 		unsigned int n, plm_sref_t *refs);
 
 /** Owner of an SSRC in a room, 0 if nobody claimed it. Worker or slow path. */
-plm_sref_t plm_session_ssrc_owner(
-		const struct plm_session_table *tbl, uint32_t room_idx, uint32_t ssrc);
+plm_sref_t plm_session_ssrc_owner(const struct plm_session_table *tbl, uint32_t room_idx,
+		uint32_t ssrc);
 
 /** The packet state if the reference is still good, else NULL. Worker or slow path. */
 static inline struct plm_session_hot *
@@ -234,8 +235,8 @@ int plm_session_del_tuple(struct plm_session_table *tbl, struct plm_handle sessi
 plm_sref_t plm_session_find(const struct plm_session_table *tbl, const struct plm_tuple *tuple);
 
 /** A tuple by slot, NULL when the slot is free. */
-const struct plm_tuple *plm_session_tuple(
-		const struct plm_session_table *tbl, struct plm_handle session, uint8_t slot);
+const struct plm_tuple *plm_session_tuple(const struct plm_session_table *tbl,
+		struct plm_handle session, uint8_t slot);
 
 /**
  * Settle a claim: enter the SSRC for the session unless another has it.

@@ -30,106 +30,126 @@ enum plm_counter_class {
 };
 
 /* X(ID, name, class, help) */
-#define PLM_COUNTERS(X)                                                                            \
-	X(RX_PACKETS, "rx_packets", RX, "frames taken from this lcore's RX queues")                \
-	X(RX_BYTES, "rx_bytes", RX, "bytes of those frames")                                       \
-	X(CROSSED_OUT, "crossed_out", RX, "packets given to their session's home worker")          \
-	X(CROSSED_IN, "crossed_in", RX, "packets taken over from another worker")                  \
-	X(TO_CTL, "to_ctl", RX, "packets given to the slow path")                                  \
-	X(MEDIA, "media", RX, "RTP packets accepted for fan-out")                                  \
-	X(RTCP, "rtcp", RX, "RTCP packets accepted for routing")                                   \
-	X(RX_L2_FOREIGN, "l2_foreign", RX_DROP, "frame for another MAC address")                   \
-	X(RX_L2_TYPE, "l2_type", RX_DROP, "EtherType that is neither ARP, IPv4 nor IPv6")          \
-	X(RX_L2_SHORT, "l2_short", RX_DROP, "frame shorter than its headers")                      \
-	X(RX_IP_VERSION, "ip_version", RX_DROP, "IP version field contradicts the EtherType")      \
-	X(RX_IP_LENGTH, "ip_length", RX_DROP, "IP length field larger than the frame or too small") \
-	X(RX_IP_OPTIONS, "ip_options", RX_DROP, "IPv4 options or IPv6 extension headers")          \
-	X(RX_IP_FRAGMENT, "ip_fragment", RX_DROP, "IP fragment")                                   \
-	X(RX_IP_CHECKSUM, "ip_checksum", RX_DROP, "bad IPv4 header checksum")                      \
-	X(RX_IP_SOURCE, "ip_source", RX_DROP, "source address is multicast, broadcast, loopback or none") \
-	X(RX_IP_FOREIGN, "ip_foreign", RX_DROP, "destination is none of the relay's addresses")    \
-	X(RX_IP_PROTO, "ip_proto", RX_DROP, "neither UDP nor ICMP")                                \
-	X(RX_UDP_LENGTH, "udp_length", RX_DROP, "UDP length field contradicts the IP length")      \
-	X(RX_UDP_CHECKSUM, "udp_checksum", RX_DROP, "bad UDP checksum, or none over IPv6")         \
-	X(RX_UDP_PORT, "udp_port", RX_DROP, "UDP port that the relay does not serve")              \
-	X(RX_EMPTY, "empty", RX_DROP, "UDP datagram without payload")                              \
-	X(RX_FIRST_BYTE, "first_byte", RX_DROP, "first payload byte names no protocol served (RFC 7983)") \
-	X(RX_NO_SESSION, "no_session", RX_DROP, "media from an address that no session owns")      \
-	X(RX_STALE_SESSION, "stale_session", RX_DROP, "session ended between lookup and delivery") \
-	X(RX_ROLE, "role", RX_DROP, "media from a participant that may not publish")               \
-	X(RX_RTP_MALFORMED, "rtp_malformed", RX_DROP, "RTP header version or length is wrong")     \
-	X(RX_RTCP_MALFORMED, "rtcp_malformed", RX_DROP, "RTCP compound version or length is wrong") \
-	X(RX_SSRC_FOREIGN, "ssrc_foreign", RX_DROP, "SSRC that belongs to another participant")    \
-	X(RX_SSRC_LIMIT, "ssrc_limit", RX_DROP, "more SSRCs than a session may use")               \
-	X(RX_RATE_PACKETS, "rate_packets", RX_DROP, "session above its packet rate")               \
-	X(RX_RATE_BITS, "rate_bits", RX_DROP, "session above its bit rate")                        \
-	X(RX_RTCP_RATE, "rtcp_rate", RX_DROP, "RTCP above the session's feedback rate")            \
-	X(RX_RTCP_NO_TARGET, "rtcp_no_target", RX_DROP, "report or feedback names no owner in the room") \
-	X(RX_STUN_FILTER, "stun_filter", RX_DROP, "unknown source's STUN without cookie, fingerprint or a well-formed, unexpired user name") \
-	X(RX_STUN_RATE, "stun_rate", RX_DROP, "unknown sources' STUN above the rate of their prefix") \
-	X(RX_L2_RATE, "l2_rate", RX_DROP, "ARP, ND or ICMP above the worker's rate")               \
-	X(RX_CTL_RING_KNOWN, "ctl_ring_known", RX_DROP, "ring to the slow path full (known sessions, neighbours)") \
-	X(RX_CTL_RING_UNKNOWN, "ctl_ring_unknown", RX_DROP, "ring to the slow path full (unknown sources)") \
-	X(RX_CROSS_RING, "cross_ring", RX_DROP, "ring to the home worker full")                    \
-	X(RX_STOPPED, "stopped", RX_DROP, "received while the relay is draining")                  \
-	X(COPIES_DUE, "copies_due", COPY, "copies owed to subscribers")                            \
-	X(COPIES_SENT, "copies_sent", COPY, "copies that a TX queue took")                         \
-	X(COPIES_HANDED, "copies_handed", COPY, "copies given to the lcore that owns the TX queue") \
-	X(CARRIED_IN, "carried_in", COPY, "copies taken over from lcores without that TX queue")   \
-	X(CARRIED_SENT, "carried_sent", COPY, "of those, taken by the TX queue")                   \
-	X(COPY_PARKED, "parked", COPY, "copies left for a later turn (an event count)")            \
-	X(COPY_LEFT, "copy_left", COPY_DROP, "subscriber left before its copy's turn came")        \
-	X(COPY_NO_MBUF, "copy_no_mbuf", COPY_DROP, "header or copy pool empty")                    \
-	X(COPY_NO_NEIGHBOUR, "copy_no_neighbour", COPY_DROP, "next hop's MAC address not known yet") \
-	X(COPY_PARK_FULL, "copy_park_full", COPY_DROP, "TX queue full and the parked list full")   \
-	X(COPY_MTU, "copy_mtu", COPY_DROP, "packet larger than the subscriber's port can send")    \
-	X(COPY_STOPPED, "copy_stopped", COPY_DROP, "still unsent when the relay ended")            \
-	X(CARRY_STOPPED, "carry_stopped", CARRY_DROP, "carried copy unsent when the relay ended")  \
-	X(CTL_FRAMES_IN, "ctl_frames_in", CTL, "packets that the slow path took from the workers") \
-	X(CTL_FRAMES_OUT, "ctl_frames_out", CTL, "frames that the slow path had sent")             \
-	X(CTL_ARP, "arp", CTL, "ARP packets handled")                                              \
-	X(CTL_ND, "nd", CTL, "neighbour discovery packets handled")                                \
-	X(CTL_ECHO, "echo", CTL, "ICMP echo requests answered")                                    \
-	X(STUN_REQUESTS, "stun_requests", CTL, "STUN Binding requests handled")                    \
-	X(STUN_ADMITTED, "stun_admitted", CTL, "sessions opened")                                  \
-	X(STUN_CONSENT, "stun_consent", CTL, "requests that refreshed consent")                    \
-	X(STUN_REPLAYED, "stun_replayed", CTL, "requests with a transaction ID already seen")      \
-	X(STUN_INDICATIONS, "stun_indications", CTL, "STUN indications")                           \
-	X(SESSIONS_MOVED, "sessions_moved", CTL, "sessions that changed their address")            \
-	X(SESSIONS_REPLACED, "sessions_replaced", CTL, "sessions replaced by the same participant") \
-	X(SESSIONS_EXPIRED, "sessions_expired", CTL, "sessions ended for want of consent")         \
-	X(SESSIONS_ENDED, "sessions_ended", CTL, "sessions ended, whatever the reason")            \
-	X(STUN_400, "stun_400", CTL_DROP, "requests refused: malformed")                           \
-	X(STUN_401, "stun_401", CTL_DROP, "requests refused: credential wrong or expired")         \
-	X(STUN_403, "stun_403", CTL_DROP, "requests refused: barred, replaced, or a role that does not exist")         \
-	X(STUN_420, "stun_420", CTL_DROP, "requests refused: unknown mandatory attribute")         \
-	X(STUN_486, "stun_486", CTL_DROP, "requests refused: room full")                           \
-	X(STUN_487, "stun_487", CTL_DROP, "requests refused: role conflict")                       \
-	X(STUN_SILENT, "stun_silent", CTL_DROP, "requests left unanswered: the answer would outgrow them") \
-	X(STUN_MALFORMED, "stun_malformed", CTL_DROP, "STUN that cannot be parsed, or is neither Binding request nor indication")                \
-	X(ADMIT_RATE, "admit_rate", CTL_DROP, "admissions above the configured rate")              \
-	X(ADMIT_SESSIONS, "admit_sessions", CTL_DROP, "admissions refused: session table full")    \
-	X(ADMIT_ROOMS, "admit_rooms", CTL_DROP, "admissions refused: room table full")             \
-	X(ADMIT_BACKLOG, "admit_backlog", CTL_DROP, "admissions refused: too many views wait for reclamation") \
-	X(ADMIT_TUPLES, "admit_tuples", CTL_DROP, "requests from more addresses than a session may use") \
-	X(ADMIT_DRAINING, "admit_draining", CTL_DROP, "admissions refused: draining")              \
-	X(ADMIT_NO_ROUTE, "admit_no_route", CTL_DROP, "admissions refused: no way back to the source") \
-	X(SSRC_CLASH, "ssrc_clash", CTL_DROP, "SSRC claims settled against the claimant")          \
-	X(SSRC_TABLE_FULL, "ssrc_table_full", CTL_DROP, "SSRC claims that found the table full")   \
-	X(NEIGH_TABLE_FULL, "neigh_table_full", CTL_DROP, "neighbours that found the table full")  \
-	X(CTL_MALFORMED, "ctl_malformed", CTL_DROP, "ARP, ND or ICMP that is malformed")           \
-	X(CTL_IGNORED, "ctl_ignored", CTL_DROP, "well-formed ARP, ND or ICMP of no concern to us") \
-	X(CTL_NO_MBUF, "ctl_no_mbuf", CTL_DROP, "slow-path frame pool empty")                      \
-	X(CTL_TX_RING, "ctl_tx_ring", CTL_DROP, "slow-path frames that found the worker's ring full") \
-	X(CTL_TX_QUEUE, "ctl_tx_queue", CTL_DROP, "slow-path frames that found the TX queue full") \
-	X(CTL_TX_NEIGHBOUR, "ctl_tx_neighbour", CTL_DROP, "slow-path frames to a next hop without MAC address") \
+#define PLM_COUNTERS(X)                                                                                            \
+	X(RX_PACKETS, "rx_packets", RX, "frames taken from this lcore's RX queues")                                \
+	X(RX_BYTES, "rx_bytes", RX, "bytes of those frames")                                                       \
+	X(CROSSED_OUT, "crossed_out", RX, "packets given to their session's home worker")                          \
+	X(CROSSED_IN, "crossed_in", RX, "packets taken over from another worker")                                  \
+	X(TO_CTL, "to_ctl", RX, "packets given to the slow path")                                                  \
+	X(MEDIA, "media", RX, "RTP packets accepted for fan-out")                                                  \
+	X(RTCP, "rtcp", RX, "RTCP packets accepted for routing")                                                   \
+	X(RX_L2_FOREIGN, "l2_foreign", RX_DROP, "frame for another MAC address")                                   \
+	X(RX_L2_TYPE, "l2_type", RX_DROP, "EtherType that is neither ARP, IPv4 nor IPv6")                          \
+	X(RX_L2_SHORT, "l2_short", RX_DROP, "frame shorter than its headers")                                      \
+	X(RX_IP_VERSION, "ip_version", RX_DROP, "IP version field contradicts the EtherType")                      \
+	X(RX_IP_LENGTH, "ip_length", RX_DROP,                                                                      \
+			"IP length field larger than the frame or too small")                                      \
+	X(RX_IP_OPTIONS, "ip_options", RX_DROP, "IPv4 options or IPv6 extension headers")                          \
+	X(RX_IP_FRAGMENT, "ip_fragment", RX_DROP, "IP fragment")                                                   \
+	X(RX_IP_CHECKSUM, "ip_checksum", RX_DROP, "bad IPv4 header checksum")                                      \
+	X(RX_IP_SOURCE, "ip_source", RX_DROP,                                                                      \
+			"source address is multicast, broadcast, loopback or none")                                \
+	X(RX_IP_FOREIGN, "ip_foreign", RX_DROP, "destination is none of the relay's addresses")                    \
+	X(RX_IP_PROTO, "ip_proto", RX_DROP, "neither UDP nor ICMP")                                                \
+	X(RX_UDP_LENGTH, "udp_length", RX_DROP, "UDP length field contradicts the IP length")                      \
+	X(RX_UDP_CHECKSUM, "udp_checksum", RX_DROP, "bad UDP checksum, or none over IPv6")                         \
+	X(RX_UDP_PORT, "udp_port", RX_DROP, "UDP port that the relay does not serve")                              \
+	X(RX_EMPTY, "empty", RX_DROP, "UDP datagram without payload")                                              \
+	X(RX_FIRST_BYTE, "first_byte", RX_DROP,                                                                    \
+			"first payload byte names no protocol served (RFC 7983)")                                  \
+	X(RX_NO_SESSION, "no_session", RX_DROP, "media from an address that no session owns")                      \
+	X(RX_STALE_SESSION, "stale_session", RX_DROP, "session ended between lookup and delivery")                 \
+	X(RX_ROLE, "role", RX_DROP, "media from a participant that may not publish")                               \
+	X(RX_RTP_MALFORMED, "rtp_malformed", RX_DROP, "RTP header version or length is wrong")                     \
+	X(RX_RTCP_MALFORMED, "rtcp_malformed", RX_DROP,                                                            \
+			"RTCP compound version or length is wrong")                                                \
+	X(RX_SSRC_FOREIGN, "ssrc_foreign", RX_DROP, "SSRC that belongs to another participant")                    \
+	X(RX_SSRC_LIMIT, "ssrc_limit", RX_DROP, "more SSRCs than a session may use")                               \
+	X(RX_RATE_PACKETS, "rate_packets", RX_DROP, "session above its packet rate")                               \
+	X(RX_RATE_BITS, "rate_bits", RX_DROP, "session above its bit rate")                                        \
+	X(RX_RTCP_RATE, "rtcp_rate", RX_DROP, "RTCP above the session's feedback rate")                            \
+	X(RX_RTCP_NO_TARGET, "rtcp_no_target", RX_DROP,                                                            \
+			"report or feedback names no owner in the room")                                           \
+	X(RX_STUN_FILTER, "stun_filter", RX_DROP,                                                                  \
+			"unknown source's STUN without cookie, fingerprint or a well-formed, unexpired user name") \
+	X(RX_STUN_RATE, "stun_rate", RX_DROP,                                                                      \
+			"unknown sources' STUN above the rate of their prefix")                                    \
+	X(RX_L2_RATE, "l2_rate", RX_DROP, "ARP, ND or ICMP above the worker's rate")                               \
+	X(RX_CTL_RING_KNOWN, "ctl_ring_known", RX_DROP,                                                            \
+			"ring to the slow path full (known sessions, neighbours)")                                 \
+	X(RX_CTL_RING_UNKNOWN, "ctl_ring_unknown", RX_DROP,                                                        \
+			"ring to the slow path full (unknown sources)")                                            \
+	X(RX_CROSS_RING, "cross_ring", RX_DROP, "ring to the home worker full")                                    \
+	X(RX_STOPPED, "stopped", RX_DROP, "received while the relay is draining")                                  \
+	X(COPIES_DUE, "copies_due", COPY, "copies owed to subscribers")                                            \
+	X(COPIES_SENT, "copies_sent", COPY, "copies that a TX queue took")                                         \
+	X(COPIES_HANDED, "copies_handed", COPY,                                                                    \
+			"copies given to the lcore that owns the TX queue")                                        \
+	X(CARRIED_IN, "carried_in", COPY, "copies taken over from lcores without that TX queue")                   \
+	X(CARRIED_SENT, "carried_sent", COPY, "of those, taken by the TX queue")                                   \
+	X(COPY_PARKED, "parked", COPY, "copies left for a later turn (an event count)")                            \
+	X(COPY_LEFT, "copy_left", COPY_DROP, "subscriber left before its copy's turn came")                        \
+	X(COPY_NO_MBUF, "copy_no_mbuf", COPY_DROP, "header or copy pool empty")                                    \
+	X(COPY_NO_NEIGHBOUR, "copy_no_neighbour", COPY_DROP,                                                       \
+			"next hop's MAC address not known yet")                                                    \
+	X(COPY_PARK_FULL, "copy_park_full", COPY_DROP, "TX queue full and the parked list full")                   \
+	X(COPY_MTU, "copy_mtu", COPY_DROP, "packet larger than the subscriber's port can send")                    \
+	X(COPY_STOPPED, "copy_stopped", COPY_DROP, "still unsent when the relay ended")                            \
+	X(CARRY_STOPPED, "carry_stopped", CARRY_DROP, "carried copy unsent when the relay ended")                  \
+	X(CTL_FRAMES_IN, "ctl_frames_in", CTL, "packets that the slow path took from the workers")                 \
+	X(CTL_FRAMES_OUT, "ctl_frames_out", CTL, "frames that the slow path had sent")                             \
+	X(CTL_ARP, "arp", CTL, "ARP packets handled")                                                              \
+	X(CTL_ND, "nd", CTL, "neighbour discovery packets handled")                                                \
+	X(CTL_ECHO, "echo", CTL, "ICMP echo requests answered")                                                    \
+	X(STUN_REQUESTS, "stun_requests", CTL, "STUN Binding requests handled")                                    \
+	X(STUN_ADMITTED, "stun_admitted", CTL, "sessions opened")                                                  \
+	X(STUN_CONSENT, "stun_consent", CTL, "requests that refreshed consent")                                    \
+	X(STUN_REPLAYED, "stun_replayed", CTL, "requests with a transaction ID already seen")                      \
+	X(STUN_INDICATIONS, "stun_indications", CTL, "STUN indications")                                           \
+	X(SESSIONS_MOVED, "sessions_moved", CTL, "sessions that changed their address")                            \
+	X(SESSIONS_REPLACED, "sessions_replaced", CTL,                                                             \
+			"sessions replaced by the same participant")                                               \
+	X(SESSIONS_EXPIRED, "sessions_expired", CTL, "sessions ended for want of consent")                         \
+	X(SESSIONS_ENDED, "sessions_ended", CTL, "sessions ended, whatever the reason")                            \
+	X(STUN_400, "stun_400", CTL_DROP, "requests refused: malformed")                                           \
+	X(STUN_401, "stun_401", CTL_DROP, "requests refused: credential wrong or expired")                         \
+	X(STUN_403, "stun_403", CTL_DROP,                                                                          \
+			"requests refused: barred, replaced, or a role that does not exist")                       \
+	X(STUN_420, "stun_420", CTL_DROP, "requests refused: unknown mandatory attribute")                         \
+	X(STUN_486, "stun_486", CTL_DROP, "requests refused: room full")                                           \
+	X(STUN_487, "stun_487", CTL_DROP, "requests refused: role conflict")                                       \
+	X(STUN_SILENT, "stun_silent", CTL_DROP,                                                                    \
+			"requests left unanswered: the answer would outgrow them")                                 \
+	X(STUN_MALFORMED, "stun_malformed", CTL_DROP,                                                              \
+			"STUN that cannot be parsed, or is neither Binding request nor indication")                \
+	X(ADMIT_RATE, "admit_rate", CTL_DROP, "admissions above the configured rate")                              \
+	X(ADMIT_SESSIONS, "admit_sessions", CTL_DROP, "admissions refused: session table full")                    \
+	X(ADMIT_ROOMS, "admit_rooms", CTL_DROP, "admissions refused: room table full")                             \
+	X(ADMIT_BACKLOG, "admit_backlog", CTL_DROP,                                                                \
+			"admissions refused: too many views wait for reclamation")                                 \
+	X(ADMIT_TUPLES, "admit_tuples", CTL_DROP,                                                                  \
+			"requests from more addresses than a session may use")                                     \
+	X(ADMIT_DRAINING, "admit_draining", CTL_DROP, "admissions refused: draining")                              \
+	X(ADMIT_NO_ROUTE, "admit_no_route", CTL_DROP,                                                              \
+			"admissions refused: no way back to the source")                                           \
+	X(SSRC_CLASH, "ssrc_clash", CTL_DROP, "SSRC claims settled against the claimant")                          \
+	X(SSRC_TABLE_FULL, "ssrc_table_full", CTL_DROP, "SSRC claims that found the table full")                   \
+	X(NEIGH_TABLE_FULL, "neigh_table_full", CTL_DROP, "neighbours that found the table full")                  \
+	X(CTL_MALFORMED, "ctl_malformed", CTL_DROP, "ARP, ND or ICMP that is malformed")                           \
+	X(CTL_IGNORED, "ctl_ignored", CTL_DROP, "well-formed ARP, ND or ICMP of no concern to us")                 \
+	X(CTL_NO_MBUF, "ctl_no_mbuf", CTL_DROP, "slow-path frame pool empty")                                      \
+	X(CTL_TX_RING, "ctl_tx_ring", CTL_DROP,                                                                    \
+			"slow-path frames that found the worker's ring full")                                      \
+	X(CTL_TX_QUEUE, "ctl_tx_queue", CTL_DROP, "slow-path frames that found the TX queue full")                 \
+	X(CTL_TX_NEIGHBOUR, "ctl_tx_neighbour", CTL_DROP,                                                          \
+			"slow-path frames to a next hop without MAC address")                                      \
 	X(EVENTS_LOST, "events_lost", CTL_DROP, "events not logged: over the rate or queue full")
 
 enum plm_counter {
 #define PLM_COUNTER_ID(id, name, class, help) PLM_CNT_##id,
 	PLM_COUNTERS(PLM_COUNTER_ID)
 #undef PLM_COUNTER_ID
-	PLM_CNT_MAX
+			PLM_CNT_MAX
 };
 
 struct plm_counter_def {

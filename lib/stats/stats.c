@@ -8,8 +8,7 @@ const struct plm_counter_def plm_counter_defs[PLM_CNT_MAX] = {
 #undef PLM_COUNTER_DEF
 };
 
-const char *
-plm_counter_class_name(enum plm_counter_class class)
+const char *plm_counter_class_name(enum plm_counter_class class)
 {
 	static const char *const names[] = {
 		[PLM_CLASS_RX] = "rx",

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include "test_eal.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
-
-#include "test_eal.h"
 
 void
 test_eal_init(unsigned int mb)
