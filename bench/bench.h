@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the parts of plenum-bench share. Two lcores: main feeds, the worker is measured. A sample is
+ * some milliseconds of one thing; figures are medians over samples taken in turns.
+ */
+#ifndef PLM_BENCH_H
+#define PLM_BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_cycles.h>
+#include <rte_ring.h>
+
+#include "plm_relay.h"
+#include "plm_wire.h"
+
+/** What stands before every payload: Ethernet, IPv4, UDP. */
+#define BENCH_HDR (PLM_ETH_HDR + PLM_IP4_HDR + PLM_UDP_HDR)
+
+/** Frames that a TX queue holds, as descriptors of a NIC would. */
+#define BENCH_IN_FLIGHT 1024
+/** Packets that an RX queue holds. */
+#define BENCH_RX_RING     512
+#define BENCH_BURST       32
+#define BENCH_MEMBERS_MAX 1000
+#define BENCH_UDP_PORT    3478
+
+/** End with a message: a bench that cannot measure says so and stops. */
+void bench_die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* --- samples ------------------------------------------------------------------------------- */
+
+/** Values of one figure, one per repetition. */
+struct bench_series {
+	double *v;
+	unsigned int n;
+	unsigned int size;
+};
+
+/** Median and its 95 % interval (order statistics, no distribution assumed). */
+struct bench_stat {
+	double median;
+	double lo;
+	double hi;
+	unsigned int n;
+};
+
+void bench_series_add(struct bench_series *series, double value);
+struct bench_stat bench_series_stat(const struct bench_series *series);
+void bench_series_free(struct bench_series *series);
+
+/** Was the calling thread left alone since bench_watch_start()? */
+struct bench_watch {
+	uint64_t preemptions;
+	uint64_t stolen;
+};
+void bench_watch_start(struct bench_watch *watch);
+bool bench_watch_disturbed(const struct bench_watch *watch);
+
+/** A limit is judged by at least this many pairs. */
+#define BENCH_PAIRS_MIN 15
+
+/** A disturbed sample is taken again, this often at most; then it counts, and is counted. */
+#define BENCH_RETRIES 16
+
+static inline double
+bench_ns(uint64_t cycles)
+{
+	return (double)cycles * 1e9 / (double)rte_get_tsc_hz();
+}
+
+static inline uint64_t
+bench_cycles(double ns)
+{
+	return (uint64_t)(ns * (double)rte_get_tsc_hz() / 1e9);
+}
+
+/** Cheap, and of a period that no run sees the end of (xorshift64*). */
+static inline uint64_t
+bench_random(uint64_t *state)
+{
+	uint64_t x = *state;
+
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	*state = x;
+	return x * UINT64_C(0x2545f4914f6cdd1d);
+}
+
+/* --- ports --------------------------------------------------------------------------------- */
+
+/** An in-process port: rings for RX, and TX queues that hold the last BENCH_IN_FLIGHT frames. */
+struct bench_port {
+	struct plm_port port;
+	struct rte_ring *rx[2];
+	struct rte_ring *tx[2];
+};
+
+void bench_port_open(struct bench_port *port, const char *name, uint16_t nb_queues,
+		struct rte_mempool **rx_pools);
+/** net_null, which frees what it is given at once. */
+void bench_port_open_null(struct bench_port *port, struct rte_mempool **rx_pools);
+struct rte_ring *bench_ring_create(const char *name, const char *way, unsigned int queue,
+		unsigned int size);
+/** Free what the RX and TX rings hold; nobody uses them meanwhile. */
+void bench_port_drain(struct bench_port *port, uint16_t queue);
+/** The same for one ring. Its consumer. */
+void bench_ring_drain(struct rte_ring *ring);
+
+/* --- the fan-out primitive ----------------------------------------------------------------- */
+
+#define BENCH_PRIMITIVES(X)                                                                        \
+	X(SHARED, "shared")                                                                        \
+	X(CLONED, "cloned")                                                                        \
+	X(COPIED, "copied")                                                                        \
+	X(HEADER, "header")
+
+enum bench_primitive_kind {
+#define BENCH_PRIMITIVE_ID(id, name) BENCH_##id,
+	BENCH_PRIMITIVES(BENCH_PRIMITIVE_ID)
+#undef BENCH_PRIMITIVE_ID
+			BENCH_PRIMITIVE_KINDS
+};
+
+extern const char *const bench_primitive_names[BENCH_PRIMITIVE_KINDS];
+
+/** Pools of the primitive: of the same kind and size as the relay's. */
+struct bench_pools {
+	struct rte_mempool *payload;
+	struct rte_mempool *hdr;
+	struct rte_mempool *copy;
+	struct rte_mempool *indirect;
+};
+
+void bench_pools_create(struct bench_pools *pools);
+
+struct bench_primitive {
+	enum bench_primitive_kind kind;
+	uint16_t copies;
+	uint16_t size;
+	uint16_t ethdev_id;
+	uint16_t queue_id;
+	const struct bench_pools *pools;
+};
+
+/** Fan one payload out. */
+void bench_primitive_once(const struct bench_primitive *p);
+/** Cycles per copy, one sample. Worker. */
+double bench_primitive_sample(const struct bench_primitive *p, double ns);
+
+/* --- a relay between in-process ports ------------------------------------------------------ */
+
+/** Rooms of one size. */
+struct bench_set {
+	uint32_t rooms;
+	uint32_t members;
+	unsigned int home;
+	/* filled by bench_rig_create() */
+	uint32_t first; /**< number of its first room */
+};
+
+struct bench_rig {
+	/* as asked for */
+	const char *name;
+	unsigned int nb_workers;
+	struct bench_set *sets;
+	unsigned int nb_sets;
+
+	struct bench_port port;
+	struct rte_ring *waiting; /**< bursts of 1: received, to be found one a turn */
+	struct rte_mempool *rx_pool;
+	struct plm_rcu rcu;
+	struct plm_session_table *sessions;
+	struct plm_room_table *rooms;
+	struct plm_net *net;
+	struct plm_relay *relay;
+	struct plm_counters ctl_counters;
+	struct bench_sender *senders; /**< of each room the first member, by number of the room */
+	uint32_t nb_rooms;
+	uint32_t nb_sessions;
+	size_t session_bytes; /**< of all tables, per session */
+	size_t room_bytes;    /**< tables, views, members: per room of the first set of 3 */
+	uint64_t now_ns;
+	struct {
+		uint8_t frame[128];
+		size_t len;
+	} asked; /**< the last frame that lib/net sent */
+};
+
+void bench_rig_create(struct bench_rig *rig);
+/** Have every publisher send once and settle its SSRC. Whoever runs it plays all workers. */
+void bench_rig_warm(struct bench_rig *rig);
+/** The slow path's part between two samples: SSRC claims. Main. */
+void bench_rig_slow(struct bench_rig *rig);
+/** Every packet became the copies that were due? Dies if not. Main. */
+void bench_rig_check(const struct bench_rig *rig);
+void bench_rig_free(struct bench_rig *rig);
+
+/** Packets into one RX queue. Owner: main. */
+struct bench_feed {
+	struct bench_rig *rig;
+	const struct bench_set *set;
+	uint16_t queue;
+	uint16_t size;  /**< payload bytes */
+	uint16_t burst; /**< BENCH_BURST, or 1: one packet a turn */
+	uint64_t random;
+	_Atomic bool stopped; /**< by the worker: no more */
+};
+
+/** Put `n` packets of rooms drawn uniformly into the ring, all or none. */
+bool bench_feed_put(struct bench_feed *feed, unsigned int n);
+/** One turn of the feeder. */
+void bench_feed_turn(struct bench_feed *feed);
+
+/** What a worker did in one sample. */
+struct bench_work {
+	uint64_t cycles; /**< in turns that found something */
+	uint64_t copies;
+};
+
+/** Step a worker for `ns` of work. */
+void bench_rig_run(struct bench_rig *rig, unsigned int worker, struct bench_feed *feed, double ns,
+		struct bench_work *work);
+
+/** End of a sample: no more packets, and nothing stays parked. The worker's lcore. */
+void bench_rig_finish(struct bench_rig *rig, unsigned int worker, struct bench_feed *feed);
+
+/* --- running on the worker lcore ----------------------------------------------------------- */
+
+/** Run `fn` on the worker lcore and `feed` on main (or nothing) until it is done. */
+void bench_on_worker(int (*fn)(void *arg), void *arg, struct bench_feed *feed);
+
+/* --- parts and report ---------------------------------------------------------------------- */
+
+struct bench_options {
+	unsigned int repetitions;
+	const char *json;
+	const char *markdown;
+	const char *self; /**< path of this program, for callgrind */
+	bool huge;
+	bool skip_count;
+};
+
+struct bench_figure_primitive {
+	enum bench_primitive_kind kind;
+	uint16_t copies;
+	uint16_t size;
+	bool in_flight;
+	struct bench_series ns;
+};
+
+struct bench_figure_path {
+	uint32_t rooms;
+	uint32_t members;
+	uint16_t size;
+	uint16_t burst;
+	struct bench_series ns_per_copy;
+	struct bench_series ns_per_ingress;
+	struct bench_series x_primitive;
+	/* against the figure before it in the table, where a limit asks for it */
+	struct bench_series x_before_copy;
+	struct bench_series x_before_ingress;
+	double at_ns; /**< when its last sample ended, and what it said: for pairs */
+	double last_ns_per_copy;
+	double last_ns_per_ingress;
+};
+
+struct bench_figure_kernel {
+	uint16_t copies;
+	uint16_t size;
+	struct bench_series ns;
+	struct bench_series bare_ns;
+};
+
+struct bench_figure_count {
+	uint32_t members;
+	double path;
+	double primitive;
+};
+
+struct bench_figures {
+	struct bench_figure_primitive *primitive;
+	unsigned int nb_primitive;
+	struct bench_figure_path *path;
+	unsigned int nb_path;
+	struct bench_figure_kernel *kernel;
+	unsigned int nb_kernel;
+	struct bench_figure_count *count;
+	unsigned int nb_count;
+	struct bench_series cross_same;
+	struct bench_series cross_cross;
+	struct bench_series to_kernel; /**< ratio, in-process */
+	size_t session_bytes;
+	size_t room_bytes;
+	unsigned int disturbed; /**< samples that count although they were disturbed */
+	unsigned int repeated;  /**< samples taken again */
+};
+
+extern struct bench_figures bench_figures;
+
+void bench_primitive_all(const struct bench_options *opt);
+void bench_path_all(const struct bench_options *opt);
+void bench_crossing(const struct bench_options *opt);
+void bench_kernel_all(const struct bench_options *opt);
+/** Instructions per copy, by callgrind over this program. */
+void bench_count_all(const struct bench_options *opt);
+/** What runs under callgrind: "path:100" or "primitive:100". Prints the copies made. */
+void bench_count_one(const char *what);
+
+/** Take a sample on the worker, again while it is disturbed. */
+void bench_sample(int (*fn)(void *arg), void *arg, struct bench_feed *feed);
+
+/** One sample of the kernel-socket relay, and of a bare sendmmsg() loop; ns per copy. */
+struct bench_kernel;
+struct bench_kernel *bench_kernel_open(uint16_t copies, uint16_t size);
+void bench_kernel_sample(struct bench_kernel *kernel, double *ns, double *bare_ns);
+void bench_kernel_close(struct bench_kernel *kernel);
+
+/** Print the tables and limits, write the files. True when every limit is met. */
+bool bench_report(const struct bench_options *opt);
+
+#endif

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Tables for people, JSON for programs, and which limits are met. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include <rte_version.h>
+
+#include "bench.h"
+
+struct limit {
+	char *what;
+	double value;
+	double lo;
+	double hi;
+	unsigned int n; /* pairs; 0: a count that does not wobble */
+	double bound;
+	bool at_least;
+	bool met;
+};
+
+static struct limit *limits;
+static unsigned int nb_limits;
+
+static void
+add_limit(struct bench_stat stat, bool at_least, double bound, const char *fmt, ...)
+{
+	struct limit *l;
+	va_list ap;
+
+	limits = realloc(limits, (nb_limits + 1) * sizeof(*limits));
+	if (limits == NULL)
+		bench_die("out of memory");
+	l = &limits[nb_limits++];
+	*l = (struct limit){
+		.value = stat.median,
+		.lo = stat.lo,
+		.hi = stat.hi,
+		.n = stat.n,
+		.bound = bound,
+		.at_least = at_least,
+	};
+	va_start(ap, fmt);
+	if (vasprintf(&l->what, fmt, ap) < 0)
+		bench_die("out of memory");
+	va_end(ap);
+	l->met = (stat.n == 0 || stat.n >= BENCH_PAIRS_MIN) && stat.median > 0 &&
+			(at_least ? stat.median >= bound : stat.median <= bound);
+}
+
+static double
+path_bound(const struct bench_figure_path *fig)
+{
+	if (fig->members == 10)
+		return fig->burst == 1 ? 3.2 : 2.4;
+	return fig->burst == 1 ? 2.4 : 1.6;
+}
+
+static void
+find_limits(void)
+{
+	const struct bench_figures *f = &bench_figures;
+
+	for (unsigned int i = 0; i < f->nb_path; i++) {
+		const struct bench_figure_path *fig = &f->path[i];
+
+		if (fig->members >= 10)
+			add_limit(bench_series_stat(&fig->x_primitive), false, path_bound(fig),
+					"room of %u, %u B, bursts of %u: copy / primitive",
+					fig->members, fig->size, fig->burst);
+	}
+	for (unsigned int i = 0; i < f->nb_path; i++) {
+		const struct bench_figure_path *fig = &f->path[i];
+
+		if (fig->members == 1000)
+			add_limit(bench_series_stat(&fig->x_before_copy), false, 1.15,
+					"%u B, bursts of %u: copy in a room of 1000 / of 100",
+					fig->size, fig->burst);
+		if (fig->rooms == 100000)
+			add_limit(bench_series_stat(&fig->x_before_ingress), false, 2,
+					"%u B, bursts of %u: ingress with 100 000 x 3 / 1 000 x 3",
+					fig->size, fig->burst);
+	}
+	for (unsigned int i = 0; i < f->nb_count; i++) {
+		const struct bench_figure_count *c = &f->count[i];
+		double ratio = c->primitive > 0 ? c->path / c->primitive : 0;
+
+		add_limit((struct bench_stat){ ratio, ratio, ratio, 0 }, false,
+				c->members == 10 ? 2.4 : 1.8,
+				"room of %u: instructions per copy / primitive's", c->members);
+	}
+	if (f->to_kernel.n > 0)
+		add_limit(bench_series_stat(&f->to_kernel), true, 60,
+				"1 -> 100, 200 B: kernel sockets' ns per copy / ours");
+}
+
+/* --- text ------------------------------------------------------------------------------------ */
+
+static const char *
+cpu_model(void)
+{
+	static char model[128] = "unknown CPU";
+	char line[256];
+	FILE *f = fopen("/proc/cpuinfo", "re");
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "model name : %127[^\n]", model) == 1)
+			break;
+	if (f != NULL)
+		fclose(f);
+	return model;
+}
+
+static void
+kernel_release(char *buf, size_t size)
+{
+	struct utsname uts;
+
+	snprintf(buf, size, "%s", uname(&uts) == 0 ? uts.release : "?");
+}
+
+static void
+print_stat(FILE *out, const struct bench_series *series, int digits)
+{
+	struct bench_stat s = bench_series_stat(series);
+
+	fprintf(out, " %.*f (%.*f–%.*f) |", digits, s.median, digits, s.lo, digits, s.hi);
+}
+
+static void
+print_primitive(FILE *out)
+{
+	const struct bench_figures *f = &bench_figures;
+
+	if (f->nb_primitive == 0)
+		return;
+	fprintf(out,
+			"\n### The fan-out primitive\n\n"
+			"ns per copy, median (95 %% interval).\n\n"
+			"| kind | copies | bytes | 1 024 in flight | net_null |\n"
+			"|---|---|---|---|---|\n");
+	for (unsigned int i = 0; i < f->nb_primitive / 2; i++) {
+		const struct bench_figure_primitive *p = &f->primitive[i];
+
+		fprintf(out, "| %s | %u | %u |", bench_primitive_names[p->kind], p->copies,
+				p->size);
+		print_stat(out, &p->ns, 1);
+		print_stat(out, &f->primitive[i + f->nb_primitive / 2].ns, 1);
+		fprintf(out, "\n");
+	}
+}
+
+static void
+print_path(FILE *out)
+{
+	const struct bench_figures *f = &bench_figures;
+
+	if (f->nb_path == 0)
+		return;
+	fprintf(out,
+			"\n### The packet path, one worker\n\n"
+			"| rooms × members | bytes | burst | ns per copy | ns per ingress packet | "
+			"× primitive |\n|---|---|---|---|---|---|\n");
+	for (unsigned int i = 0; i < f->nb_path; i++) {
+		const struct bench_figure_path *p = &f->path[i];
+
+		fprintf(out, "| %u × %u | %u | %u |", p->rooms, p->members, p->size, p->burst);
+		print_stat(out, &p->ns_per_copy, 1);
+		print_stat(out, &p->ns_per_ingress, 0);
+		print_stat(out, &p->x_primitive, 2);
+		fprintf(out, "\n");
+	}
+	fprintf(out, "\nMemory: %zu bytes per session, %zu bytes per room of three.\n",
+			f->session_bytes, f->room_bytes);
+}
+
+static bool
+kernel_valid(const struct bench_figure_kernel *k)
+{
+	/* Packets per second of the relay at least 60 % of the bare loop's. */
+	return bench_series_stat(&k->bare_ns).median >= 0.6 * bench_series_stat(&k->ns).median;
+}
+
+static void
+print_rest(FILE *out)
+{
+	const struct bench_figures *f = &bench_figures;
+
+	if (f->cross_same.n > 0) {
+		fprintf(out,
+				"\n### Crossing a ring\n\nns per ingress packet of a room of three: "
+				"received by its home worker |");
+		print_stat(out, &f->cross_same, 0);
+		fprintf(out, " received by another (both workers' time) |");
+		print_stat(out, &f->cross_cross, 0);
+		fprintf(out, "\n");
+	}
+	if (f->nb_kernel > 0)
+		fprintf(out,
+				"\n### The same job by kernel sockets\n\n"
+				"One core, loopback, recvmmsg and sendmmsg, no GSO; ns per copy.\n\n"
+				"| copies | bytes | relay | bare sendmmsg loop | |\n|---|---|---|---|---|\n");
+	for (unsigned int i = 0; i < f->nb_kernel; i++) {
+		fprintf(out, "| %u | %u |", f->kernel[i].copies, f->kernel[i].size);
+		print_stat(out, &f->kernel[i].ns, 0);
+		print_stat(out, &f->kernel[i].bare_ns, 0);
+		fprintf(out, " %s |\n", kernel_valid(&f->kernel[i]) ? "" : "void: under 60 %");
+	}
+	if (f->nb_count > 0)
+		fprintf(out,
+				"\n### Instructions per copy (callgrind, 200 B, bursts of 32)\n\n"
+				"| members | packet path | primitive | ratio |\n|---|---|---|---|\n");
+	for (unsigned int i = 0; i < f->nb_count; i++)
+		fprintf(out, "| %u | %.1f | %.1f | %.2f |\n", f->count[i].members, f->count[i].path,
+				f->count[i].primitive,
+				f->count[i].primitive > 0 ? f->count[i].path / f->count[i].primitive
+							  : 0);
+}
+
+static bool
+print_limits(FILE *out)
+{
+	bool all = true;
+
+	if (nb_limits > 0)
+		fprintf(out, "\n### Limits\n\n| | figure | limit | |\n|---|---|---|---|\n");
+	for (unsigned int i = 0; i < nb_limits; i++) {
+		const struct limit *l = &limits[i];
+
+		fprintf(out, "| %s | %.2f", l->what, l->value);
+		if (l->n > 0)
+			fprintf(out, " (%.2f–%.2f, %u pairs)", l->lo, l->hi, l->n);
+		fprintf(out, " | %s %g | %s |\n", l->at_least ? "at least" : "at most", l->bound,
+				l->met ? "met" : "**NOT met**");
+		all = all && l->met;
+	}
+	return all;
+}
+
+static bool
+print_text(FILE *out, const struct bench_options *opt)
+{
+	const struct bench_figures *f = &bench_figures;
+	time_t now = time(NULL);
+	char release[80];
+	char date[32];
+	struct tm tm;
+
+	kernel_release(release, sizeof(release));
+	strftime(date, sizeof(date), "%Y-%m-%d", gmtime_r(&now, &tm));
+	fprintf(out,
+			"## Report of %s\n\n"
+			"%s, TSC %.2f GHz, Linux %s, %s, %s; %u repetitions. No NIC: cycle costs, not line "
+			"rates. %u samples were disturbed and taken again, %u counted although disturbed.\n",
+			date, cpu_model(), (double)rte_get_tsc_hz() / 1e9, release, rte_version(),
+			opt->huge ? "hugepages" : "no hugepages", opt->repetitions, f->repeated,
+			f->disturbed);
+	print_primitive(out);
+	print_path(out);
+	print_rest(out);
+	return print_limits(out);
+}
+
+/* --- JSON ------------------------------------------------------------------------------------ */
+
+static void
+set_stat(json_t *to, const char *name, const struct bench_series *series)
+{
+	struct bench_stat s = bench_series_stat(series);
+	char ci[64];
+
+	if (s.n == 0)
+		return;
+	snprintf(ci, sizeof(ci), "%s_ci95", name);
+	json_object_set_new(to, name, json_real(s.median));
+	json_object_set_new(to, ci, json_pack("[ff]", s.lo, s.hi));
+}
+
+static json_t *
+json_machine(const struct bench_options *opt)
+{
+	char release[80];
+
+	kernel_release(release, sizeof(release));
+	return json_pack("{ss sf ss ss sb si si si}", "cpu", cpu_model(), "tsc_ghz",
+			(double)rte_get_tsc_hz() / 1e9, "kernel", release, "dpdk", rte_version(),
+			"hugepages", opt->huge, "repetitions", (int)opt->repetitions,
+			"samples_repeated", (int)bench_figures.repeated, "samples_disturbed",
+			(int)bench_figures.disturbed);
+}
+
+static json_t *
+json_primitive(void)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < bench_figures.nb_primitive; i++) {
+		const struct bench_figure_primitive *p = &bench_figures.primitive[i];
+		struct bench_stat s = bench_series_stat(&p->ns);
+		json_t *o = json_pack("{ss si si ss}", "kind", bench_primitive_names[p->kind],
+				"copies", p->copies, "size", p->size, "tx",
+				p->in_flight ? "1024_in_flight" : "net_null");
+
+		set_stat(o, "ns", &p->ns);
+		json_object_set_new(o, "cycles", json_real(s.median * rte_get_tsc_hz() / 1e9));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *
+json_path(void)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < bench_figures.nb_path; i++) {
+		const struct bench_figure_path *p = &bench_figures.path[i];
+		double copy = bench_series_stat(&p->ns_per_copy).median;
+		double ingress = bench_series_stat(&p->ns_per_ingress).median;
+		double ghz = (double)rte_get_tsc_hz() / 1e9;
+		json_t *o = json_pack("{si si si si si}", "workers", 1, "rooms", (int)p->rooms,
+				"members", (int)p->members, "size", p->size, "burst", p->burst);
+
+		set_stat(o, "x_primitive", &p->x_primitive);
+		set_stat(o, "x_100", &p->x_before_copy);
+		if (p->rooms == 100000)
+			set_stat(o, "x_1000_rooms", &p->x_before_ingress);
+		set_stat(o, "ns_per_copy", &p->ns_per_copy);
+		set_stat(o, "ns_per_ingress", &p->ns_per_ingress);
+		json_object_set_new(o, "mpps_in", json_real(1e3 / ingress));
+		json_object_set_new(o, "mpps_out", json_real(1e3 / copy));
+		json_object_set_new(o, "cycles_per_ingress", json_real(ingress * ghz));
+		json_object_set_new(o, "cycles_per_copy", json_real(copy * ghz));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *
+json_kernel(void)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < bench_figures.nb_kernel; i++) {
+		const struct bench_figure_kernel *k = &bench_figures.kernel[i];
+		json_t *o = json_pack("{si si sb sb}", "copies", k->copies, "size", k->size, "gso",
+				0, "valid", kernel_valid(k));
+
+		set_stat(o, "ns_per_copy", &k->ns);
+		set_stat(o, "bare_ns_per_copy", &k->bare_ns);
+		json_object_set_new(o, "mpps_out",
+				json_real(1e3 / bench_series_stat(&k->ns).median));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *
+json_count(void)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < bench_figures.nb_count; i++) {
+		const struct bench_figure_count *c = &bench_figures.count[i];
+
+		json_array_append_new(list,
+				json_pack("{si sf sf}", "members", (int)c->members, "path", c->path,
+						"primitive", c->primitive));
+	}
+	return list;
+}
+
+static json_t *
+json_limits(void)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < nb_limits; i++)
+		json_array_append_new(list,
+				json_pack("{ss sf s[ff] si sf sb sb}", "what", limits[i].what,
+						"value", limits[i].value, "ci95", limits[i].lo,
+						limits[i].hi, "pairs", (int)limits[i].n, "limit",
+						limits[i].bound, "at_least", limits[i].at_least,
+						"met", limits[i].met));
+	return list;
+}
+
+static void
+write_json(const struct bench_options *opt)
+{
+	const struct bench_figures *f = &bench_figures;
+	json_t *crossing = json_object();
+	json_t *kernel = json_object();
+	json_t *root;
+
+	set_stat(crossing, "ns_same", &f->cross_same);
+	set_stat(crossing, "ns_cross", &f->cross_cross);
+	set_stat(kernel, "in_process", &f->to_kernel);
+	json_object_set_new(kernel, "virtio_user", json_null());
+	root = json_pack("{so so so so so so so s{sI sI} so}", "machine", json_machine(opt),
+			"fanout_primitive", json_primitive(), "packet_path", json_path(),
+			"crossing", crossing, "kernel_relay", json_kernel(), "ratio_to_kernel",
+			kernel, "instructions_per_copy", json_count(), "memory",
+			"bytes_per_session", (json_int_t)f->session_bytes, "bytes_per_room",
+			(json_int_t)f->room_bytes, "limits", json_limits());
+	if (root == NULL ||
+			json_dump_file(root, opt->json, JSON_INDENT(2) | JSON_REAL_PRECISION(5)) <
+					0)
+		bench_die("%s: cannot be written", opt->json);
+	json_decref(root);
+}
+
+bool
+bench_report(const struct bench_options *opt)
+{
+	bool met;
+
+	find_limits();
+	met = print_text(stdout, opt);
+	if (opt->markdown != NULL) {
+		FILE *out = fopen(opt->markdown, "we");
+
+		if (out == NULL)
+			bench_die("%s: %s", opt->markdown, strerror(errno));
+		print_text(out, opt);
+		fclose(out);
+	}
+	if (opt->json != NULL)
+		write_json(opt);
+	return met;
+}
