@@ -3,6 +3,11 @@
  * after the publisher has left the views, so the others get it and the publisher does not. */
 #include "ctl_priv.h"
 
+/* Sessions of one call to plm_ctl_end_all(). */
+#define END_BUDGET 256u
+/* How long the BYEs of a drain may take to leave. */
+#define END_WAIT_NS (2 * PLM_NS_PER_S)
+
 static uint64_t
 room_hash(const struct plm_ctl *ctl, const struct plm_room_info *room)
 {
@@ -17,6 +22,8 @@ ctl_ending(void *ctx, struct plm_handle session, uint32_t room_idx, enum plm_end
 	struct plm_room_info room;
 	struct ctl_bye *bye;
 
+	if (reason == PLM_END_DRAIN && ctl->end == CTL_END_SESSIONS)
+		return; /* the others know already */
 	if (!(hot->role & PLM_ROLE_PUBLISH) || plm_room_info(ctl->rooms, room_idx, &room) < 0 ||
 			room.settings.rtcp != PLM_RTCP_CLEAR || room.nb_members < 2)
 		return;
@@ -78,20 +85,88 @@ ctl_bye_flush(struct plm_ctl *ctl)
 	return n;
 }
 
-/* A session leaves one BYE at most: what ends at once is bounded by the queue's free entries. */
-uint32_t
-plm_ctl_end_all(struct plm_ctl *ctl, uint64_t now_ns, uint64_t wall_s)
+/* A publisher hears its own BYE, too: it is not gone yet, but it soon will be. True at the end. */
+static bool
+announce_some(struct plm_ctl *ctl)
+{
+	/* A session leaves one BYE at most, so what the queue takes is the bound. */
+	unsigned int budget = RTE_MIN(CTL_BYES - ctl->nb_byes, END_BUDGET);
+	struct plm_admit_info info;
+	struct plm_handle session;
+
+	while (budget-- > 0) {
+		if (plm_admit_next(ctl->admit, ctl->end_from, &session) < 0)
+			return true;
+		if (plm_admit_info(ctl->admit, session, &info) == 0)
+			ctl_ending(ctl, session, info.room_idx, PLM_END_DRAIN);
+		ctl->end_from = session.idx + 1;
+	}
+	return false;
+}
+
+static bool
+delivered(struct plm_ctl *ctl)
+{
+	if (ctl->nb_byes > 0)
+		return false;
+	for (unsigned int w = 0; w < ctl->conf.nb_workers; w++) {
+		if (rte_ring_empty(plm_relay_box_down(ctl->relay, w)->ring) == 0)
+			return false;
+	}
+	return true;
+}
+
+static bool
+sent(struct plm_ctl *ctl)
+{
+	if (!plm_rcu_over(&ctl->rcu, ctl->end_token))
+		return false;
+	for (unsigned int w = 0; w < ctl->conf.nb_workers; w++) {
+		if (plm_relay_parked(ctl->relay, w) > 0)
+			return false;
+	}
+	return true;
+}
+
+static void
+end_some(struct plm_ctl *ctl, uint64_t now_ns, uint64_t wall_s)
 {
 	struct plm_handle session;
 	uint32_t from = 0;
-	unsigned int budget;
 
-	ctl_bye_flush(ctl);
-	budget = RTE_MIN(CTL_BYES - ctl->nb_byes, 256u);
-	while (budget-- > 0 && plm_admit_next(ctl->admit, from, &session) == 0) {
+	for (unsigned int i = 0; i < END_BUDGET; i++) {
+		if (plm_admit_next(ctl->admit, from, &session) < 0)
+			return;
 		plm_admit_end(ctl->admit, session, PLM_END_DRAIN, now_ns, wall_s);
 		from = session.idx + 1;
 	}
+}
+
+uint32_t
+plm_ctl_end_all(struct plm_ctl *ctl, uint64_t now_ns, uint64_t wall_s)
+{
+	bool late = ctl->end != CTL_END_NONE && now_ns >= ctl->end_by_ns;
+	uint32_t left;
+
 	ctl_bye_flush(ctl);
-	return plm_session_nb_open(ctl->sessions) + ctl->nb_byes;
+	if (ctl->end == CTL_END_NONE) {
+		ctl->end = CTL_END_ANNOUNCE;
+		ctl->end_from = 0;
+		ctl->end_by_ns = now_ns + END_WAIT_NS;
+	}
+	if (ctl->end == CTL_END_ANNOUNCE && (announce_some(ctl) || late))
+		ctl->end = CTL_END_DELIVER;
+	ctl_bye_flush(ctl);
+	if (ctl->end == CTL_END_DELIVER && (delivered(ctl) || late)) {
+		ctl->end = CTL_END_SEND;
+		ctl->end_token = plm_rcu_start(&ctl->rcu);
+	}
+	if (ctl->end == CTL_END_SEND && (sent(ctl) || late))
+		ctl->end = CTL_END_SESSIONS;
+	if (ctl->end == CTL_END_SESSIONS)
+		end_some(ctl, now_ns, wall_s);
+	left = plm_session_nb_open(ctl->sessions) + ctl->nb_byes;
+	if (left == 0)
+		ctl->end = CTL_END_NONE;
+	return left;
 }

@@ -62,6 +62,18 @@ struct ctl_sample {
 	uint32_t gen; /* whose they are; 0: nobody's */
 };
 
+/**
+ * The end of all sessions: first every publisher's BYE while there is still somebody to hear it,
+ * then, once the workers have sent them, the sessions.
+ */
+enum ctl_end {
+	CTL_END_NONE,
+	CTL_END_ANNOUNCE, /* BYEs are made, from session `end_from` on */
+	CTL_END_DELIVER,  /* and travel: our queue, the workers' rings */
+	CTL_END_SEND,     /* and are copied and sent: a grace period, parked fan-outs */
+	CTL_END_SESSIONS,
+};
+
 struct ctl_watch {
 	uint64_t beats;
 	uint64_t changed_ns; /* when `beats` was seen to change; 0: the worker has not begun */
@@ -97,6 +109,10 @@ struct plm_ctl {
 	struct ctl_bye byes[CTL_BYES];
 	unsigned int bye_head;
 	unsigned int nb_byes;
+	enum ctl_end end;
+	uint32_t end_from;
+	uint64_t end_by_ns; /* whatever the workers do */
+	uint64_t end_token;
 
 	struct ctl_sample *samples; /* [max_sessions] */
 	uint32_t sample_next;

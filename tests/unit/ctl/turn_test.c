@@ -183,9 +183,14 @@ turn__ends_all_with_a_bye_each(void **state)
 	}
 	fx_step(&fx, 5);
 	plm_ctl_drain(fx.ctl, true);
-	while (plm_ctl_end_all(fx.ctl, fx.now_ns, fx.wall_s) > 0)
+	fx_forget(&fx);
+	while (plm_ctl_end_all(fx.ctl, fx.now_ns, fx.wall_s) > 0) {
+		fx_step(&fx, 1);
 		assert_true(++turns < 100);
+	}
 	fx_step(&fx, 50);
+	for (unsigned int i = 0; i < 6; i++)
+		assert_int_equal(fx_got(&fx, &c[i], RTCP_RR1), 6);
 	assert_int_equal(plm_session_nb_open(plm_ctl_sessions(fx.ctl)), 0);
 	assert_int_equal(plm_session_nb_pending(plm_ctl_sessions(fx.ctl)), 0);
 	assert_int_equal(plm_room_nb_open(plm_ctl_rooms(fx.ctl)), 0);
