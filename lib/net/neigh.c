@@ -351,20 +351,23 @@ enter_gateway(struct plm_net *net, uint16_t local_idx)
 			neigh_find(net, local->port_idx, &local->gateway) != NULL)
 		return;
 	n = neigh_insert(net, local_idx, &local->gateway);
-	assert(n != NULL); /* the table has an entry more for each own address */
+	assert(n != NULL); /* the first to come, and fewer than own addresses */
 	TAILQ_INSERT_HEAD(&net->soon, n, timer);
 }
 
 int
 neigh_init(struct plm_net *net, unsigned int max_neighbours, int socket)
 {
+	/* Gateways have places of their own, as far as 16 bits go. */
 	uint32_t nb = max_neighbours + net->nb_locals;
-	uint32_t nb_buckets = rte_align32pow2(nb);
+	uint32_t nb_buckets;
 
 	TAILQ_INIT(&net->soon);
 	TAILQ_INIT(&net->later);
-	if (max_neighbours == 0 || nb > NEIGH_MAX)
+	if (max_neighbours == 0 || max_neighbours > NEIGH_MAX)
 		return -EINVAL;
+	nb = RTE_MIN(nb, NEIGH_MAX);
+	nb_buckets = rte_align32pow2(nb);
 	net->nb_neighs = nb;
 	net->bucket_mask = nb_buckets - 1;
 	net->nexthops = rte_calloc_socket("plm_nexthops", nb, sizeof(*net->nexthops),
