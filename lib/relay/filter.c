@@ -14,6 +14,14 @@
 #define STUN_KNOWN_RATE  100
 #define STUN_KNOWN_BURST 32
 
+/* What one class of neighbours may say: an answer to each probe, and some announcements. */
+#define NEIGH_RATE  20
+#define NEIGH_BURST 8
+
+/* How long an expired user name is passed on, to be told so: agents take 401 for final, and
+ * silence for a reason to go on asking. Older ones are replays or garbage. */
+#define EXPIRED_S 3600
+
 /* How far ahead of their schedule the other rates may be. */
 #define FILTER_BURST_NS (100 * PLM_NS_PER_MS)
 
@@ -35,7 +43,11 @@ relay_filter_init(struct relay_worker *w, const struct plm_relay_conf *conf)
 	w->stun_known_tat = rte_zmalloc_socket("plm_filter",
 			conf->sessions->max_sessions * sizeof(*w->stun_known_tat),
 			RTE_CACHE_LINE_SIZE, conf->socket);
-	return w->stun_tat == NULL || w->stun_known_tat == NULL ? -ENOMEM : 0;
+	w->neigh_tat = rte_zmalloc_socket("plm_filter", PLM_NET_CELLS * sizeof(*w->neigh_tat),
+			RTE_CACHE_LINE_SIZE, conf->socket);
+	if (w->stun_tat == NULL || w->stun_known_tat == NULL || w->neigh_tat == NULL)
+		return -ENOMEM;
+	return 0;
 }
 
 void
@@ -43,6 +55,7 @@ relay_filter_fini(struct relay_worker *w)
 {
 	rte_free(w->stun_tat);
 	rte_free(w->stun_known_tat);
+	rte_free(w->neigh_tat);
 }
 
 static inline void
@@ -51,7 +64,8 @@ give(struct relay_batch *batch, struct rte_mbuf *m)
 	batch->msgs[batch->n++] = (struct plm_msg){ .type = PLM_MSG_CTL_PACKET, .mbuf = m };
 }
 
-/* A Binding request with cookie and FINGERPRINT whose user name could open a session. */
+/* A Binding request with cookie and FINGERPRINT whose user name could open a session, or could
+ * until a while ago. */
 static bool
 stun_plausible(const struct relay_worker *w, const uint8_t *p, size_t len)
 {
@@ -70,7 +84,7 @@ stun_plausible(const struct relay_worker *w, const uint8_t *p, size_t len)
 		return false;
 	if (plm_ufrag_parse((const char *)msg.username, (size_t)(colon - msg.username), &ufrag) < 0)
 		return false;
-	return ufrag.expiry_s > wall_s;
+	return ufrag.expiry_s + EXPIRED_S > wall_s;
 }
 
 /* The schedule of a source's /24 or /64. */
@@ -108,9 +122,17 @@ relay_stun(struct relay_worker *w, struct rte_mbuf *m, struct plm_pkt *pkt)
 void
 relay_l2(struct relay_worker *w, struct rte_mbuf *m, struct plm_pkt *pkt)
 {
+	const uint64_t cost = PLM_NS_PER_S / NEIGH_RATE;
+	unsigned int cell;
+	bool ok;
+
 	pkt->sref = 0;
 	pkt->is_known = 0;
-	if (relay_gcra(&w->l2_tat, w->now_ns, w->l2_cost_ns, FILTER_BURST_NS))
+	if (plm_net_awaits(w->net, m, &cell))
+		ok = relay_gcra(&w->neigh_tat[cell], w->now_ns, cost, NEIGH_BURST * cost);
+	else
+		ok = relay_gcra(&w->l2_tat, w->now_ns, w->l2_cost_ns, FILTER_BURST_NS);
+	if (ok)
 		give(&w->to_known, m);
 	else
 		relay_drop(w, m, PLM_CNT_RX_L2_RATE);

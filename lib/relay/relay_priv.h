@@ -176,6 +176,7 @@ struct relay_worker {
 
 	/* Virtual schedules of what goes to the slow path, see filter.c. */
 	uint64_t l2_tat;
+	uint64_t *neigh_tat;      /* by class of plm_net_awaits() */
 	uint64_t *stun_tat;       /* by hash of the source prefix */
 	uint64_t *stun_known_tat; /* by session index */
 	uint8_t stun_key[16];

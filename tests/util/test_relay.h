@@ -98,7 +98,7 @@ struct test_relay {
 		uint16_t port_idx;
 		uint16_t len;
 		uint8_t bytes[128];
-	} wire[256]; /**< the slow path's frames on their way out */
+	} wire[8192]; /**< the slow path's frames on their way out */
 	unsigned int nb_wire;
 };
 

@@ -21,6 +21,8 @@ static const struct stun_case {
 	{ "a good request", "1:1800000000:room:alice:b", PLM_STUN_REQUEST, false, false, -1,
 			UNKNOWN, KNOWN },
 	{ "expired", "1:1600000000:room:alice:b", PLM_STUN_REQUEST, false, false, -1, DROP, KNOWN },
+	{ "expired a minute ago", "1:1699999940:room:alice:b", PLM_STUN_REQUEST, false, false, -1,
+			UNKNOWN, KNOWN },
 	{ "no user name", NULL, PLM_STUN_REQUEST, false, false, -1, DROP, KNOWN },
 	{ "not of the form", "1:1800000000:room", PLM_STUN_REQUEST, false, false, -1, DROP, KNOWN },
 	{ "no colon", "1:1800000000:room:alice:b", PLM_STUN_REQUEST, true, false, -1, DROP, KNOWN },
@@ -186,6 +188,45 @@ filter__limits_arp(void **state)
 	test_relay_free(r);
 }
 
+/* Next hops live by these answers: a flood in other names must not drown them. */
+static void
+filter__keeps_a_neighbours_word_beside_a_flood_of_arp(void **state)
+{
+	struct test_relay_conf conf = test_relay_defaults();
+	struct test_relay *r;
+	struct test_peer *member;
+	struct plm_arp arp = { .is_request = true,
+		.target_ip = { 198, 18, 0, 1 },
+		.sender_mac = { 2, 0, 0, 0, 0, 9 } };
+	static const uint8_t broadcast[6] = { 255, 255, 255, 255, 255, 255 };
+	uint8_t frame[64];
+	uint64_t dropped;
+	int len = 0;
+
+	conf.l2_rate = 100;
+	r = test_relay_create(&conf);
+	member = test_relay_join(r, "room", PLM_ROLE_BOTH, false, 0, 0);
+	test_relay_settle(r);
+	for (unsigned int i = 0; i < 200; i++) {
+		memcpy(arp.sender_ip, (uint8_t[]){ 198, 18, 32, (uint8_t)i }, 4);
+		len = plm_arp_build(frame, sizeof(frame), broadcast, &arp);
+		assert_true(test_relay_inject(r, 0, 0, frame, (uint16_t)len));
+		test_relay_turn(r, 0);
+	}
+	dropped = test_relay_count(r, PLM_CNT_RX_L2_RATE);
+	assert_true(dropped > 150);
+	memcpy(arp.sender_ip, member->ip.addr, 4);
+	len = plm_arp_build(frame, sizeof(frame), broadcast, &arp);
+	for (unsigned int i = 0; i < 50; i++) {
+		assert_true(test_relay_inject(r, 0, 0, frame, (uint16_t)len));
+		test_relay_turn(r, 0);
+	}
+	/* Its own rate holds all the same. */
+	assert_in_range(test_relay_count(r, PLM_CNT_RX_L2_RATE) - dropped, 40, 45);
+	test_relay_settle(r);
+	test_relay_free(r);
+}
+
 /* A full ring drops and counts, and the relay goes on. */
 static void
 filter__counts_a_full_ring(void **state)
@@ -253,6 +294,7 @@ main(void)
 		cmocka_unit_test(filter__limits_a_prefix_and_no_other),
 		cmocka_unit_test(filter__limits_a_session),
 		cmocka_unit_test(filter__limits_arp),
+		cmocka_unit_test(filter__keeps_a_neighbours_word_beside_a_flood_of_arp),
 		cmocka_unit_test(filter__counts_a_full_ring),
 		cmocka_unit_test(filter__takes_an_indication_for_a_sign_of_life),
 	};
