@@ -89,3 +89,14 @@ def garbage_af_packet(lab, long):
     print(f"  {sent / seconds:.0f} packets/s of garbage, {lost} lost and counted, of calls "
           f"{missing} missing, newcomer in {took * 1000:.0f} ms")
     relay.stop()
+
+
+@test("60 s of garbage instead of 4")
+@in_lab
+def garbage_in_process(lab, long):
+    """the same over an in-process port at 80 % of the garbage it can take, then at full rate"""
+    flood = lab.start(lab.inside, [os.path.join(lab.build, "tests", "func", "inproc", "flood"),
+                                   "--seconds", 60 if long else 4], "flood")
+    status = flood.wait(600 if long else 150)
+    expect(status == 0, f"exit {status}: {flood.output()[-800:]}{flood.errors()[-800:]}")
+    print(flood.output())
