@@ -144,15 +144,17 @@ class Lab:
             if process.popen.poll() is None:
                 process.popen.kill()
                 process.popen.wait()
-        if kind is not None:
-            for process in self.processes:
-                text = process.output()[-3000:] + "\n" + process.errors()[-3000:]
-                print(f"--- {process.name}: exit {process.popen.returncode}\n{text.strip()}")
         for close in reversed(self._close):
             close()
         for namespace in self._namespaces:
             run("ip", "netns", "del", namespace, check=False)
+        said = [(p.name, p.popen.returncode, p.output()[-3000:] + "\n" + p.errors()[-3000:])
+                for p in self.processes]
         self._dir.cleanup()
+        # Last, since nobody may be there to read it any more.
+        if kind is not None:
+            for name, status, text in said:
+                print(f"--- {name}: exit {status}\n{text.strip()}")
 
     def add_namespace(self, name):
         run("ip", "netns", "add", name)
