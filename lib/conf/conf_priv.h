@@ -21,8 +21,7 @@ int conf_fallback(const struct plm_conf_def *def, void *field);
 
 /**
  * Look for integers that libconfig 1.5 would cut to 32 bits without a word, in a file and in what
- * it includes. 0, -EINVAL with file and line in `why`; files that cannot be read are left to
- * the parser to report.
+ * it includes, and for includes that cannot be read. 0, -EINVAL with file and line in `why`.
  */
 int conf_scan(const char *path, const char *dir, unsigned int depth, struct plm_text *why);
 

@@ -2,13 +2,15 @@
 /*
  * libconfig 1.5 reads 5000000000 as 705032704: an integer without the suffix L is cut to 32 bits
  * and nothing says so. This scan knows just enough of the grammar (strings, comments, words,
- * numbers, includes) to find such integers before the parser does.
+ * numbers, includes) to find such integers before the parser does. And libconfig says neither which
+ * file it could not include nor that it takes none by an absolute path.
  */
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "conf_priv.h"
 
@@ -74,7 +76,8 @@ check_number(struct scan *s, const char *path, struct plm_text *why)
 }
 
 static int
-scan_include(struct scan *s, const char *dir, unsigned int depth, struct plm_text *why)
+scan_include(struct scan *s, const char *file, const char *dir, unsigned int depth,
+		struct plm_text *why)
 {
 	char path[PATH_MAX];
 	const char *name = strchr(s->pos, '"');
@@ -82,13 +85,21 @@ scan_include(struct scan *s, const char *dir, unsigned int depth, struct plm_tex
 	int n;
 
 	if (name == NULL || name > end_of_line(s->pos))
-		return 0;
+		return 0; /* the parser's to refuse */
 	end = end_of_string(name);
 	name++;
-	n = snprintf(path, sizeof(path), "%s%s%.*s", *name == '/' ? "" : dir,
-			*name == '/' ? "" : "/", (int)(end - name - 1), name);
+	if (*name == '/') {
+		plm_text_add(why, "%s:%u: @include: must be relative to %s", file, s->line, dir);
+		return -EINVAL;
+	}
+	n = snprintf(path, sizeof(path), "%s/%.*s", dir, (int)(end - name - 1), name);
 	if (n < 0 || (size_t)n >= sizeof(path) || depth >= SCAN_DEPTH)
 		return 0;
+	if (access(path, R_OK) < 0) {
+		plm_text_add(why, "%s:%u: @include: %s cannot be read: %s", file, s->line, path,
+				strerror(errno));
+		return -EINVAL;
+	}
 	return conf_scan(path, dir, depth + 1, why);
 }
 
@@ -110,7 +121,7 @@ scan_text(struct scan *s, const char *path, const char *dir, unsigned int depth,
 			end = strstr(p + 2, "*/");
 			skip_to(s, end == NULL ? p + strlen(p) : end + 2);
 		} else if (strncmp(p, "@include", 8) == 0) {
-			ret = scan_include(s, dir, depth, why);
+			ret = scan_include(s, path, dir, depth, why);
 			skip_to(s, end_of_line(p));
 		} else if (isdigit((unsigned char)*p) || *p == '-' || *p == '+') {
 			ret = check_number(s, path, why);

@@ -290,7 +290,8 @@ static const struct {
 	{ "items = ( { port = 9; } );\ntuning = 3;", "tuning: must be a group" },
 	{ "on = true;\non = false;", "main:2: duplicate setting name" },
 	{ "on = true;\nsmall = ;", "main:2: syntax error" },
-	{ "on = true;\n@include \"nowhere\"\n", "main:2: cannot open include file" },
+	{ "on = true;\n@include \"nowhere\"\n", "main:2: @include: " },
+	{ "on = true;\n@include \"/etc/hosts\"\n", "main:2: @include: must be relative to " },
 	/* libconfig would read 705032704 */
 	{ "items = ( { port = 9; } );\nbig = 5000000000;", "main:2: 5000000000: does not fit" },
 	{ "/* 5000000000 */ # 5000000000\nname = \"5000000000\";\nbig = 99999999999999999999L;",
