@@ -169,7 +169,7 @@ struct bench_rig {
 	unsigned int nb_sets;
 
 	struct bench_port port;
-	struct rte_ring *waiting; /**< bursts of 1: received, to be found one a turn */
+	struct rte_ring *waiting; /**< filled by main; the worker moves on a burst a turn */
 	struct rte_mempool *rx_pool;
 	struct plm_rcu rcu;
 	struct plm_session_table *sessions;
@@ -198,20 +198,20 @@ void bench_rig_slow(struct bench_rig *rig);
 void bench_rig_check(const struct bench_rig *rig);
 void bench_rig_free(struct bench_rig *rig);
 
-/** Packets into one RX queue. Owner: main. */
+/** Packets for one RX queue. Owner: main. */
 struct bench_feed {
 	struct bench_rig *rig;
 	const struct bench_set *set;
 	uint16_t queue;
 	uint16_t size;  /**< payload bytes */
-	uint16_t burst; /**< BENCH_BURST, or 1: one packet a turn */
+	uint16_t burst; /**< packets that a turn finds */
 	uint64_t random;
 	_Atomic bool stopped; /**< by the worker: no more */
 };
 
-/** Put `n` packets of rooms drawn uniformly into the ring, all or none. */
-bool bench_feed_put(struct bench_feed *feed, unsigned int n);
-/** One turn of the feeder. */
+/** Put `n` packets of rooms drawn uniformly into a ring, all or none. */
+bool bench_feed_put(struct bench_feed *feed, struct rte_ring *ring, unsigned int n);
+/** One turn of the feeder: keep `waiting` full. */
 void bench_feed_turn(struct bench_feed *feed);
 
 /** What a worker did in one sample. */

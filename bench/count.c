@@ -42,7 +42,7 @@ count_path(uint16_t members)
 	copies = plm_counter_get(counters, PLM_CNT_COPIES_SENT);
 	for (unsigned int i = 0; i < COPIES / BENCH_BURST / (members - 1u) + 8; i++) {
 		rig.now_ns += PLM_NS_PER_MS;
-		if (!bench_feed_put(&feed, BENCH_BURST))
+		if (!bench_feed_put(&feed, rig.port.rx[0], BENCH_BURST))
 			bench_die("RX pool or ring is exhausted");
 		while (bench_counted_turn(&rig) > 0)
 			;

@@ -232,7 +232,7 @@ receive_for_other(struct crossing *c)
 		if (plm_counter_get(from, PLM_CNT_CROSSED_OUT) -
 						plm_counter_get(to, PLM_CNT_CROSSED_IN) <
 				CROSSING_AHEAD)
-			bench_feed_put(&c->feed, BENCH_BURST);
+			bench_feed_put(&c->feed, c->rig->port.rx[0], BENCH_BURST);
 		begun = rte_rdtsc();
 		if (plm_relay_turn(c->rig->relay, 0, (uint64_t)bench_ns(begun)) == 0)
 			continue;
@@ -298,6 +298,7 @@ bench_crossing(const struct bench_options *opt)
 		bench_series_add(&bench_figures.cross_same,
 				bench_ns(c.home.cycles) / (double)c.home.copies * COPIES);
 		bench_port_drain(&rig->port, 1);
+		bench_ring_drain(rig->waiting);
 		c.feed.queue = 0;
 		sample_cross(&c);
 		bench_port_drain(&rig->port, 0);

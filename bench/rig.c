@@ -444,10 +444,8 @@ packet_fill(struct rte_mbuf *m, const struct bench_sender *s, uint16_t size, uin
 }
 
 bool
-bench_feed_put(struct bench_feed *feed, unsigned int n)
+bench_feed_put(struct bench_feed *feed, struct rte_ring *ring, unsigned int n)
 {
-	struct rte_ring *ring =
-			feed->burst == 1 ? feed->rig->waiting : feed->rig->port.rx[feed->queue];
 	uint16_t filler_sum = plm_wire_sum(filler, feed->size - PLM_RTP_HDR);
 	struct rte_mbuf *m[BENCH_BURST];
 
@@ -470,7 +468,7 @@ bench_feed_turn(struct bench_feed *feed)
 		rte_pause();
 		return;
 	}
-	if (!bench_feed_put(feed, BENCH_BURST))
+	if (!bench_feed_put(feed, feed->rig->waiting, BENCH_BURST))
 		rte_pause();
 }
 
@@ -486,12 +484,22 @@ bench_rig_finish(struct bench_rig *rig, unsigned int worker, struct bench_feed *
 		;
 }
 
+/* The next burst that waits, if there is one, reaches the port. The other lcore wrote the packets;
+ * only pointers move. */
+static void
+receive(struct bench_rig *rig, const struct bench_feed *feed)
+{
+	void *m[BENCH_BURST];
+
+	if (rte_ring_sc_dequeue_bulk(rig->waiting, m, feed->burst, NULL) > 0)
+		rte_ring_sp_enqueue_bulk(rig->port.rx[feed->queue], m, feed->burst, NULL);
+}
+
 void
 bench_rig_run(struct bench_rig *rig, unsigned int worker, struct bench_feed *feed, double ns,
 		struct bench_work *work)
 {
 	const struct plm_counters *counters = plm_relay_counters(rig->relay, worker);
-	const bool single = feed != NULL && feed->burst == 1;
 	const uint64_t enough = bench_cycles(ns);
 	const uint64_t give_up = rte_rdtsc() + bench_cycles(1e9 + 100 * ns);
 	uint64_t copies = plm_counter_get(counters, PLM_CNT_COPIES_SENT);
@@ -500,11 +508,10 @@ bench_rig_run(struct bench_rig *rig, unsigned int worker, struct bench_feed *fee
 	while (spent < enough) {
 		uint64_t begun, ended;
 		unsigned int done;
-		void *m;
 
-		/* One packet a turn, but for what is parked. */
-		if (single && rte_ring_sc_dequeue(rig->waiting, &m) == 0)
-			rte_ring_sp_enqueue(rig->port.rx[feed->queue], m);
+		/* What parks nothing for good: the next burst is there once this one is served. */
+		if (feed != NULL && plm_relay_parked(rig->relay, worker) == 0)
+			receive(rig, feed);
 		begun = rte_rdtsc();
 		done = plm_relay_turn(rig->relay, worker, (uint64_t)bench_ns(begun));
 		ended = rte_rdtsc();
@@ -532,7 +539,7 @@ bench_rig_warm(struct bench_rig *rig)
 				.random = r + 1,
 				.queue = (uint16_t)set->home };
 
-			if (!bench_feed_put(&feed, 1))
+			if (!bench_feed_put(&feed, rig->port.rx[set->home], 1))
 				bench_die("RX pool or ring is exhausted");
 			while (plm_relay_turn(rig->relay, set->home, clock_now(NULL)) > 0)
 				;
