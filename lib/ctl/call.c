@@ -37,8 +37,12 @@ wait_done(struct plm_ctl *ctl, struct ctl_call *call, unsigned int timeout_ms)
 	/* Acquire pairs with the slow path's step to DONE. */
 	while (atomic_load_explicit(&call->state, memory_order_acquire) != CTL_CALL_DONE) {
 		if (plm_clock_now(&ctl->conf.clock) >= end_ns) {
-			if (step(call, CTL_CALL_POSTED, CTL_CALL_FREE) ||
-					step(call, CTL_CALL_RUNNING, CTL_CALL_ABANDONED))
+			if (step(call, CTL_CALL_POSTED, CTL_CALL_TAKEN)) {
+				explicit_bzero(call->arg, sizeof(call->arg));
+				step(call, CTL_CALL_TAKEN, CTL_CALL_FREE);
+				return -ETIMEDOUT;
+			}
+			if (step(call, CTL_CALL_RUNNING, CTL_CALL_ABANDONED))
 				return -ETIMEDOUT;
 			break; /* done this very moment */
 		}

@@ -96,6 +96,7 @@ struct plm_ctl {
 	struct plm_admit *admit;
 	uint64_t now_ns; /* of this turn */
 	uint64_t wall_s;
+	bool announced; /* own addresses, at the first turn */
 	uint64_t net_due_ns;
 	uint64_t admit_due_ns;
 	uint64_t watch_ns;

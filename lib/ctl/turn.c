@@ -68,10 +68,17 @@ plm_ctl_turn(struct plm_ctl *ctl, uint64_t now_ns, uint64_t wall_s)
 
 	n = ctl_input(ctl);
 	n += ctl_call_run(ctl);
-	if (now_ns >= ctl->net_due_ns || n > 0) /* input may have started a resolution */
-		ctl->net_due_ns = plm_net_timer(ctl->net, now_ns);
-	if (now_ns >= ctl->admit_due_ns)
+	if (!ctl->announced) {
+		ctl->announced = true;
+		plm_net_announce(ctl->net, now_ns);
+	}
+	if (now_ns >= ctl->admit_due_ns) {
 		ctl->admit_due_ns = plm_admit_timer(ctl->admit, now_ns, wall_s);
+		ctl->net_due_ns = now_ns;
+	}
+	/* A move or other input may have started a resolution, which has a deadline of its own. */
+	if (now_ns >= ctl->net_due_ns || n > 0)
+		ctl->net_due_ns = plm_net_timer(ctl->net, now_ns);
 	n += ctl_bye_flush(ctl);
 	plm_room_turn(ctl->rooms, now_ns);
 	plm_session_reclaim(ctl->sessions);

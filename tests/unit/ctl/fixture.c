@@ -193,9 +193,12 @@ answer_arp(struct fx *fx, const uint8_t *frame, size_t len)
 	uint8_t out[64];
 	int n;
 
-	if (plm_arp_parse(frame + PLM_ETH_HDR, len - PLM_ETH_HDR, &q) < 0 || !q.is_request ||
-			memcmp(q.target_ip, own_ip, 4) == 0)
+	if (plm_arp_parse(frame + PLM_ETH_HDR, len - PLM_ETH_HDR, &q) < 0 || !q.is_request)
 		return;
+	if (memcmp(q.target_ip, own_ip, 4) == 0) {
+		fx->nb_announced += memcmp(q.sender_ip, own_ip, 4) == 0;
+		return;
+	}
 	memcpy(a.sender_mac, far_mac, 6);
 	memcpy(a.sender_ip, q.target_ip, 4);
 	memcpy(a.target_mac, q.sender_mac, 6);

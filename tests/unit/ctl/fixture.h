@@ -35,6 +35,7 @@ struct fx {
 		uint8_t payload[256];
 	} out[256];
 	unsigned int nb_out;
+	unsigned int nb_announced; /* gratuitous ARP for our own address */
 };
 
 /* A participant, and which queue its packets come in on. */

@@ -318,12 +318,22 @@ clear__shows_counters_from_zero(void **state)
 				    PLM_CNT_RX_PACKETS) > total);
 }
 
+/* So that switches and neighbours learn where an address went that moved here. */
+static void
+turn__announces_own_addresses_from_the_first_on(void **state)
+{
+	assert_int_equal(fx.nb_announced, 1);
+	fx_step(&fx, 3000);
+	assert_int_equal(fx.nb_announced, 3);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		TEST(turn__admits_and_media_flows),
+		TEST(turn__announces_own_addresses_from_the_first_on),
 		TEST(turn__sends_one_bye_for_a_publisher_that_vanished),
 		TEST(turn__loses_no_revocation),
 		TEST(turn__keeps_a_bye_until_there_is_room),
