@@ -337,6 +337,8 @@ plm_txq_flush(struct plm_txq *q)
 void
 plm_txq_drop(struct plm_txq *q)
 {
+	if (q->n == 0)
+		return; /* perhaps of a relay that failed half-made: no counters either */
 	rte_pktmbuf_free_bulk(q->buf, q->n);
 	plm_count_add(q->counters, PLM_CNT_COPY_STOPPED, q->pending[PLM_TX_COPY]);
 	plm_count_add(q->counters, PLM_CNT_CARRY_STOPPED, q->pending[PLM_TX_CARRY]);

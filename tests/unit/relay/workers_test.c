@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Several workers: packets that RSS delivers elsewhere, workers without a queue of their own. */
+#include <errno.h>
+
+#include <rte_errno.h>
+
 #include "test_relay.h"
+
+static void
+rand_zero(void *ctx, void *buf, size_t len)
+{
+	memset(buf, 0, len);
+}
 
 static void
 expect_stream(const struct test_peer *peer, uint32_t ssrc, unsigned int n, uint16_t len)
@@ -193,6 +203,41 @@ workers__count_what_is_carried_at_the_end(void **state)
 	test_relay_free(r);
 }
 
+/* A ring's name is taken, or memory is short: an error, and nothing half-made is left behind. */
+static void
+relay_create__says_why_it_failed(void **state)
+{
+	struct test_relay_conf conf = test_relay_defaults();
+	struct test_relay *r;
+	struct plm_relay_conf rc = { 0 };
+	struct rte_ring *taken;
+
+	conf.nb_workers = 2;
+	r = test_relay_create(&conf);
+	rc.nb_workers = 2;
+	rc.ports = r->port_list;
+	rc.nb_ports = 1;
+	rc.queue_owner[0][1] = 1;
+	memcpy(rc.hdr_pools, r->hdr_pools, sizeof(rc.hdr_pools));
+	rc.net = r->net;
+	rc.sessions = r->sessions;
+	rc.rooms = r->rooms;
+	rc.rcu = &r->rcu;
+	rc.rand.fill = rand_zero;
+	rc.ring_size = 64;
+	rc.turn_copies = 64;
+	rc.park_entries = 4;
+	rc.name = "again";
+	rc.socket = SOCKET_ID_ANY;
+	taken = rte_ring_create("again_down1_0", 8, SOCKET_ID_ANY, 0);
+	assert_non_null(taken);
+	assert_null(plm_relay_create(&rc));
+	assert_int_equal(rte_errno, EEXIST);
+	rte_ring_free(taken);
+	plm_relay_free(plm_relay_create(&rc));
+	test_relay_free(r);
+}
+
 int
 main(void)
 {
@@ -202,6 +247,7 @@ main(void)
 		cmocka_unit_test(workers__drop_for_a_session_that_ended_on_the_way),
 		cmocka_unit_test(workers__share_a_queue_fairly),
 		cmocka_unit_test(workers__count_what_is_carried_at_the_end),
+		cmocka_unit_test(relay_create__says_why_it_failed),
 	};
 
 	test_eal_init(512);
