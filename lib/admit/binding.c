@@ -6,6 +6,9 @@
 
 #include "admit_priv.h"
 
+/* How far a worker's time may be ahead of the slow path's. */
+#define AHEAD_MS 10000
+
 static bool
 tid_seen(const struct admit_session *s, uint32_t tid)
 {
@@ -24,8 +27,9 @@ admit_tid_remember(struct admit_session *s, uint32_t tid)
 }
 
 /* The home worker stamps media with 32 bits of milliseconds; unwound against the present. A stamp
- * of a tuple that had the slot before is older than `since_ns`, and one of a worker that is ahead
- * of us is now. */
+ * of a tuple that had the slot before is older than `since_ns`, and one of a worker that is a
+ * little ahead of us is now. What lies further ahead is weeks old: nobody stamps for a client that
+ * only listens. */
 uint64_t
 admit_slot_heard(const struct plm_admit *admit, const struct admit_session *s, uint8_t slot,
 		uint64_t now_ns)
@@ -40,7 +44,7 @@ admit_slot_heard(const struct plm_admit *admit, const struct admit_session *s, u
 
 	if (stamp == 0)
 		return asked_ns;
-	age_ns = age_ms > INT32_MAX ? 0 : age_ms * PLM_NS_PER_MS;
+	age_ns = age_ms > UINT32_MAX - AHEAD_MS ? 0 : age_ms * PLM_NS_PER_MS;
 	media_ns = now_ns > age_ns ? now_ns - age_ns : 0;
 	return media_ns >= s->slots[slot].since_ns ? RTE_MAX(asked_ns, media_ns) : asked_ns;
 }

@@ -76,18 +76,17 @@ admission_charge(struct plm_admit *admit, uint64_t now_ns)
 				RTE_MAX(admit->admission_tat, now_ns) + admission_cost(admit);
 }
 
-/* Is there room in the room? The old session's place counts as free. */
+/* Is there room in the room? The old session's place counts as free; that may not be enough where
+ * the limit was lowered under the members. */
 static bool
 room_full(const struct plm_admit *admit, const struct admit_check *check)
 {
 	struct plm_room_info room;
 	uint32_t room_idx;
 
-	return check->session == NULL &&
-			plm_room_find(admit->conf.rooms, RTP_FORMAT, check->name.room, &room_idx) ==
-			0 &&
+	return plm_room_find(admit->conf.rooms, RTP_FORMAT, check->name.room, &room_idx) == 0 &&
 			plm_room_info(admit->conf.rooms, room_idx, &room) == 0 &&
-			room.nb_members >= room.settings.max_members;
+			room.nb_members - (check->session != NULL) >= room.settings.max_members;
 }
 
 /* The room by name, made if there is none, with its settings. */
@@ -158,8 +157,10 @@ static void
 start(struct plm_admit *admit, struct admit_check *check, struct plm_handle session,
 		uint32_t room_idx, const struct plm_room_info *room)
 {
+	const struct plm_admit_conf *conf = &admit->conf;
 	const struct plm_admit_request *req = check->req;
 	struct admit_session *s = &admit->sessions[session.idx];
+	uint64_t look_ns = conf->consent_timeout_ns;
 	uint8_t bound = s->bound;
 
 	*s = (struct admit_session){
@@ -181,7 +182,9 @@ start(struct plm_admit *admit, struct admit_check *check, struct plm_handle sess
 	s->slots[bound] = (struct admit_slot){ .since_ns = req->now_ns, .asked_ns = req->now_ns };
 	admit_tid_remember(s, check->tid);
 	admit->nb_homed[s->home]++;
-	admit_wheel_arm(admit, s, req->now_ns + admit->conf.consent_timeout_ns);
+	if (conf->max_session_ns != 0)
+		look_ns = RTE_MIN(look_ns, conf->max_session_ns);
+	admit_wheel_arm(admit, s, req->now_ns + look_ns);
 	admit_count(admit, PLM_CNT_STUN_ADMITTED);
 	admit_event(admit, PLM_EVENT_ADMIT, s, NULL, NULL, 0, req->now_ns, req->wall_s);
 }

@@ -361,6 +361,36 @@ expiry__bars_opening_and_moving_alone(void **state)
 	assert_int_equal(fx_check(&fx, &a), 401);
 }
 
+/* A room whose limit was lowered under its members: who is in keeps the place until it leaves. */
+static void
+replace__ends_nothing_in_a_room_above_its_limit(void **state)
+{
+	struct fx_client a = fx_client("alice", 0);
+	struct fx_client b = fx_client("bob", 2);
+	struct fx_client again;
+	struct plm_room_info room;
+	struct plm_handle before;
+	uint32_t room_idx;
+
+	assert_int_equal(fx_check(&fx, &a), 0);
+	assert_int_equal(fx_check(&fx, &b), 0);
+	assert_int_equal(plm_room_find(fx.rooms, 'r', FX_ROOM, &room_idx), 0);
+	assert_int_equal(plm_room_info(fx.rooms, room_idx, &room), 0);
+	room.settings.max_members = 1;
+	assert_int_equal(plm_room_set(fx.rooms, room_idx, &room.settings, fx.now_ns), 0);
+	again = fx_elsewhere(&a, 4);
+	fx_mint(&again, FX_ROOM, "alice", PLM_ROLE_BOTH, FX_WALL + 7200, FX_SECRET);
+	before = fx_session(&fx, "alice");
+	assert_int_equal(fx_check(&fx, &again), 486);
+	assert_true(plm_handle_eq(fx_session(&fx, "alice"), before));
+	assert_int_equal(fx_count(&fx, PLM_CNT_ADMIT_SESSIONS), 0);
+	/* At the limit it takes its own place. */
+	room.settings.max_members = 2;
+	assert_int_equal(plm_room_set(fx.rooms, room_idx, &room.settings, fx.now_ns), 0);
+	assert_int_equal(fx_check(&fx, &again), 0);
+	assert_false(plm_handle_eq(fx_session(&fx, "alice"), before));
+}
+
 static void
 kick__bars_the_credential_until_it_expires(void **state)
 {
@@ -416,6 +446,7 @@ main(void)
 		TEST(replace__by_another_credential_of_the_participant),
 		TEST(replace__keeps_the_tuple),
 		TEST(replace__ends_nothing_when_it_cannot_begin),
+		TEST(replace__ends_nothing_in_a_room_above_its_limit),
 		TEST(expiry__bars_opening_and_moving_alone),
 		TEST(kick__bars_the_credential_until_it_expires),
 		TEST(kick__ends_the_session_although_the_list_is_full),

@@ -168,6 +168,42 @@ max_session__ends_one_that_consents(void **state)
 	assert_string_equal(fx_last(&fx)->reason, "max_session");
 }
 
+/* Shorter than the consent timeout, too: the first look must not wait for that. */
+static void
+max_session__may_be_shorter_than_consent(void **state)
+{
+	struct fx_conf conf = fx_defaults();
+	struct fx_client c;
+
+	fx_free(&fx);
+	conf.max_session_ns = 5 * PLM_NS_PER_S;
+	fx_create(&fx, &conf);
+	fx_pass(&fx, 100 * PLM_NS_PER_MS); /* the wheel turns already */
+	c = fx_client("alice", 0);
+	assert_int_equal(fx_check(&fx, &c), 0);
+	fx_pass(&fx, 4900 * PLM_NS_PER_MS);
+	assert_true(fx_open(&fx, "alice"));
+	fx_pass(&fx, 300 * PLM_NS_PER_MS);
+	assert_false(fx_open(&fx, "alice"));
+	assert_string_equal(fx_last(&fx)->reason, "max_session");
+}
+
+/* Media is stamped with 32 bits of milliseconds: a stamp of a month ago is old, not to come. */
+static void
+consent__is_not_refreshed_by_media_of_a_month_ago(void **state)
+{
+	struct fx_client c = fx_client("alice", 0);
+
+	assert_int_equal(fx_check(&fx, &c), 0);
+	fx_media(&fx, &c);
+	for (unsigned int day = 0; day < 30; day++) {
+		fx.now_ns += 86400 * PLM_NS_PER_S;
+		assert_int_equal(fx_check(&fx, &c), 0);
+	}
+	fx_pass(&fx, 31 * PLM_NS_PER_S);
+	assert_false(fx_open(&fx, "alice"));
+}
+
 int
 main(void)
 {
@@ -181,6 +217,9 @@ main(void)
 		TEST(consent__is_watched_for_many_at_once),
 		TEST(timer__catches_up_after_a_pause),
 		TEST(max_session__ends_one_that_consents),
+		TEST(max_session__may_be_shorter_than_consent),
+		cmocka_unit_test_setup_teardown(consent__is_not_refreshed_by_media_of_a_month_ago,
+				setup_alive, teardown),
 	};
 
 	test_eal_init(256);
