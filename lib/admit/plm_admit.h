@@ -53,7 +53,7 @@ int plm_secret_read(const char *path, uint8_t *key, size_t *len, struct plm_text
 
 /** Why a session ended or a request was refused; for events, `show session` and tests. */
 #define PLM_END_REASONS(X)                                                                         \
-	X(CONSENT, "consent", "30 s without an authenticated request")                             \
+	X(CONSENT, "consent", "no authenticated request within consent_timeout")                   \
 	X(REPLACED, "replaced", "the same participant came back with another request")             \
 	X(KICKED, "kicked", "an operator's kick")                                                  \
 	X(MAX_SESSION, "max_session", "longer than max_session")                                   \

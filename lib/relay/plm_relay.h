@@ -33,7 +33,7 @@ struct plm_relay_conf {
 	unsigned int ring_size;    /**< messages of one mailbox */
 	unsigned int turn_copies;  /**< copies of one turn (design: 1 024) */
 	unsigned int park_entries; /**< parked bursts of one worker and port */
-	uint32_t stun_rate;        /**< unknown sources' STUN per prefix and second */
+	uint32_t stun_rate;        /**< unknown sources' STUN per worker, /24 or /64, and second */
 	uint32_t l2_rate;          /**< ARP, ND and ICMP per worker and second */
 	uint32_t rtcp_rate;        /**< RTCP compounds per session and second */
 	const char *name;          /**< unique per process, prefix of ring names */

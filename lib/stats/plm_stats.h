@@ -7,8 +7,9 @@
  *
  * What must hold for every worker, and in sum (tests and the simulator check it):
  *   rx_packets + crossed_in = to_ctl + crossed_out + media + rtcp + every `rx_drop`
- *   copies_due = copies_sent + copies_handed + every `copy_drop` + parked or buffered now
+ *   copies_due = copies_sent + copies_handed + every `copy_drop` + buffered now
  *   carried_in = carried_sent + every `carry_drop` + buffered now
+ * A parked copy falls due when its turn comes: it is made then, or dropped.
  */
 #ifndef PLM_STATS_H
 #define PLM_STATS_H
@@ -71,17 +72,18 @@ enum plm_counter_class {
 	X(RX_RTCP_NO_TARGET, "rtcp_no_target", RX_DROP,                                                            \
 			"report or feedback names no owner in the room")                                           \
 	X(RX_STUN_FILTER, "stun_filter", RX_DROP,                                                                  \
-			"unknown source's STUN without cookie, fingerprint or a well-formed, unexpired user name") \
+			"unknown source's STUN: no cookie, fingerprint or well-formed user name, or long expired") \
 	X(RX_STUN_RATE, "stun_rate", RX_DROP,                                                                      \
-			"unknown sources' STUN above the rate of their prefix")                                    \
+			"STUN above the rate of its source prefix, or of its session")                             \
 	X(RX_L2_RATE, "l2_rate", RX_DROP, "ARP, ND or ICMP above the worker's rate")                               \
 	X(RX_CTL_RING_KNOWN, "ctl_ring_known", RX_DROP,                                                            \
 			"ring to the slow path full (known sessions, neighbours)")                                 \
 	X(RX_CTL_RING_UNKNOWN, "ctl_ring_unknown", RX_DROP,                                                        \
 			"ring to the slow path full (unknown sources)")                                            \
 	X(RX_CROSS_RING, "cross_ring", RX_DROP, "ring to the home worker full")                                    \
-	X(RX_STOPPED, "stopped", RX_DROP, "received while the relay is draining")                                  \
-	X(COPIES_DUE, "copies_due", COPY, "copies owed to subscribers")                                            \
+	X(RX_STOPPED, "stopped", RX_DROP,                                                                          \
+			"still on its way to its home worker when the relay ended")                                \
+	X(COPIES_DUE, "copies_due", COPY, "copies owed to subscribers, once their turn has come")                  \
 	X(COPIES_SENT, "copies_sent", COPY, "copies that a TX queue took")                                         \
 	X(COPIES_HANDED, "copies_handed", COPY,                                                                    \
 			"copies given to the lcore that owns the TX queue")                                        \
