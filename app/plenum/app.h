@@ -79,6 +79,9 @@ int app_start(struct app *app, struct plm_text *why);
  */
 int app_stop(struct app *app, struct plm_text *what);
 
+/* All secrets, or none (nb 0): negative errno, and `why` names the file. */
+int app_read_secrets(const struct conf *conf, struct plm_secrets *secrets, struct plm_text *why);
+
 /* Link states and busy shares; main, once a second. */
 void app_tick(struct app *app);
 

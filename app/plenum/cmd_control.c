@@ -68,18 +68,6 @@ call_reload(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t
 	return 0;
 }
 
-static int
-read_secrets(const struct conf *conf, struct plm_secrets *secrets, struct plm_text *why)
-{
-	int ret = 0;
-
-	for (unsigned int i = 0; ret == 0 && i < conf->nb_secrets; i++)
-		ret = plm_secret_read(conf->secrets[i].path, secrets->s[i].key, &secrets->s[i].len,
-				why);
-	secrets->nb = ret == 0 ? conf->nb_secrets : 0;
-	return ret;
-}
-
 int
 app_reload(struct app *app, struct plm_text *why)
 {
@@ -96,7 +84,7 @@ app_reload(struct app *app, struct plm_text *why)
 	 * know. */
 	ret = conf_load(conf, app->conf_path, why);
 	if (ret == 0)
-		ret = read_secrets(conf, &reload.secrets, why);
+		ret = app_read_secrets(conf, &reload.secrets, why);
 	if (ret == 0)
 		plm_text_add(why, "%u secret%s read, other settings need a restart",
 				reload.secrets.nb, reload.secrets.nb == 1 ? "" : "s");

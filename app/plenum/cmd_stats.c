@@ -206,6 +206,25 @@ pool_line(struct plm_cli *cli, const struct rte_mempool *pool)
 			rte_mempool_in_use_count(pool), rte_mempool_avail_count(pool));
 }
 
+/* What waits for workers to be quiescent, and what waits for that. */
+static int
+call_show_reclamation(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
+		uint64_t now_ns, uint64_t wall_s)
+{
+	const struct plm_room_table *rooms = plm_ctl_rooms(ctl);
+	const struct plm_room_stats stats = plm_room_stats(rooms);
+
+	plm_text_add(out,
+			"views: %" PRIu64 " published, %u of %u wait to be freed; publication was "
+			"put off %" PRIu64 " times by these, %" PRIu64 " times by memory\n",
+			stats.published, plm_room_backlog(rooms), plm_ctl_conf(ctl)->max_backlog,
+			stats.deferred_backlog, stats.deferred_memory);
+	plm_text_add(out, "sessions: %u open, %u ended ones wait to be freed\n",
+			plm_session_nb_open(plm_ctl_sessions(ctl)),
+			plm_session_nb_pending(plm_ctl_sessions(ctl)));
+	return 0;
+}
+
 int
 cmd_show_memory(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 {
@@ -218,7 +237,7 @@ cmd_show_memory(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 		pool_line(cli, app->copy_pools[w]);
 	}
 	pool_line(cli, app->frame_pool);
-	return 0;
+	return app_call(app, cli, call_show_reclamation, NULL, 0);
 }
 
 static int

@@ -193,18 +193,16 @@ open_ports(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 
 /* --- libraries ------------------------------------------------------------------------------ */
 
-static int
-read_secrets(const struct conf *conf, struct plm_secrets *secrets, struct plm_text *why)
+int
+app_read_secrets(const struct conf *conf, struct plm_secrets *secrets, struct plm_text *why)
 {
-	secrets->nb = conf->nb_secrets;
-	for (unsigned int i = 0; i < conf->nb_secrets; i++) {
-		int ret = plm_secret_read(conf->secrets[i].path, secrets->s[i].key,
-				&secrets->s[i].len, why);
+	int ret = 0;
 
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
+	for (unsigned int i = 0; ret == 0 && i < conf->nb_secrets; i++)
+		ret = plm_secret_read(conf->secrets[i].path, secrets->s[i].key, &secrets->s[i].len,
+				why);
+	secrets->nb = ret == 0 ? conf->nb_secrets : 0;
+	return ret;
 }
 
 static unsigned int
@@ -273,7 +271,7 @@ create_ctl(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 	ctl->lcore_ctx = app;
 	ctl->event = events_put;
 	ctl->event_ctx = app->events;
-	ret = read_secrets(conf, &ctl->secrets, why);
+	ret = app_read_secrets(conf, &ctl->secrets, why);
 	if (ret == 0)
 		ret = plm_ctl_create(&app->ctl, ctl, why);
 	plm_crypto_erase(&ctl->secrets, sizeof(ctl->secrets));
