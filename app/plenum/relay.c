@@ -278,6 +278,26 @@ create_ctl(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 	return ret;
 }
 
+/* Neighbour solicitations come to groups, which a port without promiscuous mode must be told. */
+static int
+open_filters(struct app *app, struct plm_text *why)
+{
+	struct rte_ether_addr groups[PLM_PORTS_MAX * CONF_ADDRESSES + 2];
+
+	for (unsigned int p = 0; p < app->nb_ports; p++) {
+		unsigned int n = plm_net_mcast(plm_ctl_net(app->ctl), (uint16_t)p, groups,
+				RTE_DIM(groups));
+		int ret = plm_port_set_mcast(&app->ports[p], groups, n);
+
+		if (ret < 0) {
+			plm_text_add(why, "port %s: its driver receives no multicast groups: %s",
+					app->ports[p].name, rte_strerror(-ret));
+			return ret;
+		}
+	}
+	return 0;
+}
+
 static bool
 shares_cpu(const struct conf *conf, unsigned int worker)
 {
@@ -367,6 +387,8 @@ app_start(struct app *app, struct plm_text *why)
 	ret = create_tx_pools(app, &plan, why);
 	if (ret == 0)
 		ret = create_ctl(app, &ctl, why);
+	if (ret == 0)
+		ret = open_filters(app, why);
 	if (ret == 0)
 		ret = launch(app, why);
 	if (ret == 0)
