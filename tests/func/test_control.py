@@ -273,6 +273,10 @@ def command_file(lab, long):
         file.write("show port info all\nshow lcore all\n")
     relay = Relay(lab, start=False)
     relay.start("--cmdline-file", path)
-    said = relay.process.output()
-    expect("net_af_packet0" in said and "busy" in said, f"no answers: {said[-500:]}")
+    deadline = time.monotonic() + 5
+    said = ""
+    while "net_af_packet0" not in said or "busy" not in said:
+        expect(time.monotonic() < deadline, f"no answers: {said[-500:]}")
+        time.sleep(0.05)
+        said = relay.process.output()
     relay.stop()

@@ -37,13 +37,13 @@ def write_pcap(path, frames):
 
 
 def frames_of_a_room(relay_credential, members, packets):
-    """Members announce themselves, join, and one of them talks; again and again."""
+    """Members answer ARP (whoever asked), join, and one of them talks; again and again."""
     people = []
     for i in range(members):
         mac, address = bytes([2, 0, 0, 0, 9, i]), f"198.18.9.{i + 1}"
         people.append((mac, address, 30000 + i))
-        arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + mac + socket.inet_aton(address) + \
-            bytes(6) + socket.inet_aton(RELAY4)
+        arp = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + mac + socket.inet_aton(address) + \
+            bytes.fromhex(PCAP_MAC.replace(":", "")) + socket.inet_aton(RELAY4)
         yield ethernet(mac, arp + bytes(18), 0x0806)
     for i, who in enumerate(people):
         yield datagram(*who, binding_request(*relay_credential("steady", f"m{i}")))
