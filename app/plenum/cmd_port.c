@@ -60,9 +60,8 @@ cmd_show_port_info(struct plm_cli *cli, void *ctx, const struct plm_cli_args *ar
 				yes_no(port->promiscuous));
 		plm_cli_print(cli, "  chained TX %s, payloads below %u bytes copied\n",
 				yes_no(port->chain), port->copy_below);
-		plm_cli_print(cli, "  checksum offload: rx ip %s, rx udp %s, tx ip %s, tx udp %s\n",
-				yes_no(port->rx_ip_csum), yes_no(port->rx_udp_csum),
-				yes_no(port->tx_ip_csum), yes_no(port->tx_udp_csum));
+		plm_cli_print(cli, "  checksum offload: rx ip %s, rx udp %s\n",
+				yes_no(port->rx_ip_csum), yes_no(port->rx_udp_csum));
 	}
 	return 0;
 }

@@ -94,7 +94,10 @@ counter_line(const struct plm_ctl *ctl, enum plm_counter id, bool with_zero, str
 			sum);
 	for (unsigned int w = 0; w < nb_workers; w++)
 		plm_text_add(out, " %14" PRIu64, of[w]);
-	plm_text_add(out, " %14" PRIu64 "\n", slow);
+	plm_text_add(out, " %14" PRIu64 "%s\n", slow,
+			sum > 0 && (id == PLM_CNT_COPY_NO_MBUF || id == PLM_CNT_CTL_NO_MBUF)
+					? "  ALARM: a pool ran empty, see show memory"
+					: "");
 }
 
 static int

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Assembly: pools, ports, libraries and lcores in order, and everything undone in reverse. */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -415,7 +416,8 @@ call_end_all(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_
 	return 0;
 }
 
-/* Run a call that answers with a number of sessions; its value, or 0 when none is to be had. */
+/* Run a call that answers with a number of sessions. A slow path that does not answer in time may
+ * have some: the caller asks again until its deadline. */
 static unsigned int
 call_number(struct app *app, plm_call_fn fn)
 {
@@ -425,7 +427,7 @@ call_number(struct app *app, plm_call_fn fn)
 
 	if (plm_ctl_call(app->ctl, fn, NULL, 0, out, &cursor, CALL_MS) < 0 ||
 			sscanf(out, "%u", &n) != 1)
-		return 0;
+		return UINT_MAX;
 	return n;
 }
 

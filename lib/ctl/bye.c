@@ -28,7 +28,7 @@ ctl_ending(void *ctx, struct plm_handle session, uint32_t room_idx, enum plm_end
 			room.settings.rtcp != PLM_RTCP_CLEAR || room.nb_members < 2)
 		return;
 	if (ctl->nb_byes == CTL_BYES) {
-		plm_count(&ctl->counters, PLM_CNT_CTL_TX_RING);
+		plm_count(&ctl->counters, PLM_CNT_BYES_LOST);
 		return;
 	}
 	bye = &ctl->byes[(ctl->bye_head + ctl->nb_byes) % CTL_BYES];

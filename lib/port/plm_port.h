@@ -77,8 +77,6 @@ struct plm_port {
 	uint16_t mtu;
 	uint16_t copy_below;
 	bool chain;       /**< header and shared payload may be sent as two segments */
-	bool tx_ip_csum;  /**< the port fills the IPv4 header checksum */
-	bool tx_udp_csum; /**< the port fills the UDP checksum */
 	bool rx_ip_csum;  /**< RX flags tell of the IPv4 header checksum */
 	bool rx_udp_csum; /**< RX flags tell of the UDP checksum */
 	bool promiscuous; /**< the driver has no multicast filter: software filters alone */

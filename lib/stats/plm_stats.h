@@ -142,6 +142,8 @@ enum plm_counter_class {
 	X(CTL_NO_MBUF, "ctl_no_mbuf", CTL_DROP, "slow-path frame pool empty")                                      \
 	X(CTL_TX_RING, "ctl_tx_ring", CTL_DROP,                                                                    \
 			"slow-path frames that found the worker's ring full")                                      \
+	X(BYES_LOST, "byes_lost", CTL_DROP,                                                                        \
+			"BYEs for publishers that vanished, while 1 024 of them waited")                           \
 	X(CTL_TX_QUEUE, "ctl_tx_queue", CTL_DROP, "slow-path frames that found the TX queue full")                 \
 	X(CTL_TX_NEIGHBOUR, "ctl_tx_neighbour", CTL_DROP,                                                          \
 			"slow-path frames to a next hop without MAC address")                                      \

@@ -111,7 +111,6 @@ port_open__chains_as_told(void **state)
 		assert_int_equal(port.nb_queues, 2);
 		assert_int_equal(port.mtu, 1400);
 		assert_int_equal(port.copy_below, 99);
-		assert_false(port.tx_udp_csum);
 		assert_false(port.rx_udp_csum);
 		plm_port_poll_link(&port);
 		assert_true(atomic_load(&port.link_up));
