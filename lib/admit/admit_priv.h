@@ -8,7 +8,7 @@
 #include "plm_stats.h"
 #include "plm_wire.h"
 
-/** Transaction IDs that a session remembers. */
+/** Transaction IDs that are remembered of a credential. */
 #define ADMIT_TIDS 64
 /** A tuple that was not heard for this long may be left by its session without a nomination. */
 #define ADMIT_SILENT_NS (10 * PLM_NS_PER_S)
@@ -29,14 +29,19 @@ struct admit_slot {
 
 #define ADMIT_NO_SLOT 0xff
 
+/** A credential's latest requests, as keyed hashes; never 0 for one that was seen. */
+struct admit_tids {
+	uint32_t tids[ADMIT_TIDS];
+	uint32_t pos;
+};
+
 struct admit_session {
 	struct plm_handle handle; /* gen 0: nobody */
 	uint32_t room_idx;
 	uint8_t role;
 	uint8_t home;
 	uint8_t bound;
-	uint8_t want; /* slot to move to once the gap is over, or ADMIT_NO_SLOT */
-	uint8_t tid_pos;
+	uint8_t want;       /* slot to move to once the gap is over, or ADMIT_NO_SLOT */
 	bool is_alive_room; /* media and indications refresh consent */
 	char participant[PLM_NAME_SIZE];
 	/* The password outlives the secret that made it: a reload touches no session that runs. */
@@ -51,7 +56,7 @@ struct admit_session {
 	uint32_t want_priority;
 	uint32_t moves;
 	struct admit_slot slots[PLM_TUPLES];
-	uint32_t tids[ADMIT_TIDS]; /* keyed hashes, never 0 for one that was seen */
+	struct admit_tids tids;
 	/* timer wheel: doubly linked by index */
 	uint32_t next;
 	uint32_t prev;
@@ -83,13 +88,21 @@ struct admit_bars {
 	uint32_t sweep;
 };
 
+/** A credential whose session has ended, and the requests that it knew. */
+struct admit_used {
+	uint64_t hash; /* of the ufrag; 0: free */
+	uint64_t expiry_s;
+	struct admit_tids tids;
+};
+
 /**
- * Credentials whose session has ended: one of them opens a session again, but takes none away from
- * another credential of its participant. A cache: four ways, the earliest to expire goes first.
+ * Credentials whose session has ended: one of them opens a session again, though not with a request
+ * that was seen, and takes none away from another credential of its participant. A cache: four
+ * ways, the earliest to expire goes first.
  */
 #define SPENT_WAYS 4
 struct admit_spent {
-	struct admit_bar (*sets)[SPENT_WAYS];
+	struct admit_used (*sets)[SPENT_WAYS];
 	uint32_t mask;
 };
 
@@ -147,7 +160,8 @@ void admit_end(struct plm_admit *admit, struct admit_session *s, enum plm_end_re
 
 /* binding.c */
 int admit_bind(struct plm_admit *admit, struct admit_check *check);
-void admit_tid_remember(struct admit_session *s, uint32_t tid);
+bool admit_tid_seen(const struct admit_tids *tids, uint32_t tid);
+void admit_tid_remember(struct admit_tids *tids, uint32_t tid);
 /** Have a tuple free of sessions other than `self` (which may be NULL): 0, -EBUSY. */
 int admit_tuple_vacate(struct plm_admit *admit, const struct plm_tuple *tuple,
 		const struct admit_session *self, uint64_t now_ns);
@@ -174,8 +188,11 @@ bool admit_bars_has(const struct admit_bars *bars, uint64_t hash);
 void admit_bars_sweep(struct admit_bars *bars, uint64_t wall_s);
 int admit_spent_init(struct admit_spent *spent, uint32_t max_sessions);
 void admit_spent_fini(struct admit_spent *spent);
-void admit_spent_add(struct admit_spent *spent, uint64_t hash, uint64_t expiry_s);
-bool admit_spent_has(const struct admit_spent *spent, uint64_t hash);
+/** Remember a credential, or what is new of one that is remembered. */
+void admit_spent_add(struct admit_spent *spent, uint64_t hash, uint64_t expiry_s,
+		const struct admit_tids *tids);
+/** NULL: not known to have run a session. */
+const struct admit_used *admit_spent_find(const struct admit_spent *spent, uint64_t hash);
 
 /** Report an event about a session, or (s NULL) about the names in `check`. */
 void admit_event(struct plm_admit *admit, enum plm_event_type type, const struct admit_session *s,

@@ -130,28 +130,31 @@ admit_spent_fini(struct admit_spent *spent)
 }
 
 void
-admit_spent_add(struct admit_spent *spent, uint64_t hash, uint64_t expiry_s)
+admit_spent_add(struct admit_spent *spent, uint64_t hash, uint64_t expiry_s,
+		const struct admit_tids *tids)
 {
-	struct admit_bar *set = spent->sets[(uint32_t)hash & spent->mask];
-	unsigned int victim = 0;
+	struct admit_used *set = spent->sets[(uint32_t)hash & spent->mask];
+	unsigned int place = 0;
 
 	for (unsigned int i = 0; i < SPENT_WAYS; i++) {
-		if (set[i].hash == hash)
-			return;
-		if (set[i].expiry_s < set[victim].expiry_s) /* a free one expired at 0 */
-			victim = i;
+		if (set[i].hash == hash) {
+			place = i;
+			break;
+		}
+		if (set[i].expiry_s < set[place].expiry_s) /* a free one expired at 0 */
+			place = i;
 	}
-	set[victim] = (struct admit_bar){ hash, expiry_s };
+	set[place] = (struct admit_used){ hash, expiry_s, *tids };
 }
 
-bool
-admit_spent_has(const struct admit_spent *spent, uint64_t hash)
+const struct admit_used *
+admit_spent_find(const struct admit_spent *spent, uint64_t hash)
 {
-	const struct admit_bar *set = spent->sets[(uint32_t)hash & spent->mask];
+	const struct admit_used *set = spent->sets[(uint32_t)hash & spent->mask];
 
 	for (unsigned int i = 0; i < SPENT_WAYS; i++) {
 		if (set[i].hash == hash)
-			return true;
+			return &set[i];
 	}
-	return false;
+	return NULL;
 }

@@ -9,21 +9,21 @@
 /* How far a worker's time may be ahead of the slow path's. */
 #define AHEAD_MS 10000
 
-static bool
-tid_seen(const struct admit_session *s, uint32_t tid)
+bool
+admit_tid_seen(const struct admit_tids *tids, uint32_t tid)
 {
 	bool seen = false;
 
 	for (unsigned int i = 0; i < ADMIT_TIDS; i++)
-		seen |= s->tids[i] == tid;
+		seen |= tids->tids[i] == tid;
 	return seen;
 }
 
 void
-admit_tid_remember(struct admit_session *s, uint32_t tid)
+admit_tid_remember(struct admit_tids *tids, uint32_t tid)
 {
-	s->tids[s->tid_pos] = tid;
-	s->tid_pos = (s->tid_pos + 1) % ADMIT_TIDS;
+	tids->tids[tids->pos] = tid;
+	tids->pos = (tids->pos + 1) % ADMIT_TIDS;
 }
 
 /* The home worker stamps media with 32 bits of milliseconds; unwound against the present. A stamp
@@ -171,7 +171,7 @@ admit_bind(struct plm_admit *admit, struct admit_check *check)
 	uint8_t slot = known ? plm_sref_slot(ref) : ADMIT_NO_SLOT;
 	bool moves;
 
-	if (tid_seen(s, check->tid)) {
+	if (admit_tid_seen(&s->tids, check->tid)) {
 		admit_count(admit, PLM_CNT_STUN_REPLAYED);
 		return 0;
 	}
@@ -188,7 +188,7 @@ admit_bind(struct plm_admit *admit, struct admit_check *check)
 		return ADMIT_SILENCE;
 	}
 
-	admit_tid_remember(s, check->tid);
+	admit_tid_remember(&s->tids, check->tid);
 	admit_count(admit, PLM_CNT_STUN_CONSENT);
 	s->consent_ns = req->now_ns;
 	s->slots[slot].asked_ns = req->now_ns;

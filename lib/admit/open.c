@@ -160,6 +160,7 @@ start(struct plm_admit *admit, struct admit_check *check, struct plm_handle sess
 	const struct plm_admit_conf *conf = &admit->conf;
 	const struct plm_admit_request *req = check->req;
 	struct admit_session *s = &admit->sessions[session.idx];
+	const struct admit_used *used = admit_spent_find(&admit->spent, check->ufrag_hash);
 	uint64_t look_ns = conf->consent_timeout_ns;
 	uint8_t bound = s->bound;
 
@@ -180,7 +181,9 @@ start(struct plm_admit *admit, struct admit_check *check, struct plm_handle sess
 	memcpy(s->participant, check->name.participant, sizeof(s->participant));
 	memcpy(s->pwd, check->pwd, sizeof(s->pwd));
 	s->slots[bound] = (struct admit_slot){ .since_ns = req->now_ns, .asked_ns = req->now_ns };
-	admit_tid_remember(s, check->tid);
+	if (used != NULL) /* what its last session has seen is no newer in this one */
+		s->tids = used->tids;
+	admit_tid_remember(&s->tids, check->tid);
 	admit->nb_homed[s->home]++;
 	if (conf->max_session_ns != 0)
 		look_ns = RTE_MIN(look_ns, conf->max_session_ns);
@@ -192,20 +195,25 @@ start(struct plm_admit *admit, struct admit_check *check, struct plm_handle sess
 /*
  * A credential that ran a session before, and was followed by another one of its participant,
  * does not take the place back: two clients with a credential each would throw each other out for
- * ever, and a request captured from the older one would do it for anybody.
+ * ever, and a request captured from the older one would do it for anybody. Where nobody followed,
+ * it opens a session again (a client that crashed), but only with a request that was not seen yet.
+ * A success would confirm an address that nobody spoke from: what was seen gets no answer.
  */
 int
 admit_open(struct plm_admit *admit, struct admit_check *check)
 {
 	const struct plm_admit_conf *conf = &admit->conf;
 	const struct plm_admit_request *req = check->req;
+	const struct admit_used *used = admit_spent_find(&admit->spent, check->ufrag_hash);
 	struct plm_room_info room;
 	struct plm_egress egress;
 	struct plm_handle session;
 	uint32_t room_idx;
 	int ret;
 
-	if (check->session != NULL && admit_spent_has(&admit->spent, check->ufrag_hash)) {
+	if (used != NULL && admit_tid_seen(&used->tids, check->tid))
+		return silence(admit, check, PLM_CNT_STUN_REPLAYED);
+	if (check->session != NULL && used != NULL) {
 		check->reason = "replaced";
 		return 403;
 	}
@@ -263,7 +271,7 @@ admit_end(struct plm_admit *admit, struct admit_session *s, enum plm_end_reason 
 		admit_count(admit, PLM_CNT_SESSIONS_EXPIRED);
 	if (reason == PLM_END_REPLACED)
 		admit_count(admit, PLM_CNT_SESSIONS_REPLACED);
-	admit_spent_add(&admit->spent, s->ufrag_hash, s->expiry_s);
+	admit_spent_add(&admit->spent, s->ufrag_hash, s->expiry_s, &s->tids);
 	admit_wheel_disarm(admit, s);
 	admit->nb_homed[s->home]--;
 

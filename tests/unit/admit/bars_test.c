@@ -72,14 +72,41 @@ static void
 spent__forgets_the_earliest_to_expire_first(void **state)
 {
 	struct admit_spent spent;
+	struct admit_tids tids = { .tids = { 7 }, .pos = 1 };
 
 	assert_int_equal(admit_spent_init(&spent, 1), 0); /* one set of four */
 	for (uint64_t i = 1; i <= 4; i++)
-		admit_spent_add(&spent, i, 100 * i);
-	admit_spent_add(&spent, 5, 250);
-	assert_false(admit_spent_has(&spent, 1));
+		admit_spent_add(&spent, i, 100 * i, &tids);
+	admit_spent_add(&spent, 5, 250, &tids);
+	assert_null(admit_spent_find(&spent, 1));
 	for (uint64_t i = 2; i <= 5; i++)
-		assert_true(admit_spent_has(&spent, i));
+		assert_non_null(admit_spent_find(&spent, i));
+	admit_spent_fini(&spent);
+}
+
+static void
+spent__keeps_the_latest_requests(void **state)
+{
+	struct admit_spent spent;
+	struct admit_tids tids = { 0 };
+	const struct admit_used *used;
+
+	assert_int_equal(admit_spent_init(&spent, 1), 0);
+	admit_tid_remember(&tids, 11);
+	admit_spent_add(&spent, 1, 100, &tids);
+	admit_spent_add(&spent, 2, 50, &tids); /* would be the one to go */
+	for (uint32_t i = 0; i < ADMIT_TIDS; i++)
+		admit_tid_remember(&tids, 100 + i);
+	admit_spent_add(&spent, 1, 100, &tids);
+	used = admit_spent_find(&spent, 1);
+	assert_non_null(used);
+	assert_false(admit_tid_seen(&used->tids, 11));
+	assert_true(admit_tid_seen(&used->tids, 100));
+	assert_true(admit_tid_seen(&used->tids, 99 + ADMIT_TIDS));
+	used = admit_spent_find(&spent, 2);
+	assert_non_null(used);
+	assert_true(admit_tid_seen(&used->tids, 11));
+	assert_false(admit_tid_seen(&used->tids, 100));
 	admit_spent_fini(&spent);
 }
 
@@ -90,6 +117,7 @@ main(void)
 		cmocka_unit_test(bars__agree_with_a_model),
 		cmocka_unit_test(bars__make_room_by_forgetting_the_expired),
 		cmocka_unit_test(spent__forgets_the_earliest_to_expire_first),
+		cmocka_unit_test(spent__keeps_the_latest_requests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

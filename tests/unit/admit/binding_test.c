@@ -275,6 +275,89 @@ replay__is_not_what_was_never_answered(void **state)
 	assert_true(fx_accepted(&fx, &c[4]));
 }
 
+/* How a session may end while its credential is still good. */
+static void
+end_by_consent(const char *who)
+{
+	fx_pass(&fx, 31 * PLM_NS_PER_S);
+}
+
+static void
+end_by_drain(const char *who)
+{
+	plm_admit_end(fx.admit, fx_session(&fx, who), PLM_END_DRAIN, fx.now_ns, fx.wall_s);
+}
+
+static const struct {
+	const char *who;
+	void (*end)(const char *who);
+	unsigned int newer; /* fresh requests behind the captured one */
+	bool seen;
+} ended_cases[] = {
+	{ "consent", end_by_consent, 0, true },
+	{ "drain", end_by_drain, 0, true },
+	{ "later", end_by_drain, 63, true },
+	{ "beyond", end_by_drain, 64, false },
+};
+
+static void
+replay__opens_no_session_that_has_ended(void **state)
+{
+	uint64_t replayed = 0;
+
+	for (size_t i = 0; i < RTE_DIM(ended_cases); i++) {
+		const char *who = ended_cases[i].who;
+		struct fx_client c = fx_client(who, (unsigned int)(10 * i));
+		struct fx_client attacker = fx_elsewhere(&c, (unsigned int)(10 * i + 2));
+		struct fx_msg captured;
+
+		print_message("  %s\n", who);
+		fx_build(&fx, &c, &(struct fx_req){ .use_candidate = true }, &captured);
+		assert_int_equal(fx_deliver(&fx, &c, &c.tuple, &captured), 0);
+		for (unsigned int n = 0; n < ended_cases[i].newer; n++)
+			assert_int_equal(fx_check(&fx, &c), 0);
+		ended_cases[i].end(who);
+		assert_false(fx_open(&fx, who));
+		if (!ended_cases[i].seen) {
+			assert_int_equal(fx_deliver(&fx, &c, &attacker.tuple, &captured), 0);
+			continue;
+		}
+		assert_int_equal(fx_deliver(&fx, &c, &attacker.tuple, &captured), SILENT);
+		assert_int_equal(fx_deliver(&fx, &c, &c.tuple, &captured), SILENT);
+		assert_false(fx_open(&fx, who));
+		assert_false(fx_accepted(&fx, &attacker));
+		replayed += 2;
+		assert_int_equal(fx_count(&fx, PLM_CNT_STUN_REPLAYED), replayed);
+		assert_string_equal(fx_last(&fx)->reason, "stun_replayed");
+	}
+}
+
+/* A client that crashed comes back; what it said before stays old in its new session, and behind. */
+static void
+replay__is_known_across_the_sessions_of_a_credential(void **state)
+{
+	struct fx_client c = fx_client("alice", 0);
+	struct fx_client attacker = fx_elsewhere(&c, 2);
+	struct fx_msg first, second;
+
+	fx_build(&fx, &c, &(struct fx_req){ .use_candidate = true }, &first);
+	assert_int_equal(fx_deliver(&fx, &c, &c.tuple, &first), 0);
+	end_by_consent("alice");
+	fx_build(&fx, &c, &(struct fx_req){ .use_candidate = true }, &second);
+	assert_int_equal(fx_deliver(&fx, &c, &c.tuple, &second), 0);
+	assert_true(fx_bound(&fx, "alice", &c));
+	assert_int_equal(fx_deliver(&fx, &c, &attacker.tuple, &first), 0);
+	assert_false(fx_accepted(&fx, &attacker));
+	assert_true(fx_bound(&fx, "alice", &c));
+	end_by_consent("alice");
+	assert_int_equal(fx_deliver(&fx, &c, &attacker.tuple, &first), SILENT);
+	assert_int_equal(fx_deliver(&fx, &c, &attacker.tuple, &second), SILENT);
+	assert_false(fx_open(&fx, "alice"));
+	assert_int_equal(fx_count(&fx, PLM_CNT_STUN_REPLAYED), 3);
+	assert_int_equal(fx_check(&fx, &c), 0);
+	assert_true(fx_bound(&fx, "alice", &c));
+}
+
 static void
 replace__by_another_credential_of_the_participant(void **state)
 {
@@ -443,6 +526,8 @@ main(void)
 		TEST(bind__leaves_others_their_tuples),
 		TEST(replay__changes_nothing_within_the_window),
 		TEST(replay__is_not_what_was_never_answered),
+		TEST(replay__opens_no_session_that_has_ended),
+		TEST(replay__is_known_across_the_sessions_of_a_credential),
 		TEST(replace__by_another_credential_of_the_participant),
 		TEST(replace__keeps_the_tuple),
 		TEST(replace__ends_nothing_when_it_cannot_begin),
