@@ -88,18 +88,25 @@ relay_revoke(struct relay_worker *w, struct plm_handle session, uint32_t ssrc)
 
 /* --- limits and SSRCs --------------------------------------------------------------------- */
 
+static bool
+ssrc_is_foreign(const struct relay_worker *w, uint32_t room_idx, plm_sref_t sref, uint32_t ssrc)
+{
+	plm_sref_t owner = plm_session_ssrc_owner(w->sessions, room_idx, ssrc);
+
+	return owner != 0 &&
+			(plm_sref_idx(owner) != plm_sref_idx(sref) ||
+					plm_sref_gen(owner) != plm_sref_gen(sref));
+}
+
 /* An SSRC that the session has not used before. The map may still say nothing although two
  * sessions claim it at once; the slow path settles that. */
 static __rte_noinline struct plm_stream *
 stream_new(struct relay_worker *w, struct plm_session_hot *hot, plm_sref_t sref, uint32_t ssrc,
 		enum plm_counter *why)
 {
-	plm_sref_t owner = plm_session_ssrc_owner(w->sessions, hot->room_idx, ssrc);
 	struct plm_stream *stream;
 
-	if (owner != 0 &&
-			(plm_sref_idx(owner) != plm_sref_idx(sref) ||
-					plm_sref_gen(owner) != plm_sref_gen(sref))) {
+	if (ssrc_is_foreign(w, hot->room_idx, sref, ssrc)) {
 		*why = PLM_CNT_RX_SSRC_FOREIGN;
 		return NULL;
 	}
@@ -203,6 +210,13 @@ rtcp_accept(struct relay_worker *w, struct plm_session_hot *hot, const struct pl
 	if (!relay_gcra(&hot->rtcp_tat, w->now_ns, w->rtcp_cost_ns,
 			    (uint64_t)w->rtcp_cost_ns * RTCP_BURST))
 		return false;
+	/* A member speaks for no other: the first packet's sender it claims, further ones and those
+	 * that a BYE takes leave of may be nobody's, but not somebody else's. */
+	*why = PLM_CNT_RX_SSRC_FOREIGN;
+	for (unsigned int i = 1; i < rtcp->nb_sources; i++) {
+		if (ssrc_is_foreign(w, hot->room_idx, pkt->sref, rtcp->sources[i]))
+			return false;
+	}
 	return stream_find(w, hot, pkt->sref, rtcp->sender_ssrc, why) != NULL;
 }
 

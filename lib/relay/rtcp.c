@@ -18,6 +18,8 @@ relay_rtcp_parse(enum plm_rtcp_mode mode, const uint8_t *buf, size_t len, struct
 	if (plm_rtcp_peek(buf, len, &rtcp->first_type, &rtcp->sender_ssrc) < 0)
 		return -EPROTO;
 	rtcp->has_bye = rtcp->first_type == PLM_RTCP_BYE;
+	rtcp->sources[0] = rtcp->sender_ssrc;
+	rtcp->nb_sources = 1;
 	return 0;
 }
 

@@ -200,6 +200,8 @@ enum plm_rtcp_type {
 
 /** Media SSRCs of one compound that are kept; what names more is malformed. */
 #define PLM_RTCP_TARGETS 64
+/** SSRCs that one compound speaks for: its sender, and 31 in a BYE. More are malformed. */
+#define PLM_RTCP_SOURCES 32
 
 /** What routing needs to know of a compound packet. */
 struct plm_rtcp {
@@ -208,12 +210,16 @@ struct plm_rtcp {
 	uint32_t sender_ssrc; /**< of the first packet */
 	uint8_t nb_targets;   /**< distinct media SSRCs named */
 	uint32_t targets[PLM_RTCP_TARGETS];
+	uint8_t nb_sources; /**< distinct senders of all its packets and SSRCs in BYEs */
+	uint32_t sources[PLM_RTCP_SOURCES]; /**< sender_ssrc first */
 };
 
 /**
  * Walk a clear compound: report blocks (SR, RR), media SSRCs of feedback (RFC 4585; REMB and
- * TMMBR carry theirs in the FCI, RFC 5104), XR blocks (RFC 3611). SDES widens nothing.
- * @return 0, -EMSGSIZE, -EPROTO (a version that is not 2, padding but in the last packet).
+ * TMMBR carry theirs in the FCI, RFC 5104), XR blocks (RFC 3611). SDES widens nothing; its sender
+ * is the first chunk's SSRC, a mixer's contributing sources follow.
+ * @return 0, -EMSGSIZE, -EPROTO (a version that is not 2, padding but in the last packet, too many
+ *   SSRCs).
  */
 int plm_rtcp_parse(const uint8_t *buf, size_t len, struct plm_rtcp *rtcp);
 

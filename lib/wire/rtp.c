@@ -13,7 +13,6 @@
 #define RTCP_HDR     4
 #define SR_INFO      20 /* NTP and RTP time, counts: between sender SSRC and report blocks */
 #define REPORT_BLOCK 24
-#define FB_HDR       8 /* sender and media SSRC */
 #define FCI_ENTRY    8
 
 /* Feedback message types whose SSRCs stand in the FCI (RFC 5104; REMB by its own draft). */
@@ -82,6 +81,20 @@ add_target(struct plm_rtcp *rtcp, uint32_t ssrc)
 	return true;
 }
 
+/* Note one SSRC that the compound speaks for. */
+static int
+add_source(struct plm_rtcp *rtcp, uint32_t ssrc)
+{
+	for (unsigned int i = 0; i < rtcp->nb_sources; i++) {
+		if (rtcp->sources[i] == ssrc)
+			return 0;
+	}
+	if (rtcp->nb_sources == PLM_RTCP_SOURCES)
+		return -EPROTO;
+	rtcp->sources[rtcp->nb_sources++] = ssrc;
+	return 0;
+}
+
 /* SSRCs that stand `stride` bytes apart. Bytes that fill no stride are profile extensions. */
 static int
 add_targets(struct plm_rtcp *rtcp, struct plm_cursor c, size_t stride)
@@ -94,6 +107,15 @@ add_targets(struct plm_rtcp *rtcp, struct plm_cursor c, size_t stride)
 			return -EPROTO;
 	}
 	return 0;
+}
+
+/* The SSRC at the start of a packet's body, of its sender. */
+static int
+parse_sender(struct plm_rtcp *rtcp, struct plm_cursor *c)
+{
+	if (plm_cursor_left(c) < 4)
+		return -EMSGSIZE;
+	return add_source(rtcp, plm_cursor_be32(c));
 }
 
 /* Behind the sender's SSRC (and sender info, of an SR). */
@@ -141,12 +163,12 @@ parse_vbcm(struct plm_rtcp *rtcp, struct plm_cursor c)
 	return 0;
 }
 
+/* Behind the sender's SSRC: the media SSRC, and what the format has. */
 static int
 parse_feedback(struct plm_rtcp *rtcp, struct plm_cursor c, uint8_t type, unsigned int fmt)
 {
-	if (plm_cursor_left(&c) < FB_HDR)
+	if (plm_cursor_left(&c) < 4)
 		return -EMSGSIZE;
-	plm_cursor_be32(&c);
 	if (!add_target(rtcp, plm_cursor_be32(&c)))
 		return -EPROTO;
 	if (type == PLM_RTCP_RTPFB)
@@ -208,34 +230,50 @@ parse_xr(struct plm_rtcp *rtcp, struct plm_cursor c)
 	return 0;
 }
 
+static int
+parse_bye(struct plm_rtcp *rtcp, struct plm_cursor c, unsigned int count)
+{
+	int ret = 0;
+
+	if (plm_cursor_left(&c) < 4u * count)
+		return -EMSGSIZE;
+	rtcp->has_bye = true;
+	while (count-- > 0 && ret == 0)
+		ret = add_source(rtcp, plm_cursor_be32(&c));
+	return ret;
+}
+
 /* One packet of a compound, `c` from behind its 4-byte header. */
 static int
 parse_packet(struct plm_rtcp *rtcp, struct plm_cursor c, uint8_t type, unsigned int count)
 {
+	int ret;
+
 	switch (type) {
 	case PLM_RTCP_SR:
-		if (plm_cursor_left(&c) < 4 + SR_INFO)
+		ret = parse_sender(rtcp, &c);
+		if (ret < 0)
+			return ret;
+		if (plm_cursor_left(&c) < SR_INFO)
 			return -EMSGSIZE;
-		plm_cursor_bytes(&c, 4 + SR_INFO);
+		plm_cursor_bytes(&c, SR_INFO);
 		return parse_reports(rtcp, c, count);
 	case PLM_RTCP_RR:
-		if (plm_cursor_left(&c) < 4)
-			return -EMSGSIZE;
-		plm_cursor_bytes(&c, 4);
-		return parse_reports(rtcp, c, count);
+		ret = parse_sender(rtcp, &c);
+		return ret < 0 ? ret : parse_reports(rtcp, c, count);
+	case PLM_RTCP_SDES:
+		return count > 0 ? parse_sender(rtcp, &c) : 0;
+	case PLM_RTCP_BYE:
+		return parse_bye(rtcp, c, count);
+	case PLM_RTCP_APP:
+		return parse_sender(rtcp, &c);
 	case PLM_RTCP_RTPFB:
 	case PLM_RTCP_PSFB:
-		return parse_feedback(rtcp, c, type, count);
+		ret = parse_sender(rtcp, &c);
+		return ret < 0 ? ret : parse_feedback(rtcp, c, type, count);
 	case PLM_RTCP_XR:
-		if (plm_cursor_left(&c) < 4)
-			return -EMSGSIZE;
-		plm_cursor_bytes(&c, 4);
-		return parse_xr(rtcp, c);
-	case PLM_RTCP_BYE:
-		if (plm_cursor_left(&c) < 4u * count)
-			return -EMSGSIZE;
-		rtcp->has_bye = true;
-		return 0;
+		ret = parse_sender(rtcp, &c);
+		return ret < 0 ? ret : parse_xr(rtcp, c);
 	default:
 		return 0;
 	}
@@ -271,6 +309,8 @@ plm_rtcp_parse(const uint8_t *buf, size_t len, struct plm_rtcp *rtcp)
 	/* The first packet is the one whose sender we go by: it must have one. */
 	if (buf[2] == 0 && buf[3] == 0)
 		return -EMSGSIZE;
+	found.sources[0] = found.sender_ssrc;
+	found.nb_sources = 1;
 
 	while (plm_cursor_left(&c) > 0) {
 		uint8_t first, type;
@@ -303,6 +343,8 @@ plm_rtcp_parse(const uint8_t *buf, size_t len, struct plm_rtcp *rtcp)
 	rtcp->sender_ssrc = found.sender_ssrc;
 	rtcp->nb_targets = found.nb_targets;
 	memcpy(rtcp->targets, found.targets, found.nb_targets * sizeof(found.targets[0]));
+	rtcp->nb_sources = found.nb_sources;
+	memcpy(rtcp->sources, found.sources, found.nb_sources * sizeof(found.sources[0]));
 	return 0;
 }
 

@@ -42,12 +42,20 @@ check_rtcp(const uint8_t *buf, size_t len)
 		for (unsigned int k = 0; k < i; k++)
 			FUZZ_CHECK(rtcp.targets[i] != rtcp.targets[k]);
 	}
+	FUZZ_CHECK(rtcp.nb_sources >= 1 && rtcp.nb_sources <= PLM_RTCP_SOURCES);
+	FUZZ_CHECK(rtcp.sources[0] == rtcp.sender_ssrc);
+	for (unsigned int i = 0; i < rtcp.nb_sources; i++)
+		for (unsigned int k = 0; k < i; k++)
+			FUZZ_CHECK(rtcp.sources[i] != rtcp.sources[k]);
 	if (rtcp.nb_targets >= 1 && rtcp.nb_targets <= 31) {
+		uint8_t nb = rtcp.nb_targets;
+
 		ret = plm_rtcp_build_bye(bye, sizeof(bye), rtcp.targets, rtcp.nb_targets);
 		FUZZ_CHECK(ret == 12 + 4 * rtcp.nb_targets);
 		ssrc = rtcp.targets[0];
 		FUZZ_CHECK(plm_rtcp_parse(bye, (size_t)ret, &rtcp) == 0);
 		FUZZ_CHECK(rtcp.has_bye && rtcp.nb_targets == 0 && rtcp.sender_ssrc == ssrc);
+		FUZZ_CHECK(rtcp.nb_sources == nb); /* those it was built of, once each */
 	}
 }
 

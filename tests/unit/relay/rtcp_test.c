@@ -52,6 +52,22 @@ static const struct {
 	{ "one's own SSRC", PLM_RTCP_CLEAR, P1, BYTES(PLI(1, 1)), 0, PLM_CNT_RX_RTCP_NO_TARGET },
 	{ "a sender SSRC of somebody else", PLM_RTCP_CLEAR, S1, BYTES(RR1(2, 1)), 0,
 			PLM_CNT_RX_SSRC_FOREIGN },
+	{ "a BYE in somebody else's name", PLM_RTCP_CLEAR, S1, BYTES(RR0(9), BYE(2)), 0,
+			PLM_CNT_RX_SSRC_FOREIGN },
+	{ "a BYE with somebody else's SSRC among one's own", PLM_RTCP_CLEAR, P1,
+			BYTES(RR0(1), 0x82, 203, 0, 2, SSRC(1), SSRC(2)), 0,
+			PLM_CNT_RX_SSRC_FOREIGN },
+	{ "a BYE for SSRCs of one's own and of nobody", PLM_RTCP_CLEAR, P1,
+			BYTES(RR0(1), 0x82, 203, 0, 2, SSRC(1), SSRC(66)), TO(P2) | TO(S1) | TO(S2),
+			PLM_CNT_RTCP },
+	{ "a second SR of somebody else", PLM_RTCP_CLEAR, P1, BYTES(SR(1), SR(2)), 0,
+			PLM_CNT_RX_SSRC_FOREIGN },
+	{ "feedback in somebody else's name", PLM_RTCP_CLEAR, S1, BYTES(RR0(9), PLI(1, 2)), 0,
+			PLM_CNT_RX_SSRC_FOREIGN },
+	{ "an SDES of somebody else", PLM_RTCP_CLEAR, P1, BYTES(SR(1), SDES(2)), 0,
+			PLM_CNT_RX_SSRC_FOREIGN },
+	{ "a second sender that is nobody's", PLM_RTCP_CLEAR, P1, BYTES(SR(1), SR(66)),
+			TO(P2) | TO(S1) | TO(S2), PLM_CNT_RTCP },
 	{ "second packet cut", PLM_RTCP_CLEAR, S1, BYTES(RR1(9, 1), 0x81, 202, 0, 9), 0,
 			PLM_CNT_RX_RTCP_MALFORMED },
 	{ "second packet of another version", PLM_RTCP_CLEAR, S1,
@@ -139,6 +155,26 @@ rtcp__claims_its_sender_for_subscribers_too(void **state)
 	test_relay_free(r);
 }
 
+/* Neither what is dropped, nor a second sender. */
+static void
+rtcp__claims_no_other_ssrc(void **state)
+{
+	struct test_peer *peers[NB];
+	struct test_relay *r = room_make(PLM_RTCP_CLEAR, peers, 1000);
+	const uint8_t forged[] = { RR0(9), BYE(2) };
+	const uint8_t two[] = { RR0(8), PLI(7, 1), BYE(6) };
+
+	test_relay_send(r, peers[S1], forged, sizeof(forged), 0);
+	test_relay_send(r, peers[S2], two, sizeof(two), 0);
+	test_relay_settle(r);
+	for (uint32_t ssrc = 6; ssrc <= 9; ssrc++) {
+		plm_sref_t owner = plm_session_ssrc_owner(r->sessions, peers[S1]->room_idx, ssrc);
+
+		assert_int_equal(owner != 0, ssrc == 8);
+	}
+	test_relay_free(r);
+}
+
 static void
 rtcp__is_limited(void **state)
 {
@@ -181,6 +217,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rtcp__goes_where_it_belongs),
 		cmocka_unit_test(rtcp__claims_its_sender_for_subscribers_too),
+		cmocka_unit_test(rtcp__claims_no_other_ssrc),
 		cmocka_unit_test(rtcp__is_limited),
 		cmocka_unit_test(rtcp__keeps_its_place),
 	};

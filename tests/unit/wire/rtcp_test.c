@@ -81,6 +81,8 @@ static const struct {
 			203, true, 0, { 0 } },
 	{ "BYE that lies", { HDR(3, 203, 1), W(0x11) }, 8, -EMSGSIZE },
 	{ "BYE of nobody first", { HDR(0, 203, 0), HDR(0, 201, 1), W(0x11) }, 12, -EMSGSIZE },
+	{ "APP of nobody", { HDR(0, 201, 1), W(0x11), HDR(0, 204, 0) }, 12, -EMSGSIZE },
+	{ "SDES that lies", { HDR(0, 201, 1), W(0x11), HDR(1, 202, 0) }, 12, -EMSGSIZE },
 	{ "APP", { HDR(0, 204, 2), W(0x11), 'n', 'a', 'm', 'e' }, 12, 0, 204, false, 0, { 0 } },
 	{ "padding in the last", { 0xa0, 201, 0, 2, W(0x11), 0, 0, 0, 4 }, 12, 0, 201, false, 0,
 			{ 0 } },
@@ -164,6 +166,65 @@ rtcp_parse__bounds_the_targets(void **state)
 	}
 }
 
+static const struct {
+	const char *name;
+	uint8_t bytes[96];
+	uint8_t len;
+	uint8_t nb_sources;
+	uint32_t sources[6];
+} source_cases[] = {
+	{ "the sender, once",
+			{ HDR(0, 200, 6), W(0x11), ZERO_5, SDES, HDR(1, 206, 2), W(0x11), W(A) },
+			28 + 16 + 12, 1, { 0x11 } },
+	{ "two senders", { HDR(0, 200, 6), W(0x11), ZERO_5, HDR(0, 200, 6), W(B), ZERO_5 }, 56, 2,
+			{ 0x11, B } },
+	{ "senders of every type",
+			{ HDR(0, 201, 1), W(0x11), HDR(1, 202, 2), W(1), W(0), HDR(0, 204, 2), W(2),
+					'n', 'a', 'm', 'e', HDR(1, 205, 2), W(3), W(A),
+					HDR(1, 206, 2), W(4), W(A), HDR(0, 207, 1), W(5) },
+			8 + 12 + 12 + 12 + 12 + 8, 6, { 0x11, 1, 2, 3, 4, 5 } },
+	{ "a BYE's, all of them", { HDR(0, 201, 1), W(0x11), HDR(3, 203, 3), W(A), W(0x11), W(B) },
+			8 + 16, 3, { 0x11, A, B } },
+	{ "not a BYE's reason", { HDR(1, 203, 3), W(0x11), 7, 'r', 'e', 'a', 's', 'o', 'n', 's' },
+			16, 1, { 0x11 } },
+	{ "0 is an SSRC", { HDR(0, 201, 1), W(0x11), HDR(1, 203, 1), W(0) }, 16, 2, { 0x11, 0 } },
+	{ "a mixer's SDES", { HDR(0, 201, 1), W(0x11), HDR(2, 202, 4), W(0x11), W(0), W(A), W(0) },
+			8 + 20, 1, { 0x11 } },
+	{ "nobody's SDES", { HDR(0, 201, 1), W(0x11), HDR(0, 202, 0) }, 12, 1, { 0x11 } },
+	{ "a type without a sender", { HDR(0, 201, 1), W(0x11), HDR(1, 195, 1), W(A) }, 16, 1,
+			{ 0x11 } },
+};
+
+static void
+rtcp_parse__finds_the_sources(void **state)
+{
+	for (size_t i = 0; i < RTE_DIM(source_cases); i++) {
+		struct plm_rtcp rtcp;
+
+		print_message("  %s\n", source_cases[i].name);
+		assert_int_equal(plm_rtcp_parse(source_cases[i].bytes, source_cases[i].len, &rtcp),
+				0);
+		assert_int_equal(rtcp.nb_sources, source_cases[i].nb_sources);
+		assert_memory_equal(rtcp.sources, source_cases[i].sources,
+				4 * (size_t)rtcp.nb_sources);
+	}
+}
+
+static void
+rtcp_parse__bounds_the_sources(void **state)
+{
+	uint8_t buf[8 + 4 + 4 * 31 + 8] = { HDR(0, 201, 1), W(0x11), HDR(31, 203, 31) };
+	const uint8_t more[] = { HDR(1, 203, 1), W(0x99) };
+	struct plm_rtcp rtcp;
+
+	for (unsigned int i = 0; i < 31; i++)
+		buf[12 + 4 * i] = (uint8_t)(i + 1);
+	memcpy(buf + sizeof(buf) - sizeof(more), more, sizeof(more));
+	assert_int_equal(plm_rtcp_parse(buf, sizeof(buf) - sizeof(more), &rtcp), 0);
+	assert_int_equal(rtcp.nb_sources, PLM_RTCP_SOURCES);
+	assert_int_equal(plm_rtcp_parse(buf, sizeof(buf), &rtcp), -EPROTO);
+}
+
 static void
 rtcp_peek__reads_eight_bytes(void **state)
 {
@@ -213,6 +274,8 @@ main(void)
 		cmocka_unit_test(rtcp_parse__finds_the_targets),
 		cmocka_unit_test(rtcp_parse__refuses_every_other_prefix),
 		cmocka_unit_test(rtcp_parse__bounds_the_targets),
+		cmocka_unit_test(rtcp_parse__finds_the_sources),
+		cmocka_unit_test(rtcp_parse__bounds_the_sources),
 		cmocka_unit_test(rtcp_peek__reads_eight_bytes),
 		cmocka_unit_test(rtcp_build_bye__is_parsed_again),
 	};
