@@ -115,7 +115,9 @@ stream_new(struct relay_worker *w, struct plm_session_hot *hot, plm_sref_t sref,
 		return NULL;
 	}
 	stream = &hot->streams[hot->nb_streams++];
-	*stream = (struct plm_stream){ .ssrc = ssrc, .used = 1, .claim_pending = 1 };
+	*stream = (struct plm_stream){ .ssrc = ssrc,
+		.view_idx = hot->room_idx,
+		.claim_pending = 1 };
 	hot->claims_pending++;
 	claim_queue(w, plm_sref_idx(sref));
 	return stream;
@@ -222,7 +224,7 @@ rtcp_accept(struct relay_worker *w, struct plm_session_hot *hot, const struct pl
 
 static inline bool
 rtp_accept(struct relay_worker *w, struct plm_session_hot *hot, const struct plm_pkt *pkt,
-		const uint8_t *p, enum plm_counter *why)
+		const uint8_t *p, uint32_t *view_idx, enum plm_counter *why)
 {
 	struct plm_stream *stream;
 
@@ -241,6 +243,7 @@ rtp_accept(struct relay_worker *w, struct plm_session_hot *hot, const struct plm
 	if (unlikely(stream == NULL))
 		return false;
 	stream->ingress++;
+	*view_idx = stream->view_idx;
 	return true;
 }
 
@@ -342,11 +345,12 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 		enum plm_counter why;
 		bool accepted;
 
+		rooms[nb_ok] = hot->room_idx;
 		is_rtcp[nb_ok] = plm_wire_classify(p, pkt->payload_len) == PLM_PROTO_RTCP;
 		if (unlikely(is_rtcp[nb_ok]))
 			accepted = rtcp_accept(w, hot, pkt, p, &w->rtcp[nb_ok], &why);
 		else
-			accepted = rtp_accept(w, hot, pkt, p, &why);
+			accepted = rtp_accept(w, hot, pkt, p, &rooms[nb_ok], &why);
 		if (unlikely(!accepted)) {
 			add(&hot->rx_dropped, 1);
 			relay_drop(w, m, why);
@@ -354,8 +358,7 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 		}
 		add(&hot->rx_packets, 1);
 		add(&hot->rx_bytes, pkt->payload_len);
-		rooms[nb_ok] = hot->room_idx;
-		rte_prefetch0(&w->rooms->hot[hot->room_idx]);
+		rte_prefetch0(&w->rooms->hot[rooms[nb_ok]]);
 		nb_rtcp += is_rtcp[nb_ok];
 		ok[nb_ok++] = m;
 	}

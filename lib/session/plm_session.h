@@ -90,11 +90,12 @@ plm_sref_gen(plm_sref_t ref)
 /** One SSRC that a session sends from. Owner: the home worker. */
 struct plm_stream {
 	uint32_t ssrc;
+	uint32_t view_idx;     /**< whose view it is sent to: its room's index */
 	uint16_t ingress;      /**< packets taken so far, modulo 2^16 */
-	uint8_t used;          /**< the entry is taken */
 	uint8_t claim_pending; /**< PLM_MSG_SSRC_CLAIM still to be sent */
+	uint8_t unused;
 };
-static_assert(sizeof(struct plm_stream) == 8, "eight to a line");
+static_assert(sizeof(struct plm_stream) == 12, "five to a line");
 
 /** A rate as a virtual schedule (GCRA): what a unit costs and how far ahead one may be. */
 struct plm_rate {
@@ -131,7 +132,7 @@ struct plm_session_hot {
 	_Atomic uint32_t heard_ms
 			[PLM_TUPLES]; /**< last media from a tuple: now_ns / 1e6, modulo 2^32 */
 
-	/* owner; eight of them in the next line */
+	/* owner */
 	struct plm_stream streams[PLM_SSRCS];
 };
 static_assert(sizeof(struct plm_session_hot) <= 4 * RTE_CACHE_LINE_SIZE, "four lines");
