@@ -529,8 +529,10 @@ batches_flush(struct relay_worker *w)
 					PLM_CNT_CROSSED_OUT, PLM_CNT_RX_CROSS_RING);
 }
 
-/* Lines of a frame's start that are asked for at once; hardware goes on from there. */
+/* Lines of a frame's start that are asked for at once. */
 #define FRAME_LINES 4
+/* Packets of which the rest is asked for ahead of the one at hand, whose payload is summed. */
+#define FRAMES_AHEAD 2
 
 /* Another core, or the NIC, wrote all this. RX pools are ours, so where the frame is follows from
  * the mbuf's address, and the lines of both come at the same time; those of the mbuf and of struct
@@ -545,6 +547,16 @@ prefetch_frame(struct rte_mbuf *m)
 	__builtin_prefetch(pkt, 1);
 	for (unsigned int i = 0; i < FRAME_LINES; i++)
 		rte_prefetch0(frame + i * RTE_CACHE_LINE_SIZE);
+}
+
+static inline void
+prefetch_rest(const struct rte_mbuf *m)
+{
+	const uint8_t *p = rte_pktmbuf_mtod(m, const uint8_t *);
+	const uint8_t *end = p + m->data_len;
+
+	for (p += FRAME_LINES * RTE_CACHE_LINE_SIZE; p < end; p += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(p);
 }
 
 unsigned int
@@ -568,6 +580,8 @@ relay_rx(struct relay_worker *w, const struct relay_rxq *rxq)
 		enum plm_net_verdict verdict;
 		enum plm_counter why;
 
+		if (i + FRAMES_AHEAD < n)
+			prefetch_rest(pkts[i + FRAMES_AHEAD]);
 		bytes += m->pkt_len;
 		verdict = plm_net_rx(w->net, port, m, &why);
 		pkt->rx_ns = w->now_ns;
