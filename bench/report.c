@@ -79,7 +79,8 @@ find_limits(void)
 			add_limit(bench_series_stat(&fig->x_before_copy), false, 1.15,
 					"%u B, bursts of %u: copy in a room of 1000 / of 100",
 					fig->size, fig->burst);
-		if (fig->rooms == 100000)
+		/* In bursts of 1 no two packets' cache misses can overlap: shown, not judged. */
+		if (fig->rooms == 100000 && fig->burst > 1)
 			add_limit(bench_series_stat(&fig->x_before_ingress), false, 2,
 					"%u B, bursts of %u: ingress with 100 000 x 3 / 1 000 x 3",
 					fig->size, fig->burst);
@@ -325,7 +326,7 @@ json_path(void)
 				"members", (int)p->members, "size", p->size, "burst", p->burst);
 
 		set_stat(o, "x_primitive", &p->x_primitive);
-		set_stat(o, "x_100", &p->x_before_copy);
+		set_stat(o, "x_100_members", &p->x_before_copy);
 		if (p->rooms == 100000)
 			set_stat(o, "x_1000_rooms", &p->x_before_ingress);
 		set_stat(o, "ns_per_copy", &p->ns_per_copy);
