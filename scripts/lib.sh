@@ -86,7 +86,7 @@ remove_namespaces() {
 # A Go that can build the pion agent: the machine's if it is new enough, else our own.
 find_go() {
 	local go
-	for go in "$(command -v go)" /usr/local/go/bin/go "$TOOLS/go/bin/go"; do
+	for go in "$(command -v go)" /usr/local/go/bin/go "$TOOLS/bin/go"; do
 		if [ -x "$go" ] && "$go" version 2>/dev/null |
 			awk '{ split(substr($3, 3), v, "."); exit !(v[1] > 1 || v[2] >= 24) }'; then
 			printf '%s' "$go"
