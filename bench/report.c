@@ -79,8 +79,7 @@ find_limits(void)
 			add_limit(bench_series_stat(&fig->x_before_copy), false, 1.15,
 					"%u B, bursts of %u: copy in a room of 1000 / of 100",
 					fig->size, fig->burst);
-		/* In bursts of 1 no two packets' cache misses can overlap: shown, not judged. */
-		if (fig->rooms == 100000 && fig->burst > 1)
+		if (fig->rooms == 100000)
 			add_limit(bench_series_stat(&fig->x_before_ingress), false, 2,
 					"%u B, bursts of %u: ingress with 100 000 x 3 / 1 000 x 3",
 					fig->size, fig->burst);
