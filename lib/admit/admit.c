@@ -178,7 +178,8 @@ authenticate(struct plm_admit *admit, struct admit_check *check)
 		return 401;
 	}
 	/* A running session's refresh is not barred by expiry; admit_bind() sees to the rest. */
-	if (!check->own && check->name.expiry_s <= check->req->wall_s) {
+	if (!check->own && check->name.expiry_s <= check->req->wall_s &&
+			!plm_mutant(EXPIRED_JOINS)) {
 		check->reason = "expired";
 		return 401;
 	}
@@ -345,7 +346,7 @@ plm_admit_kick(struct plm_admit *admit, struct plm_handle session, uint64_t now_
 	hash = s->ufrag_hash;
 	expiry_s = s->expiry_s;
 	admit_end(admit, s, PLM_END_KICKED, now_ns, wall_s);
-	if (expiry_s <= wall_s)
+	if (expiry_s <= wall_s || plm_mutant(KICK_FORGETS))
 		return 0; /* it opens nothing any more */
 	return admit_bars_add(&admit->bars, hash, expiry_s, wall_s);
 }

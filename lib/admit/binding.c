@@ -147,7 +147,8 @@ admit_move(struct plm_admit *admit, struct admit_session *s, uint8_t slot, uint3
 		return;
 	}
 	plm_room_move(conf->rooms, s->room_idx, s->handle.idx, &egress, now_ns);
-	s->slots[s->bound].retire_ns = now_ns + ADMIT_RETIRE_NS;
+	if (!plm_mutant(OLD_TUPLE))
+		s->slots[s->bound].retire_ns = now_ns + ADMIT_RETIRE_NS;
 	s->slots[slot].retire_ns = 0;
 	s->bound = slot;
 	s->alive_ns = 0; /* the other tuple's */
@@ -171,7 +172,7 @@ admit_bind(struct plm_admit *admit, struct admit_check *check)
 	uint8_t slot = known ? plm_sref_slot(ref) : ADMIT_NO_SLOT;
 	bool moves;
 
-	if (admit_tid_seen(&s->tids, check->tid)) {
+	if (admit_tid_seen(&s->tids, check->tid) && !plm_mutant(REPLAY_MOVES)) {
 		admit_count(admit, PLM_CNT_STUN_REPLAYED);
 		return 0;
 	}

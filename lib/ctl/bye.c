@@ -54,7 +54,7 @@ bye_send(struct plm_ctl *ctl, const struct ctl_bye *bye)
 	if (plm_room_info(ctl->rooms, bye->room_idx, &room) < 0 ||
 			room_hash(ctl, &room) != bye->room_hash)
 		return true; /* nobody is left who could be told */
-	m = rte_pktmbuf_alloc(ctl->conf.frame_pool);
+	m = ctl_frame_alloc(ctl);
 	if (m == NULL) {
 		plm_count(&ctl->counters, PLM_CNT_CTL_NO_MBUF);
 		return false;
@@ -68,7 +68,7 @@ bye_send(struct plm_ctl *ctl, const struct ctl_bye *bye)
 			return true;
 	}
 	rte_pktmbuf_free(m);
-	return false;
+	return plm_mutant(BYE_LOST);
 }
 
 unsigned int

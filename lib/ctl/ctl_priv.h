@@ -130,6 +130,13 @@ struct plm_ctl {
 	struct ctl_call *calls; /* [CTL_CALLS] */
 };
 
+/** An mbuf for a frame or payload of the slow path's own, NULL when the pool is empty. */
+static inline struct rte_mbuf *
+ctl_frame_alloc(struct plm_ctl *ctl)
+{
+	return plm_fault(POOL_FRAME) ? NULL : rte_pktmbuf_alloc(ctl->conf.frame_pool);
+}
+
 /* input.c */
 /** Send a finished frame through the worker that owns the port's queue. Copies it; counted. */
 void ctl_emit(void *ctx, uint16_t port_idx, const void *frame, size_t len);

@@ -32,7 +32,7 @@ ctl_emit(void *ctx, uint16_t port_idx, const void *frame, size_t len)
 	if (ctl->relay == NULL)
 		return; /* being assembled: no worker could send it */
 	if (len <= UINT16_MAX)
-		m = rte_pktmbuf_alloc(ctl->conf.frame_pool);
+		m = ctl_frame_alloc(ctl);
 	if (m != NULL)
 		p = rte_pktmbuf_append(m, (uint16_t)len);
 	if (p == NULL) {
@@ -70,7 +70,7 @@ answer_stun(struct plm_ctl *ctl, unsigned int worker, struct rte_mbuf *request)
 	len = plm_admit_stun(ctl->admit, &req, answer, sizeof(answer));
 	if (len == 0)
 		return;
-	m = rte_pktmbuf_alloc(ctl->conf.frame_pool);
+	m = ctl_frame_alloc(ctl);
 	if (m == NULL) {
 		plm_count(&ctl->counters, PLM_CNT_CTL_NO_MBUF);
 		return;
@@ -110,7 +110,8 @@ revoke_flush(struct plm_ctl *ctl, unsigned int worker)
 {
 	if (!ctl->has_revoke[worker])
 		return true;
-	if (plm_mailbox_put(plm_relay_box_down(ctl->relay, worker), &ctl->revoke[worker], 1) == 0)
+	if (plm_mailbox_put(plm_relay_box_down(ctl->relay, worker), &ctl->revoke[worker], 1) == 0 &&
+			!plm_mutant(REVOKE_LOST))
 		return false;
 	ctl->has_revoke[worker] = false;
 	return true;
@@ -122,6 +123,7 @@ claim(struct plm_ctl *ctl, unsigned int worker, const struct plm_msg *msg)
 	int ret = plm_session_claim_ssrc(ctl->sessions, (struct plm_handle){ msg->idx, msg->gen },
 			msg->ssrc);
 
+	plm_sched_point(CLAIM, NULL);
 	if (ret == 0 || ret == -ENOENT) /* an ended session's home has forgotten it already */
 		return;
 	plm_count(&ctl->counters, ret == -EEXIST ? PLM_CNT_SSRC_CLASH : PLM_CNT_SSRC_TABLE_FULL);

@@ -19,6 +19,7 @@
 #include <rte_ring_elem.h>
 
 #include "plm_base.h"
+#include "plm_sim.h"
 #include "plm_stats.h"
 
 /** What a message says. The object of `mbuf` changes hands with the message. */
@@ -69,10 +70,36 @@ int plm_mailbox_init(struct plm_mailbox *box, const char *name, unsigned int siz
 /** Free the ring. Mbufs still queued are freed, too. Takes a zeroed one. */
 void plm_mailbox_fini(struct plm_mailbox *box);
 
+/** Simulator builds: is the ring full for this kind of message? */
+static inline bool
+plm_mailbox_fault(const struct plm_msg *msg)
+{
+	switch ((enum plm_msg_type)msg->type) {
+	case PLM_MSG_PACKET:
+		return plm_fault(RING_CROSS);
+	case PLM_MSG_CARRY:
+		return plm_fault(RING_CARRY);
+	case PLM_MSG_CTL_PACKET:
+		return plm_fault(RING_CTL);
+	case PLM_MSG_SSRC_CLAIM:
+		return plm_fault(RING_CLAIM);
+	case PLM_MSG_SSRC_REVOKE:
+		return plm_fault(RING_REVOKE);
+	case PLM_MSG_TX:
+		return plm_fault(RING_DOWN);
+	case PLM_MSG_FANOUT:
+		return plm_fault(RING_BYE);
+	}
+	return false;
+}
+
 /** Producer only. How many of `n` were taken; the rest stays the caller's. */
 static inline unsigned int
 plm_mailbox_put(struct plm_mailbox *box, const struct plm_msg *msgs, unsigned int n)
 {
+	plm_sched_point(RING_PUT, NULL);
+	if (plm_mailbox_fault(msgs))
+		return 0;
 	return rte_ring_sp_enqueue_burst_elem(box->ring, msgs, sizeof(*msgs), n, NULL);
 }
 
@@ -80,7 +107,9 @@ plm_mailbox_put(struct plm_mailbox *box, const struct plm_msg *msgs, unsigned in
 static inline unsigned int
 plm_mailbox_get(struct plm_mailbox *box, struct plm_msg *msgs, unsigned int n)
 {
-	return rte_ring_sc_dequeue_burst_elem(box->ring, msgs, sizeof(*msgs), n, NULL);
+	n = rte_ring_sc_dequeue_burst_elem(box->ring, msgs, sizeof(*msgs), n, NULL);
+	plm_sched_point(RING_GOT, NULL);
+	return n;
 }
 
 /**

@@ -199,7 +199,7 @@ neigh_insert(struct plm_net *net, uint16_t local_idx, const struct plm_ip *ip)
 	uint32_t link = net->free;
 	struct neigh *n;
 
-	if (link == 0)
+	if (link == 0 || plm_fault(NEIGHBOURS))
 		return NULL;
 	n = &net->neighs[link - 1];
 	net->free = n->chain;
@@ -209,6 +209,7 @@ neigh_insert(struct plm_net *net, uint16_t local_idx, const struct plm_ip *ip)
 		.refs = 1,
 		.chain = *bucket };
 	*bucket = link;
+	plm_sched_point(NEXTHOP_TAKE, &net->nexthops[link - 1]);
 	await(net, n, 1);
 	return n;
 }
@@ -247,6 +248,7 @@ neigh_put(struct plm_net *net, uint32_t idx)
 	await(net, n, -1);
 	neigh_unschedule(net, n);
 	neigh_set_mac(net, n, NULL);
+	plm_sched_point(NEXTHOP_FREE, &net->nexthops[idx]);
 	n->chain = net->free;
 	net->free = idx + 1;
 }

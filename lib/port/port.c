@@ -322,7 +322,9 @@ plm_txq_flush(struct plm_txq *q)
 	if (unlikely(q->carried))
 		sent = carry(q);
 	else
-		sent = rte_eth_tx_burst(q->ethdev_id, q->queue_id, q->buf, q->n);
+		sent = rte_eth_tx_burst(q->ethdev_id, q->queue_id, q->buf,
+				plm_sim_tx(q->ethdev_id, q->queue_id, q->n));
+	plm_sched_point(TX, NULL);
 	if (unlikely(sent < q->n))
 		return keep_rest(q, sent);
 	count_gone(q, q->pending);

@@ -41,6 +41,8 @@ hdrs_refill(struct relay_worker *w, unsigned int n)
 	void **free_slots = (void **)&w->hdrs[w->nb_hdrs];
 
 	/* Raw: reference count 1, next NULL and one segment are the pool's own invariants. */
+	if (plm_fault(POOL_HDR))
+		return;
 	if (likely(rte_mempool_get_bulk(w->hdr_pool, free_slots, RELAY_HDRS) == 0)) {
 		w->nb_hdrs += RELAY_HDRS;
 		return;
@@ -53,6 +55,7 @@ hdrs_refill(struct relay_worker *w, unsigned int n)
 static inline void
 refs_drop(struct rte_mbuf *m, uint16_t n)
 {
+	plm_sched_point(REF_DROP, m);
 	if (n == 0 || rte_mbuf_refcnt_update(m, (int16_t)-n) > 0)
 		return;
 	rte_mbuf_refcnt_set(m, 1);
@@ -82,8 +85,10 @@ entry_skip(struct relay_worker *w, struct relay_job *job, const struct plm_sub *
 	unsigned int due = 0;
 
 	job->surplus++;
-	for (unsigned int i = 0; i < job->nb; i++)
+	for (unsigned int i = 0; i < job->nb; i++) {
 		due += job->pay[i].sender != sub->session_idx;
+		plm_sim_copy_drop(&w->counters, job->pay[i].m, sub->session_idx, why);
+	}
 	w->due += due;
 	plm_count_add(&w->counters, why, due);
 	if (why != PLM_CNT_COPY_LEFT)
@@ -95,6 +100,7 @@ static __rte_noinline void
 copy_skip(struct relay_worker *w, struct relay_payload *p, const struct plm_sub *sub,
 		enum plm_counter why)
 {
+	plm_sim_copy_drop(&w->counters, p->m, sub->session_idx, why);
 	p->surplus++;
 	w->due++;
 	plm_count(&w->counters, why);
@@ -152,7 +158,7 @@ copy_big(struct relay_worker *w)
 {
 	void *m;
 
-	if (w->copy_pool == NULL || rte_mempool_get(w->copy_pool, &m) < 0)
+	if (w->copy_pool == NULL || plm_fault(POOL_COPY) || rte_mempool_get(w->copy_pool, &m) < 0)
 		return NULL;
 	return m;
 }
@@ -184,7 +190,7 @@ entry_send(struct relay_worker *w, struct cursor *c, const struct plm_sub *sub, 
 		struct rte_mbuf *m;
 		uint8_t *frame;
 
-		if (unlikely(p->sender == session)) {
+		if (unlikely(p->sender == session) && !plm_mutant(TO_SENDER)) {
 			p->surplus++;
 			continue;
 		}
@@ -197,6 +203,8 @@ entry_send(struct relay_worker *w, struct cursor *c, const struct plm_sub *sub, 
 			frame = (uint8_t *)m->buf_addr + RTE_PKTMBUF_HEADROOM;
 			mbuf_fill(m, 2, hdr_len, hdr_len + len, session);
 			m->next = p->m;
+			if (plm_mutant(OVERWRITE) && rte_mbuf_refcnt_read(p->m) > 2)
+				*rte_pktmbuf_mtod_offset(p->m, uint8_t *, len - 1) ^= 1;
 		} else {
 			if (p->way == RELAY_COPY_HDR) {
 				m = *--c->hdr_top;
@@ -278,6 +286,7 @@ relay_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
 			hdrs_refill(w, nb);
 			c.hdr_top = &w->hdrs[w->nb_hdrs];
 		}
+		plm_sched_point(ENTRY, NULL);
 		if (unlikely(++next == subs_end))
 			next = subs;
 		rte_prefetch0(next + 2);
@@ -285,7 +294,8 @@ relay_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
 		mac = atomic_load_explicit(&nexthops[sub->nexthop_idx], memory_order_relaxed);
 		if (unlikely((sub->flags & need) != need))
 			job->surplus++;
-		else if (unlikely(atomic_load_explicit(&sub->left, memory_order_relaxed)))
+		else if (unlikely(atomic_load_explicit(&sub->left, memory_order_relaxed)) &&
+				!plm_mutant(AFTER_LEAVE))
 			entry_skip(w, job, sub, PLM_CNT_COPY_LEFT);
 		else if (unlikely(mac == 0))
 			entry_skip(w, job, sub, PLM_CNT_COPY_NO_NEIGHBOUR);
@@ -402,6 +412,7 @@ job_submit(struct relay_worker *w, uint8_t port_idx, uint32_t first, uint32_t si
 	struct relay_job *job = &w->job;
 	const struct plm_port *port = w->ports[port_idx];
 
+	plm_sched_point(SLICE, NULL);
 	job->port_idx = port_idx;
 	job->first = first;
 	job->size = size;
@@ -421,6 +432,15 @@ range_size(const struct plm_range *range, enum relay_reach reach)
 	return reach == RELAY_SUBSCRIBERS ? range->nb_subs : range->nb_members;
 }
 
+/* The port of a slice: its own. */
+static inline uint8_t
+slice_port(const struct plm_range *begin, const struct plm_range *end, const struct plm_range *r)
+{
+	if (plm_mutant(SWAP_SLICES) && end - begin == 2)
+		return r == begin ? begin[1].port_idx : begin->port_idx;
+	return r->port_idx;
+}
+
 void
 relay_job_fan_out(struct relay_worker *w, enum relay_reach reach)
 {
@@ -429,6 +449,10 @@ relay_job_fan_out(struct relay_worker *w, enum relay_reach reach)
 	const struct plm_range *begin = &view->ranges[view->first_range[w->idx]];
 	const struct plm_range *end = &view->ranges[view->first_range[w->idx + 1]];
 
+	if (plm_mutant(FOREIGN_HOME)) {
+		begin = &view->ranges[0];
+		end = &view->ranges[view->nb_ranges];
+	}
 	job->need = reach == RELAY_PUBLISHERS ? PLM_SUB_PUBLISHES : 0;
 	for (unsigned int i = 0; i < job->nb; i++) {
 		int refs = -1; /* our own is there already */
@@ -437,15 +461,20 @@ relay_job_fan_out(struct relay_worker *w, enum relay_reach reach)
 			if (range_size(r, reach) > 0)
 				refs += refs_needed(w->ports[r->port_idx], job->pay[i].len,
 						range_size(r, reach));
+		if (plm_mutant(REF_SHORT) && refs > 0)
+			refs--;
+		if (plm_mutant(REF_EXTRA) && refs > 0)
+			refs++;
 		if (unlikely(refs < 0))
 			rte_pktmbuf_free(job->pay[i].m);
 		else if (refs > 0)
 			/* Not an atomic operation while we are the only owner. */
 			rte_mbuf_refcnt_update(job->pay[i].m, (int16_t)refs);
+		plm_sched_point(REF_ADD, job->pay[i].m);
 	}
 	for (const struct plm_range *r = begin; r < end; r++)
 		if (range_size(r, reach) > 0)
-			job_submit(w, r->port_idx, r->first, range_size(r, reach));
+			job_submit(w, slice_port(begin, end, r), r->first, range_size(r, reach));
 }
 
 void
@@ -456,6 +485,7 @@ relay_job_send(struct relay_worker *w, const struct relay_target *targets, unsig
 	job->need = 0;
 	for (unsigned int i = 0; i < job->nb && n > 1; i++)
 		rte_mbuf_refcnt_update(job->pay[i].m, (int16_t)(n - 1));
+	plm_sched_point(REF_ADD, NULL);
 	for (unsigned int t = 0; t < n; t++)
 		job_submit(w, targets[t].range->port_idx, targets[t].pos, 1);
 }

@@ -49,7 +49,7 @@ claims_send(struct relay_worker *w, uint32_t session_idx)
 		if (!stream->claim_pending)
 			continue;
 		msg.ssrc = stream->ssrc;
-		if (plm_mailbox_put(&w->known, &msg, 1) == 0)
+		if (plm_mailbox_put(&w->known, &msg, 1) == 0 && !plm_mutant(CLAIM_LOST))
 			return false;
 		stream->claim_pending = 0;
 		hot->claims_pending--;
@@ -280,7 +280,7 @@ group_by_room(struct relay_worker *w, const uint32_t *rooms, const bool *is_rtcp
 
 		if (!found || is_rtcp[i] || g->is_rtcp) {
 			g = &groups[nb];
-			g->view = plm_room_view(w->rooms, rooms[i]);
+			g->view = plm_room_view(w->rooms, rooms[plm_mutant(WRONG_ROOM) ? 0 : i]);
 			g->nb = 0;
 			g->is_rtcp = is_rtcp[i];
 			rte_prefetch0(g->view);
@@ -370,6 +370,7 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 		const struct relay_group *group = &groups[g];
 		struct rte_mbuf *first = ok[group->pkts[0]];
 
+		plm_sched_point(GROUP, NULL);
 		if (unlikely(group->is_rtcp)) {
 			relay_rtcp_route(w, group->view, &w->rtcp[group->pkts[0]], first);
 			continue;
@@ -434,6 +435,7 @@ lookup(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 		for (unsigned int i = 0; i < n6; i++)
 			pkt6[i]->sref = refs[i];
 	}
+	plm_sched_point(LOOKUP, NULL);
 	for (unsigned int i = 0; i < n; i++) {
 		const struct plm_session_hot *hot =
 				&w->sessions->hot[plm_sref_idx(plm_pkt(pkts[i])->sref)];
@@ -492,7 +494,7 @@ is_ours(struct relay_worker *w, struct rte_mbuf *m)
 		relay_drop(w, m, pkt->sref == 0 ? PLM_CNT_RX_NO_SESSION : PLM_CNT_RX_STALE_SESSION);
 		return false;
 	}
-	if (unlikely(hot->home != w->idx)) {
+	if (unlikely(hot->home != w->idx) && !plm_mutant(FOREIGN_HOME)) {
 		cross(w, hot->home, m);
 		return false;
 	}
@@ -509,8 +511,11 @@ batch_flush(struct relay_worker *w, struct relay_batch *batch, struct plm_mailbo
 	plm_count_add(&w->counters, sent, taken);
 	if (unlikely(taken < batch->n)) {
 		plm_count_add(&w->counters, full, batch->n - taken);
-		for (unsigned int i = taken; i < batch->n; i++)
-			rte_pktmbuf_free(batch->msgs[i].mbuf);
+		for (unsigned int i = taken; i < batch->n; i++) {
+			plm_sim_drop(&w->counters, batch->msgs[i].mbuf, full);
+			if (!plm_mutant(RING_LEAK))
+				rte_pktmbuf_free(batch->msgs[i].mbuf);
+		}
 	}
 	batch->n = 0;
 }

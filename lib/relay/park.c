@@ -104,6 +104,7 @@ job_park(struct relay_worker *w, struct relay_park *park, struct relay_parked_ro
 {
 	struct relay_job *parked = park->free_jobs;
 
+	plm_sched_point(PARK, job->view);
 	park->free_jobs = parked->next;
 	memcpy(parked, job, offsetof(struct relay_job, pay) + job->nb * sizeof(job->pay[0]));
 	parked->next = NULL;
@@ -112,7 +113,11 @@ job_park(struct relay_worker *w, struct relay_park *park, struct relay_parked_ro
 	else
 		room->tail->next = parked;
 	room->tail = parked;
+	if (plm_mutant(RESUME_OFF))
+		parked->pos = (parked->pos + 1) % parked->size;
 	plm_view_pin(parked->view, w->idx);
+	if (plm_mutant(UNPIN_EARLY))
+		plm_view_unpin(parked->view, w->idx);
 	park->nb++;
 	plm_count_add(&w->counters, PLM_CNT_COPY_PARKED, (uint64_t)job->left * job->nb);
 }
@@ -124,7 +129,9 @@ job_unpark(struct relay_worker *w, struct relay_park *park, struct relay_parked_
 	struct relay_job *job = room->head;
 
 	room->head = job->next;
-	plm_view_unpin(job->view, w->idx);
+	plm_sched_point(UNPARK, NULL);
+	if (!plm_mutant(UNPIN_EARLY))
+		plm_view_unpin(job->view, w->idx);
 	job->next = park->free_jobs;
 	park->free_jobs = job;
 	park->nb--;
@@ -144,7 +151,7 @@ submit_behind(struct relay_worker *w, struct relay_park *park, struct relay_job 
 	struct relay_parked_room *room = room_find(park, job->view->room_idx);
 	int32_t quota = RELAY_QUANTUM;
 
-	if (room == NULL && relay_job_run(w, job, &quota))
+	if ((room == NULL || plm_mutant(OVERTAKE)) && relay_job_run(w, job, &quota))
 		return;
 	if (park->free_jobs == NULL) {
 		job_refuse(w, park, job);

@@ -448,7 +448,9 @@ plm_relay_turn(struct plm_relay *relay, unsigned int worker, uint64_t now_ns)
 		due_count(w);
 	if (count_waiting(w) > 0)
 		w->nb_done++;
+	plm_sched_point(QUIESCENT, NULL);
 	plm_rcu_quiescent(relay->conf.rcu, worker);
+	plm_sched_point(TURN_END, NULL);
 	return w->nb_done;
 }
 

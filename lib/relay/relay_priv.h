@@ -246,6 +246,9 @@ static inline void
 relay_drop(struct relay_worker *w, struct rte_mbuf *m, enum plm_counter why)
 {
 	plm_count(&w->counters, why);
+	if (plm_mutant(COUNT_TWICE))
+		plm_count(&w->counters, why);
+	plm_sim_drop(&w->counters, m, why);
 	rte_pktmbuf_free(m);
 }
 

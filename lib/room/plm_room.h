@@ -122,8 +122,12 @@ void plm_room_table_free(struct plm_room_table *tbl);
 static inline struct plm_view *
 plm_room_view(const struct plm_room_table *tbl, uint32_t room_idx)
 {
-	/* Acquire pairs with the exchange in room_publish(): who sees the view sees its entries. */
-	return atomic_load_explicit(&tbl->hot[room_idx].view, memory_order_acquire);
+	struct plm_view *view;
+
+	/* Acquire pairs with the exchange in view.c: who sees the view sees its entries. */
+	view = atomic_load_explicit(&tbl->hot[room_idx].view, memory_order_acquire);
+	plm_sched_point(VIEW_LOADED, view);
+	return view;
 }
 
 /** Keep the view beyond this turn (parked). Worker `w` only; not nested deeper than 2^32. */
@@ -135,6 +139,7 @@ plm_view_pin(struct plm_view *view, unsigned int w)
 	/* Before the quiescent report, which releases: the slow path then sees the pin. */
 	atomic_store_explicit(pin, atomic_load_explicit(pin, memory_order_relaxed) + 1,
 			memory_order_release);
+	plm_sched_point(VIEW_PIN, view);
 }
 
 static inline void
@@ -142,6 +147,7 @@ plm_view_unpin(struct plm_view *view, unsigned int w)
 {
 	_Atomic uint32_t *pin = &view->pins[w];
 
+	plm_sched_point(VIEW_UNPIN, view);
 	/* Release: our last reads of the view come before; pairs with the reclaimer's acquire. */
 	atomic_store_explicit(pin, atomic_load_explicit(pin, memory_order_relaxed) - 1,
 			memory_order_release);

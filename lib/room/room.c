@@ -267,7 +267,7 @@ plm_room_open(struct plm_room_table *tbl, char format, const char *name,
 	room = STAILQ_FIRST(&ctl->unused);
 	if (room == NULL)
 		return -ENOSPC;
-	ret = rte_hash_add_key_data(ctl->by_name, &key, room);
+	ret = plm_fault(HASH_ROOM) ? -ENOSPC : rte_hash_add_key_data(ctl->by_name, &key, room);
 	if (ret < 0)
 		return ret;
 	STAILQ_REMOVE_HEAD(&ctl->unused, in_unused);
@@ -333,7 +333,7 @@ plm_room_join(struct plm_room_table *tbl, uint32_t room_idx, const struct plm_me
 	ret = places_grow(room);
 	if (ret < 0)
 		return ret;
-	member = calloc(1, sizeof(*member));
+	member = plm_fault(MEMORY_MEMBER) ? NULL : calloc(1, sizeof(*member));
 	if (member == NULL)
 		return -ENOMEM;
 	member->pub = *new;

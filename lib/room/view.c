@@ -99,6 +99,8 @@ view_build(const struct plm_room_table *tbl, struct room *room)
 		}
 		range->nb_members++;
 		range->nb_subs += (m->flags & PLM_SUB_SUBSCRIBES) != 0;
+		if (plm_mutant(HALF_VIEW) && i == room->nb_members - 1)
+			continue;
 		fill_sub(&view->subs[i], m);
 	}
 	nb = 0;
@@ -120,6 +122,7 @@ exchange(struct plm_room_table *tbl, struct room *room, struct view_block *block
 	/* Release: whoever sees the view sees its entries. Pairs with plm_room_view(). */
 	prev = (struct view_block *)atomic_exchange_explicit(&tbl->hot[room->idx].view,
 			block != NULL ? &block->view : NULL, memory_order_acq_rel);
+	plm_sched_point(VIEW_PUBLISH, block != NULL ? &block->view : NULL);
 	if (prev == NULL)
 		return;
 	prev->token = plm_rcu_start(ctl->conf.rcu);
@@ -148,7 +151,7 @@ take_moves(struct room *room)
 			i++;
 			continue;
 		}
-		old = calloc(1, sizeof(*old));
+		old = plm_fault(MEMORY_MEMBER) ? NULL : calloc(1, sizeof(*old));
 		if (old == NULL)
 			return false;
 		old->pub = m->pub;
@@ -224,6 +227,7 @@ room_bury(struct room *room, uint8_t home, uint32_t session_idx)
 		if (sub != NULL)
 			atomic_store_explicit(&sub->left, 1, memory_order_relaxed);
 	}
+	plm_sched_point(TOMBSTONE, NULL);
 }
 
 void
@@ -315,7 +319,8 @@ release(struct plm_room_table *tbl)
 
 	while ((room = TAILQ_FIRST(&tbl->ctl->ripe)) != NULL) {
 		const struct view_block *view = TAILQ_FIRST(&room->views);
-		const uint64_t oldest = view != NULL ? view->view.seq : UINT64_MAX;
+		const uint64_t oldest = view != NULL && !plm_mutant(RELEASE_EARLY) ? view->view.seq
+										   : UINT64_MAX;
 		struct member *m;
 
 		while ((m = STAILQ_FIRST(&room->leavers)) != NULL && m->last_seq < oldest) {
@@ -351,12 +356,14 @@ reclaim_views(struct plm_room_table *tbl)
 		struct room *room = block->room;
 
 		TAILQ_REMOVE(&ctl->backlog, block, in_backlog);
-		if (!plm_rcu_over(ctl->conf.rcu, block->token) || pinned(tbl, &block->view)) {
+		if ((!plm_rcu_over(ctl->conf.rcu, block->token) && !plm_mutant(SKIP_GRACE)) ||
+				pinned(tbl, &block->view)) {
 			TAILQ_INSERT_TAIL(&ctl->backlog, block, in_backlog);
 			continue;
 		}
 		ctl->nb_backlog--;
 		TAILQ_REMOVE(&room->views, block, in_room);
+		plm_sched_point(VIEW_RECLAIM, &block->view);
 		rte_free(block);
 		room_ripen(tbl, room);
 	}

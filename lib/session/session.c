@@ -313,11 +313,12 @@ plm_session_add_tuple(struct plm_session_table *tbl, struct plm_handle session,
 	/* Nothing was heard from it; its predecessor in the slot may have been. */
 	atomic_store_explicit(&tbl->hot[session.idx].heard_ms[i], 0, memory_order_relaxed);
 	ref = plm_sref(session.idx, session.gen, i);
-	if (rte_hash_add_key_data(hash, &key, (void *)(uintptr_t)ref) < 0)
+	if (plm_fault(HASH_TUPLE) || rte_hash_add_key_data(hash, &key, (void *)(uintptr_t)ref) < 0)
 		return -ENOSPC;
 	slot->tuples[i] = *tuple;
 	slot->used_tuples |= (uint8_t)(1u << i);
 	*slot_idx = i;
+	plm_sched_point(TUPLE, &tbl->hot[session.idx]);
 	return 0;
 }
 
@@ -402,13 +403,16 @@ plm_session_create(struct plm_session_table *tbl, const struct plm_session_new *
 	idx = list_get(ctl, &ctl->free);
 	slot = &ctl->slots[idx];
 	slot->state = SESSION_OPEN;
-	slot->gen = (slot->gen + 1) & PLM_GEN_MASK;
+	if (!plm_mutant(SAME_GENERATION) || slot->gen == 0)
+		slot->gen = (slot->gen + 1) & PLM_GEN_MASK;
 	if (slot->gen == 0)
 		slot->gen = 1;
 	hot_reset(tbl, idx, conf);
+	plm_sched_point(SESSION_NEW, &tbl->hot[idx]);
 	/* Release: who sees the generation sees the rest. Pairs with plm_session_get(). */
 	atomic_store_explicit(&tbl->hot[idx].gen, slot->gen, memory_order_release);
 	ctl->nb_open++;
+	plm_sched_point(SESSION_OPEN, &tbl->hot[idx]);
 	*session = (struct plm_handle){ idx, slot->gen };
 	return 0;
 }
@@ -421,6 +425,7 @@ plm_session_end(struct plm_session_table *tbl, struct plm_handle session)
 	if (slot == NULL)
 		return;
 	atomic_store_explicit(&tbl->hot[session.idx].gen, 0, memory_order_release);
+	plm_sched_point(SESSION_END, &tbl->hot[session.idx]);
 	for (unsigned int i = 0; i < PLM_TUPLES; i++)
 		if (slot->used_tuples & 1u << i)
 			tuple_retire(tbl, slot, i);
@@ -452,10 +457,11 @@ plm_session_reclaim(struct plm_session_table *tbl)
 	for (unsigned int i = 0; i < RECLAIM_BURST && ctl->waiting.nb > 0; i++) {
 		const uint32_t idx = ctl->waiting.head;
 
-		if (!plm_rcu_over(ctl->rcu, ctl->slots[idx].token))
+		if (!plm_rcu_over(ctl->rcu, ctl->slots[idx].token) && !plm_mutant(REUSE_EARLY))
 			return;
 		list_get(ctl, &ctl->waiting);
 		ctl->slots[idx].state = SESSION_FREE;
+		plm_sched_point(SESSION_FREE, &tbl->hot[idx]);
 		list_put(ctl, &ctl->free, idx);
 	}
 }

@@ -34,7 +34,8 @@ plm_session_claim_ssrc(struct plm_session_table *tbl, struct plm_handle session,
 		return owner == self ? 0 : -EEXIST;
 	if (slot->nb_ssrcs == PLM_SSRCS)
 		return -ENOSPC;
-	if (rte_hash_add_key_data(tbl->by_ssrc, &key, (void *)(uintptr_t)self) < 0)
+	if (plm_fault(HASH_SSRC) ||
+			rte_hash_add_key_data(tbl->by_ssrc, &key, (void *)(uintptr_t)self) < 0)
 		return -ENOSPC;
 	slot->ssrcs[slot->nb_ssrcs++] = ssrc;
 	return 0;
