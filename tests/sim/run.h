@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * One run: a relay, its lcores as fibers, the network around it, and what is known of all that.
+ *
+ *   plan ──▶ net ──▶ RX rings ──▶ relay (lib/, as it ships) ──▶ TX rings ──▶ net
+ *             │                      │ points, faults, events                 │
+ *             │                      ▼                                        ▼
+ *             └──────────────▶ oracle (who is owed what) ◀───────────── every frame
+ *                              checks (what must hold of the relay's own state)
+ *
+ * Everything is the scheduler's, in one thread; nothing here is read by two at once.
+ */
+#ifndef SIM_RUN_H
+#define SIM_RUN_H
+
+#include "fiber.h"
+#include "plan.h"
+#include "plm_ctl.h"
+#include "trace.h"
+
+/** X(ID, name, what must hold) */
+#define SIM_INVARIANTS(X)                                                                          \
+	X(CONTENT, "content", "what leaves is byte for byte what came in, headers and sums right") \
+	X(TWICE, "twice", "nothing is delivered twice")                                            \
+	X(MISSING, "missing", "every copy due is delivered, or counted as dropped")                \
+	X(EXPLAINED, "explained", "a drop's reason is one that the packet gave cause for")         \
+	X(STRANGER, "stranger", "nothing goes to who is not in the room")                          \
+	X(SENDER, "sender", "nothing goes back to its sender")                                     \
+	X(AFTER_LEAVE, "after_leave", "nothing goes to who left a grace period ago")               \
+	X(ORDER, "order", "first in, first out, per publisher's address and subscriber")           \
+	X(WAY_OUT, "way_out", "a copy leaves through its subscriber's port, to its next hop")      \
+	X(HOME, "home", "only a session's home worker sends to it")                                \
+	X(OWNER, "owner", "only the owner of a queue sends through it")                            \
+	X(VIEW, "view", "a view is whole when it is published, and never changes")                 \
+	X(FREED, "freed", "what was freed is never read")                                          \
+	X(REFERENCES, "references", "a payload lives as long as somebody sends it")                \
+	X(ADMISSION, "admission", "nobody comes in who may not, and refusals say why")             \
+	X(CONSENT, "consent", "exactly the silent lose their session")                             \
+	X(MOVES, "moves", "a session moves for fresh, nominated or overdue requests only")         \
+	X(ANSWERS, "answers", "an answer goes to who asked, and is no larger")                     \
+	X(CONTROL, "control", "no control message is lost")                                        \
+	X(SUMS, "sums", "per lcore: received = handed on + media + dropped; due = sent + dropped") \
+	X(DROPS, "drops", "every packet dropped is counted once, under its reason")                \
+	X(BUDGET, "budget", "no turn does more than it may")                                       \
+	X(EMPTY, "empty", "when everybody has left, every table and backlog is empty")             \
+	X(POOLS, "pools", "at the end every mempool is full")                                      \
+	X(AGREE, "agree", "one worker and several deliver the same")                               \
+	X(CRASH, "crash", "no signal, no failed assertion")                                        \
+	X(STUCK, "stuck", "the relay comes to rest when nothing more happens")
+
+enum sim_invariant {
+#define SIM_INVARIANT_ID(id, name, help) SIM_INV_##id,
+	SIM_INVARIANTS(SIM_INVARIANT_ID)
+#undef SIM_INVARIANT_ID
+			SIM_INV_MAX
+};
+
+extern const char *const sim_invariant_names[SIM_INV_MAX];
+
+/** X(ID, name, what it does): what goes wrong outside of the relay's code. */
+#define SIM_WORLD_FAULTS(X)                                                                        \
+	X(LOSS, "loss", "a packet is lost on its way")                                             \
+	X(BURST_LOSS, "burst_loss", "most packets of 50 ms are lost")                              \
+	X(DUPLICATE, "duplicate", "a packet comes twice")                                          \
+	X(REORDER, "reorder", "a packet comes before an earlier one")                              \
+	X(CORRUPT, "corrupt", "a bit of a packet is flipped")                                      \
+	X(PATH_MTU, "path_mtu", "a packet is too large for its path")                              \
+	X(PARTITION, "partition", "a port is cut off")                                             \
+	X(NEIGHBOUR_LOSS, "neighbour_loss", "an ARP or ND answer is lost")                         \
+	X(SLOW_WIRE, "slow_wire", "a TX queue has no descriptor left")                             \
+	X(WORKER_STALL, "worker_stall", "a worker takes no turn for a while")                      \
+	X(CTL_STALL, "ctl_stall", "the slow path takes no turn for a while")                       \
+	X(LATE_CLOCK, "late_clock", "an lcore is told an old time")                                \
+	X(EXPIRY, "expiry", "a request comes with a credential that has just expired")             \
+	X(FAILOVER, "failover", "a next hop gets another MAC address")                             \
+	X(OFFLINE, "offline", "a worker sleeps, offline")
+
+enum sim_world_fault {
+#define SIM_WORLD_ID(id, name, help) SIM_WORLD_##id,
+	SIM_WORLD_FAULTS(SIM_WORLD_ID)
+#undef SIM_WORLD_ID
+			SIM_WORLD_MAX
+};
+
+/** How often everything that can go wrong did. */
+struct sim_fired {
+	uint64_t site[PLM_FAULT_MAX];
+	uint64_t world[SIM_WORLD_MAX];
+	uint64_t point[PLM_SCHED_MAX]; /* reached */
+	uint64_t yield[PLM_SCHED_MAX]; /* and somebody else ran */
+};
+
+struct sim_lcore {
+	struct sim_fiber *fiber;
+	unsigned int worker; /* or nb_workers: the slow path */
+	bool in_turn;
+	bool offline;
+	bool stop;
+	unsigned int idle; /* turns in a row that found nothing */
+	uint64_t turns;
+	uint64_t now_ns; /* of its turn */
+};
+
+struct sim_run {
+	/* const */
+	const struct sim_plan *plan;
+	unsigned int nb_workers;
+	uint64_t max_steps;
+
+	/* the relay under test */
+	struct plm_ctl *ctl;
+	struct plm_ctl_conf conf;
+	struct plm_port ports[SIM_PORTS];
+	const struct plm_port *port_list[SIM_PORTS];
+	struct plm_net_local_conf locals[2 * SIM_PORTS];
+
+	/* sched.c */
+	struct sim_lcore lcores[SIM_WORKERS + 1];
+	struct sim_rng rng;
+	uint64_t now_ns;
+	uint64_t wall_ns; /* calendar = SIM_WALL_S + (now - epoch) */
+	uint64_t step;
+	uint64_t tick;    /* moves on with everything that is observed */
+	bool settling;    /* the story is over: no faults, no stalls */
+	uint32_t next_op; /* of plan->ops, by t0, that is no packet's */
+	uint32_t *op_order;
+	uint16_t fault[PLM_FAULT_MAX]; /* n in 1024, now */
+	uint64_t stalled_until[SIM_WORKERS + 1];
+	uint64_t late_until[SIM_WORKERS + 1];
+	uint64_t late_ns[SIM_WORKERS + 1];
+	uint32_t wire_slow; /* a port sends at this fraction of its speed; 1 */
+	uint64_t reload_drain_until;
+
+	struct sim_fired fired;
+	struct sim_trace trace;
+
+	/* the first thing that did not hold */
+	bool failed;
+	enum sim_invariant invariant;
+	char text[512];
+
+	struct sim_net *net;
+	struct sim_oracle *oracle;
+	struct sim_check *check;
+};
+
+/** The run that goes on; NULL between runs. */
+extern struct sim_run *sim;
+
+/** Something does not hold. The first one counts; the run ends with it. */
+void sim_fail(enum sim_invariant invariant, const char *fmt, ...)
+		__attribute__((format(printf, 2, 3)));
+
+/** Expect, in a condition's place. */
+#define SIM_EXPECT(cond, invariant, ...)                                                           \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			sim_fail(SIM_INV_##invariant, __VA_ARGS__);                                \
+	} while (0)
+
+/** What a pair of relays is compared by: per packet and seat, see oracle.h. */
+struct sim_ledger;
+
+struct sim_result {
+	bool failed;
+	enum sim_invariant invariant;
+	char text[512];
+	uint64_t hash;
+	uint64_t steps;
+	uint64_t nb_in;          /* packets that the relay received */
+	uint64_t nb_copies;      /* frames that it sent to participants */
+	uint64_t nb_judged;      /* copies that had to be delivered, and were, or were counted */
+	uint64_t foreign_random; /* calls for randomness or time from outside of the relay */
+	struct sim_fired fired;
+};
+
+struct sim_run_conf {
+	uint64_t max_steps;
+	unsigned int nb_workers;   /* 0: as the seed says */
+	const char *trace;         /* file, or NULL */
+	struct sim_ledger *ledger; /* filled, if not NULL */
+};
+
+/** EAL, ports and pools; once a process. */
+void sim_world_init(void);
+
+/** One run. After a failure the process is of no further use. */
+void sim_run(const struct sim_plan *plan, const struct sim_run_conf *conf,
+		struct sim_result *result);
+
+/* --- world.c -------------------------------------------------------------------------------- */
+
+/** Make the relay; leave it running. */
+void sim_relay_create(struct sim_run *run);
+/** Undo; then every pool must be full. */
+void sim_relay_free(struct sim_run *run);
+struct rte_mempool *sim_rx_pool(unsigned int queue);
+struct rte_ring *sim_rx_ring(unsigned int port, unsigned int queue);
+struct rte_ring *sim_tx_ring(unsigned int port, unsigned int queue);
+/** Port and queue of an ethdev's number. */
+unsigned int sim_port_of(uint16_t ethdev_id);
+/** Whether this mbuf came from one of the RX pools: it is a packet of the plan, or of a neighbour. */
+bool sim_is_rx(const struct rte_mbuf *m);
+/** Arrival + 1 of a received mbuf, 0 if it is none of the plan's. */
+#define sim_tag(m) ((m)->dynfield1[0])
+/** Frames that the ports hold of a payload. */
+#define sim_held(m) ((m)->dynfield1[1])
+
+/* --- sched.c -------------------------------------------------------------------------------- */
+
+/** Take turns until the story is over, everybody gone, and the relay at rest. */
+void sim_sched_run(struct sim_run *run);
+/** The lcore that runs, NULL outside of its fiber. */
+struct sim_lcore *sim_lcore_self(void);
+/** Nothing is under way: no packet in a ring, a buffer, a parked fan-out or a turn. */
+bool sim_at_rest(const struct sim_run *run);
+
+#endif
