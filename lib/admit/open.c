@@ -89,89 +89,122 @@ room_full(const struct plm_admit *admit, const struct admit_check *check)
 			room.nb_members - (check->session != NULL) >= room.settings.max_members;
 }
 
+/* What a newcomer is to have, on its way to be complete. */
+struct entry {
+	struct plm_egress egress;
+	struct plm_handle session; /* gen 0: none yet */
+	uint32_t room_idx;
+	struct plm_room_info room;
+	bool has_tuple;
+	uint8_t slot;
+};
+
 /* The room by name, made if there is none, with its settings. */
 static int
-open_room(struct plm_admit *admit, const struct admit_check *check, uint32_t *room_idx,
-		struct plm_room_info *room)
+open_room(struct plm_admit *admit, const struct admit_check *check, struct entry *entry)
 {
 	const struct plm_admit_conf *conf = &admit->conf;
 	struct plm_room_settings settings;
 	int ret;
 
-	if (plm_room_find(conf->rooms, RTP_FORMAT, check->name.room, room_idx) < 0) {
+	if (plm_room_find(conf->rooms, RTP_FORMAT, check->name.room, &entry->room_idx) < 0) {
 		conf->settings(conf->ctx, check->name.room, &settings);
 		ret = plm_room_open(conf->rooms, RTP_FORMAT, check->name.room, &settings,
-				(uint8_t)conf->home(conf->ctx, check->req->worker), room_idx);
+				(uint8_t)conf->home(conf->ctx, check->req->worker),
+				&entry->room_idx);
 		if (ret < 0)
 			return ret;
 	}
-	return plm_room_info(conf->rooms, *room_idx, room);
+	return plm_room_info(conf->rooms, entry->room_idx, &entry->room);
 }
 
-/* Session, tuple and membership, or nothing of it. 0, -ENOSPC, -EAGAIN, -EBUSY. */
 static int
-enter(struct plm_admit *admit, const struct admit_check *check, uint32_t room_idx,
-		const struct plm_room_info *room, const struct plm_egress *egress,
-		struct plm_handle *session)
+add_tuple(struct plm_admit *admit, const struct admit_check *check, struct entry *entry)
 {
-	const struct plm_admit_conf *conf = &admit->conf;
-	struct plm_session_new new = {
-		.room_idx = room_idx,
-		.home = room->home,
-		.role = check->role,
-		.max_ssrcs = conf->max_ssrcs,
-		.consent_alive = room->settings.consent_alive,
-		.packet_rate = packet_rate(room->settings.packets_per_s),
-		.bit_rate = bit_rate(room->settings.bits_per_s),
-	};
-	struct plm_member member = {
-		.home = room->home,
-		.flags = (uint8_t)((check->role & PLM_ROLE_PUBLISH ? PLM_SUB_PUBLISHES : 0) |
-				(check->role & PLM_ROLE_SUBSCRIBE ? PLM_SUB_SUBSCRIBES : 0)),
-		.egress = *egress,
-	};
-	uint8_t slot;
-	int ret;
+	int ret = plm_session_add_tuple(admit->conf.sessions, entry->session, &check->req->tuple,
+			&entry->slot);
 
-	ret = plm_session_create(conf->sessions, &new, session);
-	if (ret < 0)
-		return ret;
-	ret = plm_session_add_tuple(conf->sessions, *session, &check->req->tuple, &slot);
-	if (ret < 0)
-		goto fail;
-	member.session_idx = session->idx;
-	memcpy(member.name, check->name.participant, sizeof(member.name));
-	ret = plm_room_join(conf->rooms, room_idx, &member, check->req->now_ns);
-	if (ret < 0)
-		goto fail;
-	admit->sessions[session->idx].bound = slot;
-	return 0;
-
-fail:
-	plm_session_end(conf->sessions, *session);
-	plm_session_release(conf->sessions, session->idx);
+	entry->has_tuple = ret == 0;
 	return ret;
 }
 
+/* Everything that can fail while the old session, if there is one, is still untouched: session,
+ * address, memory for the member. 0, -ENOSPC, -ENOMEM. */
+static int
+prepare(struct plm_admit *admit, const struct admit_check *check, struct entry *entry)
+{
+	const struct plm_admit_conf *conf = &admit->conf;
+	const struct plm_session_new new = {
+		.room_idx = entry->room_idx,
+		.home = entry->room.home,
+		.role = check->role,
+		.max_ssrcs = conf->max_ssrcs,
+		.consent_alive = entry->room.settings.consent_alive,
+		.packet_rate = packet_rate(entry->room.settings.packets_per_s),
+		.bit_rate = bit_rate(entry->room.settings.bits_per_s),
+	};
+	int ret;
+
+	ret = plm_room_reserve(conf->rooms);
+	if (ret == 0)
+		ret = plm_session_prepare(conf->sessions, &new, &entry->session);
+	/* The old session's own address is its successor's once that has ended. */
+	if (ret == 0 && plm_session_find(conf->sessions, &check->req->tuple) == 0)
+		ret = add_tuple(admit, check, entry);
+	return ret;
+}
+
+/* Become a member; the old session has made room. 0, -ENOSPC, -EAGAIN. */
+static int
+enter(struct plm_admit *admit, const struct admit_check *check, struct entry *entry)
+{
+	struct plm_member member = {
+		.session_idx = entry->session.idx,
+		.home = entry->room.home,
+		.flags = (uint8_t)((check->role & PLM_ROLE_PUBLISH ? PLM_SUB_PUBLISHES : 0) |
+				(check->role & PLM_ROLE_SUBSCRIBE ? PLM_SUB_SUBSCRIBES : 0)),
+		.egress = entry->egress,
+	};
+	int ret = 0;
+
+	if (!entry->has_tuple)
+		ret = add_tuple(admit, check, entry);
+	if (ret < 0)
+		return ret;
+	memcpy(member.name, check->name.participant, sizeof(member.name));
+	return plm_room_join(admit->conf.rooms, entry->room_idx, &member, check->req->now_ns);
+}
+
+/* Give back what a newcomer that does not come in has. */
 static void
-start(struct plm_admit *admit, struct admit_check *check, struct plm_handle session,
-		uint32_t room_idx, const struct plm_room_info *room)
+turn_away(struct plm_admit *admit, const struct entry *entry)
+{
+	const struct plm_admit_conf *conf = &admit->conf;
+
+	conf->route_put(conf->ctx, &entry->egress);
+	if (entry->session.gen == 0)
+		return;
+	plm_session_end(conf->sessions, entry->session);
+	plm_session_release(conf->sessions, entry->session.idx);
+}
+
+static void
+start(struct plm_admit *admit, struct admit_check *check, const struct entry *entry)
 {
 	const struct plm_admit_conf *conf = &admit->conf;
 	const struct plm_admit_request *req = check->req;
-	struct admit_session *s = &admit->sessions[session.idx];
+	struct admit_session *s = &admit->sessions[entry->session.idx];
 	const struct admit_used *used = admit_spent_find(&admit->spent, check->ufrag_hash);
 	uint64_t look_ns = conf->consent_timeout_ns;
-	uint8_t bound = s->bound;
 
 	*s = (struct admit_session){
-		.handle = session,
-		.room_idx = room_idx,
+		.handle = entry->session,
+		.room_idx = entry->room_idx,
 		.role = check->role,
-		.home = room->home,
-		.bound = bound,
+		.home = entry->room.home,
+		.bound = entry->slot,
 		.want = ADMIT_NO_SLOT,
-		.is_alive_room = room->settings.consent_alive,
+		.is_alive_room = entry->room.settings.consent_alive,
 		.ufrag_hash = check->ufrag_hash,
 		.expiry_s = check->name.expiry_s,
 		.since_ns = req->now_ns,
@@ -180,7 +213,8 @@ start(struct plm_admit *admit, struct admit_check *check, struct plm_handle sess
 	};
 	memcpy(s->participant, check->name.participant, sizeof(s->participant));
 	memcpy(s->pwd, check->pwd, sizeof(s->pwd));
-	s->slots[bound] = (struct admit_slot){ .since_ns = req->now_ns, .asked_ns = req->now_ns };
+	s->slots[s->bound] =
+			(struct admit_slot){ .since_ns = req->now_ns, .asked_ns = req->now_ns };
 	if (used != NULL) /* what its last session has seen is no newer in this one */
 		s->tids = used->tids;
 	admit_tid_remember(&s->tids, check->tid);
@@ -205,10 +239,7 @@ admit_open(struct plm_admit *admit, struct admit_check *check)
 	const struct plm_admit_conf *conf = &admit->conf;
 	const struct plm_admit_request *req = check->req;
 	const struct admit_used *used = admit_spent_find(&admit->spent, check->ufrag_hash);
-	struct plm_room_info room;
-	struct plm_egress egress;
-	struct plm_handle session;
-	uint32_t room_idx;
+	struct entry entry = { 0 };
 	int ret;
 
 	if (used != NULL && admit_tid_seen(&used->tids, check->tid))
@@ -232,26 +263,30 @@ admit_open(struct plm_admit *admit, struct admit_check *check)
 		return silence(admit, check, PLM_CNT_ADMIT_BACKLOG);
 	if (admit_tuple_vacate(admit, &req->tuple, check->session, req->now_ns) < 0)
 		return silence(admit, check, PLM_CNT_ADMIT_TUPLES);
-	if (conf->route(conf->ctx, &req->tuple, &egress, req->now_ns) < 0)
+	if (conf->route(conf->ctx, &req->tuple, &entry.egress, req->now_ns) < 0)
 		return silence(admit, check, PLM_CNT_ADMIT_NO_ROUTE);
+	ret = open_room(admit, check, &entry);
+	if (ret < 0) {
+		turn_away(admit, &entry);
+		return silence(admit, check, PLM_CNT_ADMIT_ROOMS);
+	}
 
-	if (check->session != NULL) {
+	ret = prepare(admit, check, &entry);
+	if (ret == 0 && check->session != NULL) {
 		admit_end(admit, check->session, PLM_END_REPLACED, req->now_ns, req->wall_s);
 		check->session = NULL;
 	}
-	ret = open_room(admit, check, &room_idx, &room);
+	if (ret == 0)
+		ret = enter(admit, check, &entry);
 	if (ret < 0) {
-		conf->route_put(conf->ctx, &egress);
-		return silence(admit, check, PLM_CNT_ADMIT_ROOMS);
-	}
-	ret = enter(admit, check, room_idx, &room, &egress, &session);
-	if (ret < 0) {
-		conf->route_put(conf->ctx, &egress);
+		turn_away(admit, &entry);
 		return silence(admit, check,
 				ret == -EAGAIN ? PLM_CNT_ADMIT_BACKLOG : PLM_CNT_ADMIT_SESSIONS);
 	}
+	/* Not before the old session has left the views, which its own packets would reach. */
+	plm_session_open(conf->sessions, entry.session);
 	admission_charge(admit, req->now_ns);
-	start(admit, check, session, room_idx, &room);
+	start(admit, check, &entry);
 	return 0;
 }
 

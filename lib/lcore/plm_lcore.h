@@ -108,7 +108,8 @@ static inline unsigned int
 plm_mailbox_get(struct plm_mailbox *box, struct plm_msg *msgs, unsigned int n)
 {
 	n = rte_ring_sc_dequeue_burst_elem(box->ring, msgs, sizeof(*msgs), n, NULL);
-	plm_sched_point(RING_GOT, NULL);
+	if (n > 0)
+		plm_sched_point(RING_GOT, NULL);
 	return n;
 }
 

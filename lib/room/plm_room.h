@@ -191,6 +191,13 @@ int plm_room_find(const struct plm_room_table *tbl, char format, const char *nam
 		uint32_t *room_idx);
 
 /**
+ * Have what the next plm_room_join() allocates, so that it does not fail for want of memory where a
+ * member has just left the room.
+ * @return 0, -ENOMEM.
+ */
+int plm_room_reserve(struct plm_room_table *tbl);
+
+/**
  * Add a participant. Others see it from the next publication on.
  * @return 0, -ENOSPC (room full), -EAGAIN (backlog of views at its limit), -EEXIST (the name
  *   is in the room: end that session first), -ENOENT (no such room), -ENOMEM.

@@ -204,6 +204,7 @@ plm_room_table_free(struct plm_room_table *tbl)
 		for (uint32_t i = 0; tbl->ctl->rooms != NULL && i < tbl->max_rooms; i++)
 			room_clear(&tbl->ctl->rooms[i]);
 		rte_hash_free(tbl->ctl->by_name);
+		free(tbl->ctl->spare);
 		rte_free(tbl->ctl->rooms);
 	}
 	rte_free(tbl->ctl);
@@ -311,6 +312,14 @@ count_roles(struct room *room, uint8_t flags, int n)
 }
 
 int
+plm_room_reserve(struct plm_room_table *tbl)
+{
+	if (tbl->ctl->spare == NULL && !plm_fault(MEMORY_MEMBER))
+		tbl->ctl->spare = malloc(sizeof(*tbl->ctl->spare));
+	return tbl->ctl->spare != NULL ? 0 : -ENOMEM;
+}
+
+int
 plm_room_join(struct plm_room_table *tbl, uint32_t room_idx, const struct plm_member *new,
 		uint64_t now_ns)
 {
@@ -333,10 +342,12 @@ plm_room_join(struct plm_room_table *tbl, uint32_t room_idx, const struct plm_me
 	ret = places_grow(room);
 	if (ret < 0)
 		return ret;
-	member = plm_fault(MEMORY_MEMBER) ? NULL : calloc(1, sizeof(*member));
-	if (member == NULL)
-		return -ENOMEM;
-	member->pub = *new;
+	ret = plm_room_reserve(tbl);
+	if (ret < 0)
+		return ret;
+	member = tbl->ctl->spare;
+	tbl->ctl->spare = NULL;
+	*member = (struct member){ .pub = *new };
 	place_insert(room, member, hash);
 	count_roles(room, new->flags, 1);
 	room_mark(tbl, room);

@@ -84,6 +84,7 @@ struct plm_room_ctl {
 	uint32_t nb_backlog;
 	uint32_t nb_cooling_dirty;
 	struct plm_room_stats stats;
+	struct member *spare;              /* for the next join, or NULL */
 	TAILQ_HEAD(, room) ready;          /* dirty, and may be published */
 	TAILQ_HEAD(, room) cooling;        /* by published_ns */
 	TAILQ_HEAD(, room) ripe;           /* a view of it went: leavers may be released */

@@ -202,7 +202,7 @@ plm_session_get(const struct plm_session_table *tbl, plm_sref_t ref)
 {
 	struct plm_session_hot *hot = &tbl->hot[plm_sref_idx(ref)];
 
-	/* Acquire pairs with the release in plm_session_create(). */
+	/* Acquire pairs with the release in plm_session_open(). */
 	if (atomic_load_explicit(&hot->gen, memory_order_acquire) != plm_sref_gen(ref))
 		return NULL;
 	return hot;
@@ -220,7 +220,17 @@ struct plm_session_new {
 	struct plm_rate bit_rate;
 };
 
-/** New session without a tuple. 0, -ENOSPC if the table is full. */
+/**
+ * New session without a tuple, from which workers take nothing yet: what can fail is done before
+ * it is opened, or ended. 0, -ENOSPC if the table is full.
+ */
+int plm_session_prepare(struct plm_session_table *tbl, const struct plm_session_new *conf,
+		struct plm_handle *session);
+
+/** Workers take its packets from now on, and see all that the slow path did before. */
+void plm_session_open(struct plm_session_table *tbl, struct plm_handle session);
+
+/** Prepare and open. 0, -ENOSPC if the table is full. */
 int plm_session_create(struct plm_session_table *tbl, const struct plm_session_new *conf,
 		struct plm_handle *session);
 

@@ -391,7 +391,7 @@ hot_reset(struct plm_session_table *tbl, uint32_t idx, const struct plm_session_
 }
 
 int
-plm_session_create(struct plm_session_table *tbl, const struct plm_session_new *conf,
+plm_session_prepare(struct plm_session_table *tbl, const struct plm_session_new *conf,
 		struct plm_handle *session)
 {
 	struct plm_session_ctl *ctl = tbl->ctl;
@@ -408,13 +408,33 @@ plm_session_create(struct plm_session_table *tbl, const struct plm_session_new *
 	if (slot->gen == 0)
 		slot->gen = 1;
 	hot_reset(tbl, idx, conf);
-	plm_sched_point(SESSION_NEW, &tbl->hot[idx]);
-	/* Release: who sees the generation sees the rest. Pairs with plm_session_get(). */
-	atomic_store_explicit(&tbl->hot[idx].gen, slot->gen, memory_order_release);
 	ctl->nb_open++;
-	plm_sched_point(SESSION_OPEN, &tbl->hot[idx]);
 	*session = (struct plm_handle){ idx, slot->gen };
 	return 0;
+}
+
+void
+plm_session_open(struct plm_session_table *tbl, struct plm_handle session)
+{
+	struct plm_session_hot *hot = &tbl->hot[session.idx];
+
+	if (session_open_slot(tbl, session) == NULL)
+		return;
+	plm_sched_point(SESSION_NEW, hot);
+	/* Release: who sees the generation sees the rest. Pairs with plm_session_get(). */
+	atomic_store_explicit(&hot->gen, session.gen, memory_order_release);
+	plm_sched_point(SESSION_OPEN, hot);
+}
+
+int
+plm_session_create(struct plm_session_table *tbl, const struct plm_session_new *conf,
+		struct plm_handle *session)
+{
+	int ret = plm_session_prepare(tbl, conf, session);
+
+	if (ret == 0)
+		plm_session_open(tbl, *session);
+	return ret;
 }
 
 void
