@@ -72,6 +72,8 @@ struct rte_mbuf;
 	X(SKIP_GRACE, "skip_grace", "free a view without waiting for the workers")                 \
 	X(HALF_VIEW, "half_view", "publish a view before its last entry is written")               \
 	X(TO_SENDER, "to_sender", "send a packet to its sender, too")                              \
+	X(TO_SUCCESSOR, "to_successor",                                                            \
+			"send a packet to the session that its sender came back with")             \
 	X(REF_SHORT, "ref_short", "take one reference too few")                                    \
 	X(REF_EXTRA, "ref_extra", "take one reference too many")                                   \
 	X(SWAP_SLICES, "swap_slices", "send one port's slice through another port")                \

@@ -87,7 +87,10 @@ entry_skip(struct relay_worker *w, struct relay_job *job, const struct plm_sub *
 	job->surplus++;
 	for (unsigned int i = 0; i < job->nb; i++) {
 		due += job->pay[i].sender != sub->session_idx;
-		plm_sim_copy_drop(&w->counters, job->pay[i].m, sub->session_idx, why);
+		if (job->pay[i].sender != sub->session_idx)
+			if (job->pay[i].sender != sub->session_idx)
+				plm_sim_copy_drop(&w->counters, job->pay[i].m, sub->session_idx,
+						why);
 	}
 	w->due += due;
 	plm_count_add(&w->counters, why, due);

@@ -39,7 +39,7 @@ claims_send(struct relay_worker *w, uint32_t session_idx)
 	struct plm_session_hot *hot = &w->sessions->hot[session_idx];
 	struct plm_msg msg = { .type = PLM_MSG_SSRC_CLAIM, .idx = session_idx };
 
-	/* Acquire pairs with the release in plm_session_create(). */
+	/* Acquire pairs with the release in plm_session_open(). */
 	msg.gen = atomic_load_explicit(&hot->gen, memory_order_acquire);
 	if (msg.gen == 0 || hot->home != w->idx)
 		return true; /* it ended meanwhile */
@@ -325,6 +325,15 @@ prefetch_views(struct relay_worker *w, const struct relay_group *groups, unsigne
 	}
 }
 
+/* Does the session of a packet that was accepted still stand, now that the view is loaded? A view may
+ * name the session that its participant came back with, which would get what is its own. The old
+ * one ended before that view was published, so whoever sees the view sees the end. */
+static inline bool
+sender_stays(const struct relay_worker *w, struct rte_mbuf *m)
+{
+	return plm_mutant(TO_SUCCESSOR) || plm_session_get(w->sessions, plm_pkt(m)->sref) != NULL;
+}
+
 /* Packets of sessions whose home we are: limits, SSRCs, fan-out. Consumes them. */
 static void
 ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
@@ -334,7 +343,7 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 	uint32_t rooms[PLM_BURST];
 	bool is_rtcp[PLM_BURST];
 	unsigned int nb_ok = 0;
-	unsigned int nb_rtcp = 0;
+	unsigned int nb_media = 0;
 	unsigned int nb_groups;
 
 	for (unsigned int i = 0; i < n; i++) {
@@ -359,10 +368,8 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 		add(&hot->rx_packets, 1);
 		add(&hot->rx_bytes, pkt->payload_len);
 		rte_prefetch0(&w->rooms->hot[rooms[nb_ok]]);
-		nb_rtcp += is_rtcp[nb_ok];
 		ok[nb_ok++] = m;
 	}
-	plm_count_add(&w->counters, PLM_CNT_MEDIA, nb_ok - nb_rtcp);
 
 	nb_groups = group_by_room(w, rooms, is_rtcp, nb_ok, groups);
 	prefetch_views(w, groups, nb_groups);
@@ -372,19 +379,32 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 
 		plm_sched_point(GROUP, NULL);
 		if (unlikely(group->is_rtcp)) {
-			relay_rtcp_route(w, group->view, &w->rtcp[group->pkts[0]], first);
+			if (sender_stays(w, first))
+				relay_rtcp_route(w, group->view, &w->rtcp[group->pkts[0]], first);
+			else
+				relay_drop(w, first, PLM_CNT_RX_STALE_SESSION);
 			continue;
 		}
 		if (unlikely(group->view == NULL)) { /* the room went; nobody is owed a copy */
 			for (unsigned int i = 0; i < group->nb; i++)
 				rte_pktmbuf_free(ok[group->pkts[i]]);
+			nb_media += group->nb;
 			continue;
 		}
 		relay_job_begin(w, group->view, plm_pkt(first)->rx_ns);
-		for (unsigned int i = 0; i < group->nb; i++)
-			relay_job_add(w, ok[group->pkts[i]]);
-		relay_job_fan_out(w, RELAY_SUBSCRIBERS);
+		for (unsigned int i = 0; i < group->nb; i++) {
+			struct rte_mbuf *m = ok[group->pkts[i]];
+
+			if (likely(sender_stays(w, m)))
+				relay_job_add(w, m);
+			else
+				relay_drop(w, m, PLM_CNT_RX_STALE_SESSION);
+		}
+		nb_media += w->job.nb;
+		if (likely(w->job.nb > 0))
+			relay_job_fan_out(w, RELAY_SUBSCRIBERS);
 	}
+	plm_count_add(&w->counters, PLM_CNT_MEDIA, nb_media);
 }
 
 /* --- reception ---------------------------------------------------------------------------- */
