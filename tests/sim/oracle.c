@@ -323,7 +323,7 @@ copy_drop_explained(struct sim_run *run, const struct sim_packet *packet, const 
 	}
 }
 
-bool
+void
 sim_oracle_copy_dropped(struct sim_run *run, const struct rte_mbuf *payload, uint32_t session_idx,
 		enum plm_counter why)
 {
@@ -337,16 +337,16 @@ sim_oracle_copy_dropped(struct sim_run *run, const struct rte_mbuf *payload, uin
 	if (session_idx >= SIM_PEERS || o->by_session[session_idx] == 0) {
 		sim_fail(SIM_INV_STRANGER, "a copy for session %u, which nobody ever had",
 				session_idx);
-		return false;
+		return;
 	}
 	to = &run->plan->peers[o->by_session[session_idx] - 1];
 	if (arrival == UINT32_MAX) { /* a BYE of the relay's */
 		o->peers[to->idx].nb_byes++;
-		return true;
+		return;
 	}
 	packet = &run->plan->packets[run->plan->arrivals[arrival].packet];
 	if (packet->peer == to->idx)
-		return false;
+		return; /* of a session that it had before */
 	SIM_EXPECT(run->plan->peers[packet->peer].room == to->room, STRANGER,
 			"a copy for %s of a packet of %s", to->name,
 			run->plan->peers[packet->peer].name);
@@ -354,17 +354,16 @@ sim_oracle_copy_dropped(struct sim_run *run, const struct rte_mbuf *payload, uin
 			"a copy for %s is dropped as %s without a cause", to->name,
 			plm_counter_defs[why].name);
 	if (run->failed)
-		return true;
+		return;
 	pair = pair_of(run, run->plan->arrivals[arrival].packet, to);
 	pair->dropped++;
 	pair->left += why == PLM_CNT_COPY_LEFT;
-	return true;
 }
 
 /* --- judgement ------------------------------------------------------------------------------ */
 
 static bool
-owes(const struct sim_packet *packet, const struct sim_peer *to, uint8_t role)
+owes(const struct sim_packet *packet, const struct sim_peer *to, uint8_t role, bool is_contested)
 {
 	if (packet->peer == to->idx)
 		return false;
@@ -376,7 +375,7 @@ owes(const struct sim_packet *packet, const struct sim_peer *to, uint8_t role)
 	case SIM_REACH_MEMBERS:
 		return true;
 	case SIM_REACH_OWNER:
-		return packet->target == to->idx;
+		return is_contested || packet->target == to->idx;
 	case SIM_REACH_NONE:
 		break;
 	}
@@ -404,7 +403,7 @@ judge_arrival(struct sim_run *run, uint32_t arrival)
 		const struct sim_peer *to = &run->plan->peers[room->peers[i]];
 		const struct peer_state *state = &o->peers[to->idx];
 		struct sim_pair *pair = pair_of(run, a->packet, to);
-		bool due = owes(packet, to, state->role);
+		bool due = owes(packet, to, state->role, room->contested);
 		bool may = possible && due && (state->nb_reachable > 0 || state->over_tick >= in);
 		bool must = certain && due && state->is_open && state->named_tick != 0 &&
 				state->named_tick < in;

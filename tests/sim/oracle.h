@@ -18,8 +18,8 @@ void sim_oracle_free(struct sim_run *run);
 void sim_oracle_arrived(struct sim_run *run, uint32_t arrival);
 /** The relay gave a received packet up. */
 void sim_oracle_dropped(struct sim_run *run, const struct rte_mbuf *m, enum plm_counter why);
-/** It gave up the copy of a payload for a session; false: that session sent it, no copy is due. */
-bool sim_oracle_copy_dropped(struct sim_run *run, const struct rte_mbuf *payload,
+/** It gave up the copy of a payload for a session. */
+void sim_oracle_copy_dropped(struct sim_run *run, const struct rte_mbuf *payload,
 		uint32_t session_idx, enum plm_counter why);
 /** A UDP datagram left for an endpoint; returns the packet that it carries, or UINT32_MAX. */
 uint32_t sim_oracle_sent(struct sim_run *run, const struct sim_peer *to, unsigned int addr,

@@ -48,7 +48,7 @@ struct peer_state {
 	uint32_t nominated_priority[SIM_ADDRS];
 	uint64_t end_rest_tick; /* what came before was worked off when the last session ended */
 	uint8_t barred;         /* credentials: a bit each */
-	uint8_t spent;          /* that had a session which was replaced */
+	uint8_t spent;          /* that had a session which ended */
 };
 
 /* Something that becomes true a grace period later, and when frames made before have left. */
@@ -93,7 +93,8 @@ struct sim_oracle {
 	uint32_t tid_mask;
 	struct sim_ledger *ledger;
 
-	uint8_t secrets; /* active, a bit each */
+	uint8_t secrets;     /* active, a bit each */
+	uint64_t secrets_ns; /* since when */
 	bool draining;
 	bool ending; /* the relay ends all sessions */
 	bool ended;

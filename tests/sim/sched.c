@@ -36,6 +36,7 @@ struct sched {
 	uint64_t wire_ns;   /* when frames were last sent */
 	bool drain;         /* end every session */
 	bool rested;        /* the last step found everybody idle, and the relay at rest */
+	bool finishing;     /* nobody found anything: turns that go on are ended first */
 };
 
 static struct sched sched;
@@ -95,7 +96,7 @@ plm_sim_point(enum plm_sched_site site, const void *what)
 	}
 	if (run->failed) {
 		give_way();
-	} else if (sim_chance(&run->rng, run->plan->pace.preempt)) {
+	} else if (!sched.finishing && sim_chance(&run->rng, run->plan->pace.preempt)) {
 		run->fired.yield[site]++;
 		give_way();
 	}
@@ -128,8 +129,8 @@ plm_sim_copy_drop(const void *counters, const struct rte_mbuf *payload, uint32_t
 {
 	if (sim == NULL || sim->ctl == NULL)
 		return;
-	if (sim_oracle_copy_dropped(sim, payload, session_idx, (enum plm_counter)counter))
-		sim_check_drop(sim, counters, (enum plm_counter)counter);
+	sim_check_drop(sim, counters, (enum plm_counter)counter);
+	sim_oracle_copy_dropped(sim, payload, session_idx, (enum plm_counter)counter);
 }
 
 /* --- lcores --------------------------------------------------------------------------------- */
@@ -431,6 +432,12 @@ choose(struct sim_run *run)
 	const unsigned int nb = run->nb_workers + 1;
 	const unsigned int slow = (unsigned int)(run->plan->seed % nb);
 
+	sched.finishing = true;
+	for (unsigned int i = 0; i < nb; i++)
+		sched.finishing &= stalled(run, i) || run->lcores[i].idle > 0;
+	for (unsigned int i = 0; i < nb && sched.finishing; i++)
+		if (run->lcores[i].in_turn && !stalled(run, i))
+			return i;
 	for (unsigned int tries = 0; tries < 64; tries++) {
 		unsigned int i = (unsigned int)sim_below(&run->rng, nb);
 
@@ -510,6 +517,25 @@ step(struct sim_run *run)
 		pass_time(run);
 }
 
+static void
+stuck(const struct sim_run *run, const char *what)
+{
+	char buf[384];
+	struct plm_text text;
+
+	plm_text_init(&text, buf, sizeof(buf));
+	for (unsigned int i = 0; i <= run->nb_workers; i++)
+		plm_text_add(&text, " %s%u", run->lcores[i].in_turn ? "in a turn, idle " : "idle ",
+				run->lcores[i].idle);
+	for (unsigned int w = 0; w < run->nb_workers; w++)
+		plm_text_add(&text, "; parked %u", plm_relay_parked(run->ctl->relay, w));
+	sim_fail(SIM_INV_STUCK,
+			"%s takes more than %u steps: %u views, %u sessions wait, %s, lcores%s",
+			what, PHASE_STEPS, plm_room_backlog(run->ctl->rooms),
+			plm_session_nb_pending(run->ctl->sessions),
+			sched.rested ? "at rest" : "not at rest", buf);
+}
+
 /* Steps until it holds, or until there were too many. */
 static bool
 until(struct sim_run *run, bool (*holds)(const struct sim_run *run), const char *what)
@@ -518,7 +544,7 @@ until(struct sim_run *run, bool (*holds)(const struct sim_run *run), const char 
 		if (holds(run))
 			return true;
 		if (n == PHASE_STEPS) {
-			sim_fail(SIM_INV_STUCK, "%s takes more than %u steps", what, PHASE_STEPS);
+			stuck(run, what);
 			break;
 		}
 		step(run);
