@@ -27,7 +27,7 @@ const struct plm_cli_cmd app_cmds[] = {
 	{ "show latency", cmd_show_latency, "In-relay RX-to-TX latency percentiles per worker" },
 	{ "show neighbour all", cmd_show_neighbours, "Next hops and on-link neighbours" },
 	{ "show memory", cmd_show_memory,
-			"Mempools: size and use; fan-out lists and sessions that wait to be freed" },
+			"Mempools and heap: size and use; fan-out lists and sessions that wait to be freed" },
 	{ "set room <name> max <participants:1-32000>", cmd_set_room_max,
 			"Refuse joins above this many" },
 	{ "set room <name> packets-per-s <packets:0-10000000>", cmd_set_room_packets,

@@ -2,6 +2,8 @@
 /* show lcore, drops, counters, latency, neighbour, memory; clear. `call_` runs on the slow path. */
 #include <inttypes.h>
 
+#include <rte_malloc.h>
+
 #include "app.h"
 
 static const char *
@@ -209,6 +211,27 @@ pool_line(struct plm_cli *cli, const struct rte_mempool *pool)
 			rte_mempool_in_use_count(pool), rte_mempool_avail_count(pool));
 }
 
+/* DPDK's heap, where the pools, tables and fan-out lists are. Takes its lock for a moment, which
+ * no worker ever wants. */
+static void
+heap_line(struct plm_cli *cli)
+{
+	size_t used = 0;
+	size_t total = 0;
+	unsigned int nb = 0;
+
+	for (unsigned int i = 0; i < rte_socket_count(); i++) {
+		struct rte_malloc_socket_stats stats;
+
+		if (rte_malloc_get_socket_stats(rte_socket_id_by_idx(i), &stats) < 0)
+			continue;
+		used += stats.heap_allocsz_bytes;
+		total += stats.heap_totalsz_bytes;
+		nb += stats.alloc_count;
+	}
+	plm_cli_print(cli, "heap: %zu of %zu bytes in use by %u allocations\n", used, total, nb);
+}
+
 /* What waits for workers to be quiescent, and what waits for that. */
 static int
 call_show_reclamation(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
@@ -240,6 +263,7 @@ cmd_show_memory(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 		pool_line(cli, app->copy_pools[w]);
 	}
 	pool_line(cli, app->frame_pool);
+	heap_line(cli);
 	return app_call(app, cli, call_show_reclamation, NULL, 0);
 }
 
