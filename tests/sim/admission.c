@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "check.h"
 #include "ctl_priv.h"
 #include "oracle_priv.h"
 #include "plm_crypto.h"
@@ -24,6 +25,7 @@
 enum watch_stage {
 	WATCH_TOMBSTONE, /* until the member is taken out of the views */
 	WATCH_PUBLISH,   /* until a view has its new address */
+	WATCH_VIEWS,     /* until the views before it are gone: parked fan-outs hold them */
 	WATCH_GRACE,     /* until every worker ended a turn */
 	WATCH_CLEAN,     /* until every worker's buffers were empty */
 	WATCH_CARRIED,   /* and once more, for what went through another one's */
@@ -105,8 +107,11 @@ sim_admission_arrived(struct sim_run *run, uint32_t arrival, const struct sim_pa
 	if (packet->kind != SIM_STUN)
 		return;
 	original->nb_requests++;
+	/* The slow path may work it off in the turn that it is in, whose time is older. */
 	if (original->in_ns == 0)
-		original->in_ns = run->now_ns;
+		original->in_ns = run->lcores[run->nb_workers].in_turn
+				? run->lcores[run->nb_workers].now_ns
+				: run->now_ns;
 	if (wall_s(run) >= cred->expiry_s && wall_s(run) < cred->expiry_s + 2)
 		run->fired.world[SIM_WORLD_EXPIRY]++;
 	if (original->seen || !authentic(run, packet))
@@ -367,10 +372,30 @@ sim_oracle_published(struct sim_run *run, const struct plm_view *view)
 		if (s->is_open && s->session.idx == idx && s->named_tick == 0)
 			s->named_tick = run->tick;
 	}
-	for (unsigned int i = 0; i < o->nb_watches; i++)
-		if (o->watches[i].used && o->watches[i].stage == WATCH_PUBLISH &&
-				o->watches[i].room == room)
-			watch_grace(run, &o->watches[i]);
+	for (unsigned int i = 0; i < o->nb_watches; i++) {
+		struct watch *watch = &o->watches[i];
+
+		if (!watch->used || watch->stage != WATCH_PUBLISH || watch->room != room)
+			continue;
+		watch->stage = WATCH_VIEWS;
+		watch->room_idx = view->room_idx;
+		watch->seq = view->seq;
+	}
+	sim_oracle_reclaimed(run);
+}
+
+void
+sim_oracle_reclaimed(struct sim_run *run)
+{
+	struct sim_oracle *o = run->oracle;
+
+	for (unsigned int i = 0; i < o->nb_watches; i++) {
+		struct watch *watch = &o->watches[i];
+
+		if (watch->used && watch->stage == WATCH_VIEWS &&
+				!sim_check_older_view(run, watch->room_idx, watch->seq))
+			watch_grace(run, watch);
+	}
 }
 
 /* Has this worker handed on every frame that it made? */
@@ -559,7 +584,9 @@ moved(struct sim_run *run, const struct plm_event *e, const struct sim_peer *pee
 	s->bound = (uint8_t)addr;
 	s->since_ns = run->now_ns;
 	s->certain_tick = run->tick;
-	s->left_ns[old] = e->now_ns;
+	/* Unless one more request from there is under way: then it is in use after all. */
+	if (s->asked_tick[s->cred][old] <= run->oracle->rest_tick)
+		s->left_ns[old] = e->now_ns;
 	s->priority_least = 0;
 	s->heard_ns = run->now_ns;
 	s->loose = true;

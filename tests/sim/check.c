@@ -28,6 +28,7 @@ struct sim_check {
 	uint64_t nb_loads;
 	uint64_t noted[SIM_WORKERS][PLM_CNT_MAX]; /* drops that were reported */
 	uint64_t made[SIM_WORKERS];               /* copies, at the end of the last turn */
+	uint64_t moved[SIM_WORKERS];              /* what went through when sums were last taken */
 	uint64_t ctl_frames;
 };
 
@@ -177,6 +178,17 @@ view_reclaimed(struct sim_run *run, const struct plm_view *view)
 	*seen = check->views[--check->nb_views];
 }
 
+bool
+sim_check_older_view(const struct sim_run *run, uint32_t room_idx, uint64_t seq)
+{
+	const struct sim_check *check = run->check;
+
+	for (unsigned int i = 0; i < check->nb_views; i++)
+		if (check->views[i].view->room_idx == room_idx && check->views[i].view->seq < seq)
+			return true;
+	return false;
+}
+
 static void
 view_pin(struct sim_run *run, const struct sim_lcore *lcore, const struct plm_view *view, int by)
 {
@@ -240,6 +252,21 @@ static uint64_t
 get(const struct plm_counters *c, enum plm_counter id)
 {
 	return plm_counter_get(c, id);
+}
+
+/* Most turns find nothing to do, and leave the sums as they are. */
+static bool
+has_moved(struct sim_run *run, unsigned int w)
+{
+	const struct plm_counters *c = plm_relay_counters(plm_ctl_relay(run->ctl), w);
+	uint64_t moved = get(c, PLM_CNT_RX_PACKETS) + get(c, PLM_CNT_CROSSED_IN) +
+			get(c, PLM_CNT_COPIES_DUE) + get(c, PLM_CNT_COPIES_SENT) +
+			get(c, PLM_CNT_COPIES_HANDED) + get(c, PLM_CNT_CARRIED_IN);
+
+	if (moved == run->check->moved[w])
+		return false;
+	run->check->moved[w] = moved;
+	return true;
 }
 
 static void
@@ -464,8 +491,9 @@ sim_check_point(struct sim_run *run, enum plm_sched_site site, const void *what)
 		nexthop_set(what, 0);
 		break;
 	case PLM_SCHED_TURN_END:
-		if (lcore != NULL)
-			worker_sums(run, lcore->worker, true);
+		if (lcore == NULL || !has_moved(run, lcore->worker))
+			break;
+		worker_sums(run, lcore->worker, true);
 		break;
 	default:
 		break;

@@ -14,6 +14,8 @@ void sim_check_free(struct sim_run *run);
 
 /** At a point, before anybody else may run. */
 void sim_check_point(struct sim_run *run, enum plm_sched_site site, const void *what);
+/** Is a view of this room not yet freed that was published before number `seq`? */
+bool sim_check_older_view(const struct sim_run *run, uint32_t room_idx, uint64_t seq);
 /** A drop was reported: the counters must say the same, in the end. */
 void sim_check_drop(struct sim_run *run, const void *counters, enum plm_counter why);
 /** The sums of plm_stats.h, per lcore and over all, and drops by reason; at the end. */

@@ -136,7 +136,7 @@ order_check(struct sim_run *run, uint32_t packet_idx, const struct sim_peer *to)
 	}
 	if (next != UINT64_MAX)
 		o->last[lane] = next;
-	else if (!o->peers[to->idx].loose)
+	else if (o->peers[to->idx].nb_reachable == 1) /* else it just moved, or came back */
 		sim_fail(SIM_INV_ORDER, "%s got packet %u of %s after a later one", to->name,
 				packet_idx, run->plan->peers[packet->peer].name);
 }
@@ -157,8 +157,9 @@ is_bye(struct sim_run *run, const struct sim_peer *to, const uint8_t *p, size_t 
 		if (who >= run->plan->nb_peers || run->plan->peers[who].room != to->room)
 			return false;
 		state = &run->oracle->peers[who];
-		SIM_EXPECT(state->nb_ends > 0 || run->oracle->ending, STRANGER,
-				"a BYE for %s, who is here", run->plan->peers[who].name);
+		SIM_EXPECT(state->nb_ends > 0 || run->oracle->ending ||
+						run->plan->rooms[to->room].contested,
+				STRANGER, "a BYE for %s, who is here", run->plan->peers[who].name);
 	}
 	return true;
 }
@@ -237,7 +238,7 @@ drop_explained(struct sim_run *run, uint32_t arrival, enum plm_counter why)
 		return !(run->oracle->peers[packet->peer].role & PLM_ROLE_PUBLISH);
 	case PLM_CNT_RX_SSRC_FOREIGN:
 	case PLM_CNT_RX_SSRC_LIMIT:
-		return room->contested;
+		return run->plan->ops[packet->op].contested;
 	case PLM_CNT_RX_RATE_PACKETS:
 		return room->settings.packets_per_s != 0;
 	case PLM_CNT_RX_RATE_BITS:
@@ -397,7 +398,7 @@ judge_arrival(struct sim_run *run, uint32_t arrival)
 		return;
 	room = &run->plan->rooms[run->plan->peers[packet->peer].room];
 	possible = sim_sender_possible(run, packet, in);
-	certain = !room->contested && sim_sender_certain(run, packet, in) &&
+	certain = !run->plan->ops[packet->op].contested && sim_sender_certain(run, packet, in) &&
 			(packet->kind != SIM_RTP || o->peers[packet->peer].role & PLM_ROLE_PUBLISH);
 	for (unsigned int i = 0; i < room->nb_peers; i++) {
 		const struct sim_peer *to = &run->plan->peers[room->peers[i]];

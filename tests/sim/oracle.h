@@ -33,6 +33,8 @@ void sim_oracle_max(struct sim_run *run, unsigned int room, uint32_t max);
 
 /** Points of the relay that move membership: publications, tombstones, turns that end. */
 void sim_oracle_published(struct sim_run *run, const struct plm_view *view);
+/** A view was freed. */
+void sim_oracle_reclaimed(struct sim_run *run);
 void sim_oracle_tombstone(struct sim_run *run);
 void sim_oracle_turn_end(struct sim_run *run, unsigned int worker);
 void sim_oracle_ctl_turn(struct sim_run *run, const struct sim_lcore *lcore);

@@ -60,6 +60,8 @@ struct watch {
 	uint8_t waiting; /* workers, a bit each */
 	uint16_t peer;
 	uint16_t room;
+	uint32_t room_idx; /* the relay's, and the first view with the new address */
+	uint64_t seq;
 };
 
 struct arrival_state {

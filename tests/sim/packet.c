@@ -496,6 +496,27 @@ sim_packet_find(const struct sim_plan *plan, const uint8_t *bytes, size_t len)
 	return UINT32_MAX;
 }
 
+/* Who sends from an SSRC that somebody else of the room sends from, too, may not get through. */
+static void
+contests_find(struct sim_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->nb_ops; i++) {
+		struct sim_op *op = &plan->ops[i];
+
+		for (uint32_t k = 0; k < plan->nb_ops && op->ssrc != 0; k++) {
+			const struct sim_op *other = &plan->ops[k];
+
+			op->contested |= other->ssrc == op->ssrc && other->peer != op->peer;
+		}
+		if (op->contested ||
+				(op->ssrc != 0 &&
+						(op->ssrc - sim_ssrc(&plan->peers[0], 0)) /
+										0x100u !=
+								op->peer))
+			plan->rooms[op->room].contested = true;
+	}
+}
+
 void
 sim_packets_make(struct sim_plan *plan)
 {
@@ -503,6 +524,7 @@ sim_packets_make(struct sim_plan *plan)
 
 	if (hmac == NULL)
 		abort();
+	contests_find(plan);
 	for (uint32_t i = 0; i < plan->nb_ops; i++)
 		op_make(plan, hmac, i);
 	plm_hmac_free(hmac);

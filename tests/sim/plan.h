@@ -62,7 +62,7 @@ struct sim_room {
 	struct plm_room_settings settings;
 	uint16_t peers[SIM_PEERS];
 	uint16_t nb_peers;
-	bool contested; /* somebody uses another one's SSRC, or more than allowed */
+	bool contested; /* SSRCs of the room do not tell who sends */
 };
 
 /** X(ID, name) */
@@ -109,7 +109,8 @@ enum sim_report {
 };
 
 struct sim_op {
-	uint8_t type; /* enum sim_op_type */
+	uint8_t type;   /* enum sim_op_type */
+	bool contested; /* somebody else sends from its SSRC, too, or it has more than allowed */
 	uint8_t addr;
 	uint8_t cred;
 	bool off; /* left out */
@@ -211,6 +212,7 @@ struct sim_pace {
 	uint16_t rx_most;  /* packets put before a queue at once */
 	uint16_t step_ns;  /* that a step may take */
 	uint16_t bias;     /* an lcore is that much slower than another, n in 16 */
+	uint16_t nap;      /* who gives way, or sleeps, stays away for up to so many steps */
 	uint32_t wire_fps; /* frames that a port sends in a millisecond */
 };
 

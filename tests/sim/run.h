@@ -98,6 +98,7 @@ struct sim_lcore {
 	bool offline;
 	bool stop;
 	unsigned int idle; /* turns in a row that found nothing */
+	uint64_t nap_step; /* it goes on from this step on */
 	uint64_t turns;
 	uint64_t now_ns; /* of its turn */
 };

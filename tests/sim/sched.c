@@ -56,6 +56,14 @@ sim_lcore_self(void)
 
 /* --- the simulator's half of plm_sim.h ------------------------------------------------------- */
 
+/* Stay away for a while: in the middle of a turn, as if the CPU had been taken, or asleep. */
+static void
+nap(struct sim_run *run, struct sim_lcore *lcore)
+{
+	if (run->plan->pace.nap > 0 && !run->settling)
+		lcore->nap_step = run->step + sim_below(&run->rng, run->plan->pace.nap);
+}
+
 static void
 give_way(void)
 {
@@ -81,6 +89,9 @@ plm_sim_point(enum plm_sched_site site, const void *what)
 	case PLM_SCHED_VIEW_PUBLISH:
 		sim_oracle_published(run, what);
 		break;
+	case PLM_SCHED_VIEW_RECLAIM:
+		sim_oracle_reclaimed(run);
+		break;
 	case PLM_SCHED_TOMBSTONE:
 		sim_oracle_tombstone(run);
 		break;
@@ -98,6 +109,8 @@ plm_sim_point(enum plm_sched_site site, const void *what)
 		give_way();
 	} else if (!sched.finishing && sim_chance(&run->rng, run->plan->pace.preempt)) {
 		run->fired.yield[site]++;
+		if (sim_chance(&run->rng, 64))
+			nap(run, lcore);
 		give_way();
 	}
 }
@@ -170,6 +183,8 @@ worker_body(struct sim_lcore *lcore)
 			plm_rcu_offline(plm_ctl_rcu(run->ctl), lcore->worker);
 			lcore->offline = true;
 			run->fired.world[SIM_WORLD_OFFLINE]++;
+			if (sim_chance(&run->rng, 128))
+				nap(run, lcore);
 		}
 		sim_fiber_yield();
 	}
@@ -395,7 +410,9 @@ sim_at_rest(const struct sim_run *run)
 static bool
 stalled(const struct sim_run *run, unsigned int lcore)
 {
-	return run->stalled_until[lcore] > run->now_ns && !run->settling;
+	return !run->settling &&
+			(run->stalled_until[lcore] > run->now_ns ||
+					run->lcores[lcore].nap_step > run->step);
 }
 
 /* The wire has sent what it can in the time that passed. */
@@ -464,9 +481,13 @@ anything_waits(const struct sim_run *run)
 static void
 pass_time(struct sim_run *run)
 {
-	const bool reclaims = plm_room_backlog(plm_ctl_rooms(run->ctl)) > 0 ||
+	bool soon = plm_room_backlog(plm_ctl_rooms(run->ctl)) > 0 ||
 			plm_session_nb_pending(plm_ctl_sessions(run->ctl)) > 0;
-	uint64_t to_ns = run->now_ns + (reclaims ? BUSY_NS : QUIET_NS);
+	uint64_t to_ns;
+
+	for (unsigned int i = 0; i <= run->nb_workers; i++)
+		soon |= run->lcores[i].nap_step > run->step;
+	to_ns = run->now_ns + (soon ? BUSY_NS : QUIET_NS);
 
 	to_ns = RTE_MIN(to_ns, RTE_MAX(sim_net_next(run), run->now_ns + 1));
 	if (sched.next < sched.nb)

@@ -133,6 +133,24 @@ crowd(struct sim_plan *plan, struct sim_rng *rng)
 
 		op->a = (uint32_t)sim_range(rng, 2, 20);
 	}
+	/* While fan-outs wait, members move and go, and others come. */
+	for (unsigned int i = 4; i < n; i++) {
+		struct sim_peer *peer = &plan->peers[i];
+		uint64_t t = sim_range(rng, 400, 1100) * MS;
+		struct sim_op *op;
+
+		if (!sim_chance(rng, 200))
+			continue;
+		if (sim_chance(rng, 300)) {
+			sim_peer_op(plan, peer, SIM_OP_KICK, t, 0);
+			continue;
+		}
+		op = sim_peer_op(plan, peer, SIM_OP_CHECKS, t, t + 100 * MS);
+		op->addr = (uint8_t)sim_range(rng, 1, SIM_ADDRS - 1);
+		op->gap_ns = 20 * MS;
+		op->a = 9000;
+		op->b = SIM_CHECK_NOMINATE;
+	}
 }
 
 /* Everybody comes and goes, all the time. */
@@ -190,8 +208,10 @@ roaming(struct sim_plan *plan, struct sim_rng *rng)
 			op->gap_ns = (is_long ? 1000 : 100) * MS;
 			op->a = 1000 * (uint32_t)sim_range(rng, 1, 3);
 			op->b = is_long && sim_chance(rng, 512) ? 0 : SIM_CHECK_NOMINATE;
+			/* Some go on talking from where they were. */
 			if (peer->role & PLM_ROLE_PUBLISH)
-				sim_talk(plan, rng, peer, addr, 0, t + 100 * MS, t + stay,
+				sim_talk(plan, rng, peer, addr, 0, t + 100 * MS,
+						t + stay + (sim_chance(rng, 300) ? 3 * S : 0),
 						is_long ? 2 : 20);
 			t += stay - sim_below(rng, 200 * MS);
 			addr = (addr + (unsigned int)sim_range(rng, 1, 3)) % SIM_ADDRS;
@@ -241,12 +261,12 @@ liars(struct sim_plan *plan, struct sim_rng *rng)
 			op->ssrc = sim_ssrc(
 					&plan->peers[room->peers[sim_below(rng, room->nb_peers)]],
 					0);
-			room->contested = true;
 			break;
 		case 1:
 			for (unsigned int k = 0; k < 15; k++)
 				sim_talk(plan, rng, peer, 0, 10 + k, 600 * MS, 1500 * MS, 8);
-			room->contested = true;
+			for (uint32_t k = 0; k < plan->nb_ops; k++)
+				plan->ops[k].contested |= plan->ops[k].peer == peer->idx;
 			break;
 		case 2: /* with a signature of his own, or a request that was tampered with */
 			sim_cred_set(plan, peer, 1, peer->role, 3601, 0, true);
@@ -506,6 +526,83 @@ limits(struct sim_plan *plan, struct sim_rng *rng)
 	}
 }
 
+/* Who owns which SSRC: new ones all the time, several owners, and rings that are full when it is to
+ * be settled; publishers vanish, and the others are to be told. */
+static void
+claims(struct sim_plan *plan, struct sim_rng *rng)
+{
+	static const uint32_t sites[] = { PLM_FAULT_RING_CLAIM, PLM_FAULT_RING_REVOKE,
+		PLM_FAULT_RING_BYE, PLM_FAULT_HASH_SSRC };
+	struct sim_op *op;
+
+	people(plan, rng, (unsigned int)sim_range(rng, 1, 3), 6);
+	for (unsigned int i = 0; i < plan->nb_rooms; i++)
+		plan->rooms[i].settings.rtcp = PLM_RTCP_CLEAR;
+	for (unsigned int i = 0; i < plan->nb_peers; i++) {
+		struct sim_peer *peer = &plan->peers[i];
+		struct sim_room *room = &plan->rooms[peer->room];
+
+		sim_attend(plan, rng, peer, 0, 0, sim_below(rng, 100 * MS), 2500 * MS);
+		for (unsigned int k = 0; k < 5; k++) {
+			uint64_t t0 = sim_range(rng, 200, 2000) * MS;
+
+			op = sim_talk(plan, rng, peer, 0, k, t0, t0 + 300 * MS, 20);
+			if (sim_chance(rng, 200)) {
+				op->ssrc = sim_ssrc(&plan->peers[room->peers[sim_below(rng,
+								    room->nb_peers)]],
+						(unsigned int)sim_below(rng, 5));
+			}
+		}
+		if (sim_chance(rng, 400))
+			sim_peer_op(plan, peer, SIM_OP_KICK, sim_range(rng, 600, 2300) * MS, 0);
+	}
+	for (unsigned int i = 0; i < RTE_DIM(sites); i++) {
+		uint64_t t0 = sim_below(rng, 1000 * MS);
+
+		if (sim_chance(rng, 256))
+			continue;
+		op = sim_op_add(plan, SIM_OP_FAULTS, t0, t0 + sim_range(rng, 300, 1500) * MS);
+		op->a = sites[i];
+		op->b = (uint32_t)sim_range(rng, 100, 1000);
+	}
+}
+
+/* Few session indexes, given out again and again: participants come back within milliseconds, often
+ * before a view has named them, and talk all the while. */
+static void
+reuse(struct sim_plan *plan, struct sim_rng *rng)
+{
+	plan->sizes.max_sessions = (uint32_t)sim_range(rng, 2, 6);
+	plan->sizes.publish_interval_ns = sim_range(rng, 0, 8) * MS;
+	plan->sizes.consent_ns = 400 * MS;
+	plan->pace.preempt = (uint16_t)sim_range(rng, 50, 600);
+	plan->pace.step_ns = (uint16_t)sim_range(rng, 100, 3000);
+	people(plan, rng, (unsigned int)sim_range(rng, 2, 3), 4);
+	for (unsigned int i = 0; i < plan->nb_peers; i++) {
+		struct sim_peer *peer = &plan->peers[i];
+		uint64_t t = sim_below(rng, 50 * MS);
+
+		for (unsigned int c = 0; c < SIM_CREDS; c++) {
+			struct sim_op *op;
+
+			sim_cred_set(plan, peer, c, peer->role, 3600 + c, 0, false);
+			op = sim_peer_op(plan, peer, SIM_OP_CHECKS, t, t + 2 * MS);
+			op->cred = (uint8_t)c;
+			op->addr = (uint8_t)sim_below(rng, 2);
+			op->gap_ns = 1 * MS;
+			op->a = 1000;
+			t += sim_chance(rng, 700) ? sim_below(rng, 8 * MS)
+						  : sim_below(rng, 800 * MS);
+		}
+		for (unsigned int a = 0; a < 2 && peer->role & PLM_ROLE_PUBLISH; a++) {
+			struct sim_op *op = sim_talk(plan, rng, peer, a, a, 0, t, 200);
+
+			op->gap_ns = sim_range(rng, 200, 1000) * PLM_NS_PER_US;
+			op->t1 = RTE_MIN(t + 10 * MS, op->gap_ns * 300);
+		}
+	}
+}
+
 #define STORY(name, help) static const struct sim_story story_##name = { #name, help, name }
 
 STORY(calm, "some rooms, nothing goes wrong");
@@ -523,9 +620,11 @@ STORY(failover, "next hops change, fall silent, are too many");
 STORY(stalls, "lcores stand still, or are told an old time");
 STORY(shortage, "pools, rings and tables of the relay run out");
 STORY(limits, "rates, small rooms, media as a sign of life");
+STORY(claims, "SSRCs claimed, contested and revoked while rings are full");
+STORY(reuse, "session indexes given out again within milliseconds");
 STORY(chaos, "a bit of everything");
 
 const struct sim_story *const sim_stories[] = { &story_calm, &story_weather, &story_crowd,
 	&story_churn, &story_roaming, &story_replay, &story_liars, &story_expiry, &story_replaced,
 	&story_operators, &story_flood, &story_failover, &story_stalls, &story_shortage,
-	&story_limits, &story_chaos, NULL };
+	&story_limits, &story_claims, &story_reuse, &story_chaos, NULL };
