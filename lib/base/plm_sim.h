@@ -33,6 +33,7 @@ struct rte_mbuf;
 	X(RING_PUT, "ring_put", "messages are about to be put into a ring")                        \
 	X(RING_GOT, "ring_got", "messages were taken from a ring")                                 \
 	X(LOOKUP, "lookup", "a burst's sessions were looked up")                                   \
+	X(INGRESS, "ingress", "a packet's session was found good, its limits come next")           \
 	X(PARK, "park", "a fan-out is about to be parked")                                         \
 	X(UNPARK, "unpark", "a parked fan-out is done")                                            \
 	X(TX, "tx", "frames were offered to a queue")                                              \

@@ -354,6 +354,7 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 		enum plm_counter why;
 		bool accepted;
 
+		plm_sched_point(INGRESS, NULL);
 		rooms[nb_ok] = hot->room_idx;
 		is_rtcp[nb_ok] = plm_wire_classify(p, pkt->payload_len) == PLM_PROTO_RTCP;
 		if (unlikely(is_rtcp[nb_ok]))

@@ -237,6 +237,7 @@ plan_defaults(struct sim_plan *plan, struct sim_rng *rng)
 	plan->pace.step_ns = (uint16_t)sim_range(rng, 100, 20000);
 	plan->pace.bias = (uint16_t)sim_below(rng, 12);
 	plan->pace.nap = (uint16_t)(sim_chance(rng, 512) ? 0 : sim_range(rng, 10, 1000));
+	plan->pace.naps = 64;
 	plan->pace.wire_fps = 5000;
 	plan->wire.delay_ns = sim_range(rng, 0, 20) * PLM_NS_PER_MS;
 	plan->wire.mtu = 1500;

@@ -18,7 +18,7 @@
 #define SIM_PEERS   256
 #define SIM_ROOMS   32
 #define SIM_ADDRS   4 /* UDP endpoints of a participant */
-#define SIM_CREDS   4
+#define SIM_CREDS   8
 #define SIM_PORTS   2
 #define SIM_WORKERS 8
 #define SIM_SECRETS 3
@@ -213,6 +213,7 @@ struct sim_pace {
 	uint16_t step_ns;  /* that a step may take */
 	uint16_t bias;     /* an lcore is that much slower than another, n in 16 */
 	uint16_t nap;      /* who gives way, or sleeps, stays away for up to so many steps */
+	uint16_t naps;     /* n times in 1024 */
 	uint32_t wire_fps; /* frames that a port sends in a millisecond */
 };
 

@@ -109,7 +109,7 @@ plm_sim_point(enum plm_sched_site site, const void *what)
 		give_way();
 	} else if (!sched.finishing && sim_chance(&run->rng, run->plan->pace.preempt)) {
 		run->fired.yield[site]++;
-		if (sim_chance(&run->rng, 64))
+		if (sim_chance(&run->rng, run->plan->pace.naps))
 			nap(run, lcore);
 		give_way();
 	}
@@ -183,7 +183,7 @@ worker_body(struct sim_lcore *lcore)
 			plm_rcu_offline(plm_ctl_rcu(run->ctl), lcore->worker);
 			lcore->offline = true;
 			run->fired.world[SIM_WORLD_OFFLINE]++;
-			if (sim_chance(&run->rng, 128))
+			if (sim_chance(&run->rng, 4u * run->plan->pace.naps))
 				nap(run, lcore);
 		}
 		sim_fiber_yield();

@@ -572,32 +572,35 @@ claims(struct sim_plan *plan, struct sim_rng *rng)
 static void
 reuse(struct sim_plan *plan, struct sim_rng *rng)
 {
-	plan->sizes.max_sessions = (uint32_t)sim_range(rng, 2, 6);
-	plan->sizes.publish_interval_ns = sim_range(rng, 0, 8) * MS;
+	const uint64_t often_ns = sim_range(rng, 1, 8) * MS;
+
+	plan->sizes.max_sessions = (uint32_t)sim_range(rng, 2, 5);
+	plan->sizes.publish_interval_ns = sim_below(rng, 2) * sim_range(rng, 1, 8) * MS;
 	plan->sizes.consent_ns = 400 * MS;
-	plan->pace.preempt = (uint16_t)sim_range(rng, 50, 600);
-	plan->pace.step_ns = (uint16_t)sim_range(rng, 100, 3000);
-	people(plan, rng, (unsigned int)sim_range(rng, 2, 3), 4);
+	plan->pace.preempt = (uint16_t)sim_range(rng, 50, 400);
+	plan->pace.step_ns = (uint16_t)sim_range(rng, 1000, 6000);
+	plan->pace.nap = (uint16_t)sim_range(rng, 50, 5000);
+	plan->pace.naps = (uint16_t)sim_range(rng, 64, 256);
+	people(plan, rng, (unsigned int)sim_range(rng, 2, 3), 3);
 	for (unsigned int i = 0; i < plan->nb_peers; i++) {
 		struct sim_peer *peer = &plan->peers[i];
-		uint64_t t = sim_below(rng, 50 * MS);
+		uint64_t t = sim_below(rng, 20 * MS);
 
 		for (unsigned int c = 0; c < SIM_CREDS; c++) {
 			struct sim_op *op;
 
 			sim_cred_set(plan, peer, c, peer->role, 3600 + c, 0, false);
-			op = sim_peer_op(plan, peer, SIM_OP_CHECKS, t, t + 2 * MS);
+			op = sim_peer_op(plan, peer, SIM_OP_CHECKS, t, t + 1 * MS);
 			op->cred = (uint8_t)c;
 			op->addr = (uint8_t)sim_below(rng, 2);
 			op->gap_ns = 1 * MS;
 			op->a = 1000;
-			t += sim_chance(rng, 700) ? sim_below(rng, 8 * MS)
-						  : sim_below(rng, 800 * MS);
+			t += sim_chance(rng, 900) ? sim_below(rng, often_ns) : 600 * MS;
 		}
 		for (unsigned int a = 0; a < 2 && peer->role & PLM_ROLE_PUBLISH; a++) {
 			struct sim_op *op = sim_talk(plan, rng, peer, a, a, 0, t, 200);
 
-			op->gap_ns = sim_range(rng, 200, 1000) * PLM_NS_PER_US;
+			op->gap_ns = sim_range(rng, 100, 600) * PLM_NS_PER_US;
 			op->t1 = RTE_MIN(t + 10 * MS, op->gap_ns * 300);
 		}
 	}

@@ -2,10 +2,11 @@
 """Processes of plenum-client in a room of their own: some live through the whole run, some are told
 to end, some are killed. Their own numbers and checksums say whether they heard everything."""
 
+import itertools
 import os
 import time
 
-from lab import Failure
+from lab import Failure, run
 from test_rooms import Crowd
 from world import CROWD_ROOM
 
@@ -18,10 +19,15 @@ class Crowds:
         self.running = []
         self.reports = []   # (name, report) of those that were asked
         self.killed = 0
+        self.ports = itertools.cycle(range(30000, 60000, 100))
         self.publisher = self.hearers = None
 
     def start(self, verb, name, count, *options, address="198.18.0.2"):
         world = self.world
+        # Ports that nobody had for minutes: who was killed is still in the room on his.
+        low = next(self.ports)
+        run("ip", "netns", "exec", world.lab.outside, "sysctl", "-qw",
+            f"net.ipv4.ip_local_port_range={low} {low + 99}")
         crowd = Crowd(world.lab, world.relay, verb, CROWD_ROOM, name, count, "--verify", *options,
                       address=address)
         crowd.count = count

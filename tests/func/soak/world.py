@@ -2,6 +2,7 @@
 """The relay under soak and what surrounds it: two networks, secrets that rotate, participants."""
 
 import heapq
+import itertools
 import os
 import struct
 import time
@@ -36,12 +37,16 @@ class SoakClients(Clients):
         super().__init__(lab)
         self.far = far
         self.streams = []
+        self.ports = itertools.cycle(range(20000, 30000))
 
     def run(self, seconds, streams=()):
         super().run(seconds, [*self.streams, *streams])
 
     def at(self, place, ufrag, pwd, **options):
         self.namespace = self.far if place.startswith("far") else self.lab.outside
+        # No port twice within minutes: the relay holds who vanished for its peer until consent
+        # ends, and lets nobody else in from there.
+        options.setdefault("port", next(self.ports))
         return self.client(PLACES[place], ufrag, pwd, **options)
 
 
