@@ -163,7 +163,7 @@ error_due(const struct sim_run *run, const struct sim_packet *packet, uint16_t c
 	case 420:
 		return packet->flags & SIM_CHECK_UNKNOWN;
 	case 486:
-		return run->oracle->rooms[peer->room].max < run->plan->rooms[peer->room].nb_peers;
+		return run->oracle->rooms[peer->room].least < run->plan->rooms[peer->room].nb_peers;
 	case 487:
 		return packet->flags & SIM_CHECK_CONTROLLED;
 	default:
@@ -575,7 +575,8 @@ moved(struct sim_run *run, const struct plm_event *e, const struct sim_peer *pee
 	nominated = s->nominated_tick[addr] > 0 && s->nominated_priority[addr] >= s->priority_least;
 	SIM_EXPECT(s->asked_tick[s->cred][addr] > 0, MOVES,
 			"%s moves to address %u, which did not ask", peer->name, addr);
-	SIM_EXPECT(nominated || run->now_ns + late_ns(run) >= s->heard_ns + SILENT_NS, MOVES,
+	/* What was heard is stamped with the time of a turn, which may be older than its arrival. */
+	SIM_EXPECT(nominated || run->now_ns + LATE_NS >= s->heard_ns + SILENT_NS, MOVES,
 			"%s moves to address %u, which was not nominated", peer->name, addr);
 	SIM_EXPECT(s->moved_ns == 0 || e->now_ns >= s->moved_ns + MOVE_NS, MOVES,
 			"%s moves again after %" PRIu64 " ms", peer->name,
@@ -669,6 +670,7 @@ void
 sim_oracle_max(struct sim_run *run, unsigned int room, uint32_t max)
 {
 	run->oracle->rooms[room].max = max;
+	run->oracle->rooms[room].least = RTE_MIN(run->oracle->rooms[room].least, max);
 }
 
 /* --- from turn to turn ---------------------------------------------------------------------- */

@@ -409,14 +409,36 @@ sim_sweep(const struct sim_job *job, uint64_t count, unsigned int jobs)
 
 /* --- mutants -------------------------------------------------------------------------------- */
 
-int
-sim_mutate(const struct sim_job *job, uint64_t count)
+/* Races of a few instructions, which one story is made for; the others are met by all. */
+static const struct {
+	enum plm_mutant mutant;
+	const char *story;
+} aims[] = {
+	{ PLM_MUTANT_TO_SUCCESSOR, "reuse" },
+	{ PLM_MUTANT_SAME_GENERATION, "reuse" },
+	{ PLM_MUTANT_REUSE_EARLY, "reuse" },
+};
+
+static void
+aim(struct sim_job *job)
 {
+	for (unsigned int i = 0; i < RTE_DIM(aims) && job->story == NULL; i++)
+		if (aims[i].mutant == job->mutant)
+			job->story = sim_story_find(aims[i].story);
+}
+
+int
+sim_mutate(const struct sim_job *given, uint64_t count)
+{
+	struct sim_job with = *given;
+	const struct sim_job *job = &with;
 	struct slot *slot = shared(sizeof(*slot));
 	struct sweep *sweep = shared(sizeof(*sweep) + count * sizeof(sweep->hashes[0]));
 	int status = 0;
-	pid_t pid = fork_checked();
+	pid_t pid;
 
+	aim(&with);
+	pid = fork_checked();
 	if (pid == 0)
 		sweep_process(sweep, slot, job, count);
 	while (waitpid(pid, &status, 0) < 0)

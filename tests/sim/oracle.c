@@ -60,7 +60,7 @@ sim_oracle_create(struct sim_run *run)
 	if (ledger->pairs == NULL)
 		abort();
 	for (unsigned int i = 0; i < plan->nb_rooms; i++)
-		o->rooms[i].max = plan->rooms[i].settings.max_members;
+		o->rooms[i].max = o->rooms[i].least = plan->rooms[i].settings.max_members;
 	o->secrets = 1u << 0;
 	sim_tids_make(run);
 }

@@ -81,6 +81,7 @@ struct sim_oracle {
 	uint16_t by_session[SIM_PEERS]; /* peer + 1 that has or last had a session index */
 	struct {
 		uint32_t max;
+		uint32_t least; /* that it ever was */
 		unsigned int nb_open;
 	} rooms[SIM_ROOMS];
 	struct watch watches[WATCHES];

@@ -70,10 +70,12 @@ static void
 calm(struct sim_plan *plan, struct sim_rng *rng)
 {
 	people(plan, rng, (unsigned int)sim_range(rng, 1, 4), 6);
-	for (unsigned int i = 0; i < plan->nb_peers; i++)
-		take_part(plan, rng, &plan->peers[i], sim_below(rng, 200 * MS),
-				sim_range(rng, 1500, 2500) * MS,
-				(unsigned int)sim_range(rng, 10, 40));
+	for (unsigned int i = 0; i < plan->nb_peers; i++) {
+		uint64_t t0 = sim_below(rng, 200 * MS);
+		uint64_t t1 = sim_range(rng, 1500, 2500) * MS;
+
+		take_part(plan, rng, &plan->peers[i], t0, t1, (unsigned int)sim_range(rng, 10, 40));
+	}
 }
 
 static void
@@ -174,10 +176,12 @@ churn(struct sim_plan *plan, struct sim_rng *rng)
 			sim_cred_set(plan, peer, c, peer->role, 3600 + c, 0, false);
 			sim_attend(plan, rng, peer, (unsigned int)sim_below(rng, 2), c, t,
 					t + stay);
-			if (peer->role & PLM_ROLE_PUBLISH)
-				sim_talk(plan, rng, peer, 0, (unsigned int)sim_below(rng, 3), t,
-						t + stay + 200 * MS,
+			if (peer->role & PLM_ROLE_PUBLISH) {
+				unsigned int stream = (unsigned int)sim_below(rng, 3);
+
+				sim_talk(plan, rng, peer, 0, stream, t, t + stay + 200 * MS,
 						(unsigned int)sim_range(rng, 10, 60));
+			}
 			t += stay + sim_below(rng, 800 * MS);
 		}
 	}
@@ -228,6 +232,7 @@ replay(struct sim_plan *plan, struct sim_rng *rng)
 	for (unsigned int i = 0; i < plan->nb_peers; i++) {
 		struct sim_peer *peer = &plan->peers[i];
 		uint64_t t1 = sim_range(rng, 600, 1500) * MS;
+		uint64_t t0;
 		uint32_t first = plan->nb_ops;
 		struct sim_op *op;
 
@@ -235,8 +240,8 @@ replay(struct sim_plan *plan, struct sim_rng *rng)
 		plan->ops[first].b = SIM_CHECK_NOMINATE;
 		if (peer->role & PLM_ROLE_PUBLISH)
 			sim_talk(plan, rng, peer, 0, 0, 200 * MS, t1, 20);
-		op = sim_peer_op(plan, peer, SIM_OP_REPLAY, sim_range(rng, 400, 1000) * MS,
-				sim_range(rng, 2000, 4500) * MS);
+		t0 = sim_range(rng, 400, 1000) * MS;
+		op = sim_peer_op(plan, peer, SIM_OP_REPLAY, t0, sim_range(rng, 2000, 4500) * MS);
 		op->a = first;
 		op->addr = (uint8_t)sim_below(rng, SIM_ADDRS);
 		op->gap_ns = sim_range(rng, 50, 300) * MS;
@@ -548,8 +553,9 @@ claims(struct sim_plan *plan, struct sim_rng *rng)
 
 			op = sim_talk(plan, rng, peer, 0, k, t0, t0 + 300 * MS, 20);
 			if (sim_chance(rng, 200)) {
-				op->ssrc = sim_ssrc(&plan->peers[room->peers[sim_below(rng,
-								    room->nb_peers)]],
+				uint64_t whose = sim_below(rng, room->nb_peers);
+
+				op->ssrc = sim_ssrc(&plan->peers[room->peers[whose]],
 						(unsigned int)sim_below(rng, 5));
 			}
 		}
@@ -575,7 +581,7 @@ reuse(struct sim_plan *plan, struct sim_rng *rng)
 	const uint64_t often_ns = sim_range(rng, 1, 8) * MS;
 
 	plan->sizes.max_sessions = (uint32_t)sim_range(rng, 2, 5);
-	plan->sizes.publish_interval_ns = sim_below(rng, 2) * sim_range(rng, 1, 8) * MS;
+	plan->sizes.publish_interval_ns = sim_chance(rng, 512) ? 0 : sim_range(rng, 1, 8) * MS;
 	plan->sizes.consent_ns = 400 * MS;
 	plan->pace.preempt = (uint16_t)sim_range(rng, 50, 400);
 	plan->pace.step_ns = (uint16_t)sim_range(rng, 1000, 6000);
