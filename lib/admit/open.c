@@ -188,6 +188,17 @@ turn_away(struct plm_admit *admit, const struct entry *entry)
 	plm_session_release(conf->sessions, entry->session.idx);
 }
 
+/* The participant's old session, if it has one. */
+static void
+end_predecessor(struct plm_admit *admit, struct admit_check *check)
+{
+	const struct plm_admit_request *req = check->req;
+
+	if (check->session != NULL)
+		admit_end(admit, check->session, PLM_END_REPLACED, req->now_ns, req->wall_s);
+	check->session = NULL;
+}
+
 static void
 start(struct plm_admit *admit, struct admit_check *check, const struct entry *entry)
 {
@@ -271,13 +282,15 @@ admit_open(struct plm_admit *admit, struct admit_check *check)
 		return silence(admit, check, PLM_CNT_ADMIT_ROOMS);
 	}
 
+	if (plm_mutant(EVICT_FIRST))
+		end_predecessor(admit, check);
 	ret = prepare(admit, check, &entry);
-	if (ret == 0 && check->session != NULL) {
-		admit_end(admit, check->session, PLM_END_REPLACED, req->now_ns, req->wall_s);
-		check->session = NULL;
-	}
-	if (ret == 0)
+	if (plm_mutant(OPEN_EARLY) && ret == 0)
+		plm_session_open(conf->sessions, entry.session);
+	if (ret == 0) {
+		end_predecessor(admit, check);
 		ret = enter(admit, check, &entry);
+	}
 	if (ret < 0) {
 		turn_away(admit, &entry);
 		return silence(admit, check,

@@ -75,6 +75,8 @@ struct rte_mbuf;
 	X(TO_SENDER, "to_sender", "send a packet to its sender, too")                              \
 	X(TO_SUCCESSOR, "to_successor",                                                            \
 			"send a packet to the session that its sender came back with")             \
+	X(EVICT_FIRST, "evict_first", "end a session before its successor is sure to get in")      \
+	X(OPEN_EARLY, "open_early", "open a successor before its predecessor has left the views")  \
 	X(REF_SHORT, "ref_short", "take one reference too few")                                    \
 	X(REF_EXTRA, "ref_extra", "take one reference too many")                                   \
 	X(SWAP_SLICES, "swap_slices", "send one port's slice through another port")                \

@@ -415,6 +415,8 @@ static const struct {
 	const char *story;
 } aims[] = {
 	{ PLM_MUTANT_TO_SUCCESSOR, "reuse" },
+	{ PLM_MUTANT_EVICT_FIRST, "shortage" },
+	{ PLM_MUTANT_OPEN_EARLY, "reuse" },
 	{ PLM_MUTANT_SAME_GENERATION, "reuse" },
 	{ PLM_MUTANT_REUSE_EARLY, "reuse" },
 };
