@@ -168,6 +168,8 @@ authenticate(struct plm_admit *admit, struct admit_check *check)
 	}
 	check->named = true;
 	check->role = admit_role(check->name.role);
+	if (plm_mutant(ANY_ROLE) && check->role != 0)
+		check->role = PLM_ROLE_BOTH;
 	check->ufrag_hash = plm_siphash(admit->hash_key, ufrag, len);
 	check->ufrag_hash += check->ufrag_hash == 0; /* 0 is "none" in the lists */
 	check->session = admit_by_name(admit, check->name.room, check->name.participant);

@@ -177,7 +177,9 @@ admit_bind(struct plm_admit *admit, struct admit_check *check)
 		return 0;
 	}
 	moves = slot != s->bound &&
-			((msg->use_candidate && msg->priority >= s->bound_priority) ||
+			((msg->use_candidate &&
+					 (msg->priority >= s->bound_priority ||
+							 plm_mutant(LOW_PRIORITY))) ||
 					slot_silent(admit, s, s->bound, req->now_ns));
 	if (expired && (!known || moves)) {
 		check->reason = "expired";

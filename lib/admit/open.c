@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Opening a session, replacing the participant's old one, and ending. Whatever can fail comes before
- * the old session is touched: who cannot be let in takes nobody's place. */
+ * the old session is touched: who cannot be let in takes nobody's place. One thing cannot: an address
+ * that both sessions have is entered for the new one when the old one has ended. */
 #include <errno.h>
 
 #include "admit_priv.h"

@@ -28,8 +28,8 @@ struct rte_mbuf;
 	X(ENTRY, "entry", "before a subscriber's copies are made")                                 \
 	X(SLICE, "slice", "between two slices of a fan-out")                                       \
 	X(GROUP, "group", "between two rooms of a burst")                                          \
-	X(REF_ADD, "ref_add", "a payload's references were raised: the mbuf")                      \
-	X(REF_DROP, "ref_drop", "references are about to be given back: the mbuf")                 \
+	X(REF_ADD, "ref_add", "a payload's references were raised")                                \
+	X(REF_DROP, "ref_drop", "references are about to be given back")                           \
 	X(RING_PUT, "ring_put", "messages are about to be put into a ring")                        \
 	X(RING_GOT, "ring_got", "messages were taken from a ring")                                 \
 	X(LOOKUP, "lookup", "a burst's sessions were looked up")                                   \
@@ -48,7 +48,7 @@ struct rte_mbuf;
 	X(NEXTHOP_FREE, "nexthop_free", "nothing names a next hop any more: its word")             \
 	X(CLAIM, "claim", "an SSRC claim was settled")
 
-/** X(ID, name, what fails). */
+/** X(ID, name, what fails). What goes wrong outside of the relay is in tests/sim/run.h. */
 #define PLM_FAULT_SITES(X)                                                                         \
 	X(POOL_HDR, "pool_hdr", "the header pool is empty")                                        \
 	X(POOL_COPY, "pool_copy", "the pool of linear copies is empty")                            \
@@ -82,6 +82,8 @@ struct rte_mbuf;
 	X(SWAP_SLICES, "swap_slices", "send one port's slice through another port")                \
 	X(IGNORE_CONSENT, "ignore_consent", "let a session run on without consent")                \
 	X(REPLAY_MOVES, "replay_moves", "let a replayed request move a session")                   \
+	X(LOW_PRIORITY, "low_priority", "let a nomination of lower priority move a session")       \
+	X(ANY_ROLE, "any_role", "let a credential do more than it says")                           \
 	X(RING_LEAK, "ring_leak", "lose the mbufs that a full ring did not take")                  \
 	X(CLAIM_LOST, "claim_lost", "drop an SSRC claim that finds its ring full")                 \
 	X(REVOKE_LOST, "revoke_lost", "drop a revocation that finds its ring full")                \

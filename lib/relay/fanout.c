@@ -55,7 +55,7 @@ hdrs_refill(struct relay_worker *w, unsigned int n)
 static inline void
 refs_drop(struct rte_mbuf *m, uint16_t n)
 {
-	plm_sched_point(REF_DROP, m);
+	plm_sched_point(REF_DROP, NULL);
 	if (n == 0 || rte_mbuf_refcnt_update(m, (int16_t)-n) > 0)
 		return;
 	rte_mbuf_refcnt_set(m, 1);
@@ -88,9 +88,7 @@ entry_skip(struct relay_worker *w, struct relay_job *job, const struct plm_sub *
 	for (unsigned int i = 0; i < job->nb; i++) {
 		due += job->pay[i].sender != sub->session_idx;
 		if (job->pay[i].sender != sub->session_idx)
-			if (job->pay[i].sender != sub->session_idx)
-				plm_sim_copy_drop(&w->counters, job->pay[i].m, sub->session_idx,
-						why);
+			plm_sim_copy_drop(&w->counters, job->pay[i].m, sub->session_idx, why);
 	}
 	w->due += due;
 	plm_count_add(&w->counters, why, due);
@@ -473,7 +471,7 @@ relay_job_fan_out(struct relay_worker *w, enum relay_reach reach)
 		else if (refs > 0)
 			/* Not an atomic operation while we are the only owner. */
 			rte_mbuf_refcnt_update(job->pay[i].m, (int16_t)refs);
-		plm_sched_point(REF_ADD, job->pay[i].m);
+		plm_sched_point(REF_ADD, NULL);
 	}
 	for (const struct plm_range *r = begin; r < end; r++)
 		if (range_size(r, reach) > 0)

@@ -25,6 +25,7 @@
 enum watch_stage {
 	WATCH_TOMBSTONE, /* until the member is taken out of the views */
 	WATCH_PUBLISH,   /* until a view has its new address */
+	WATCH_VIEWS_END, /* the same, but it left before: until the tombstone */
 	WATCH_VIEWS,     /* until the views before it are gone: parked fan-outs hold them */
 	WATCH_GRACE,     /* until every worker ended a turn */
 	WATCH_CLEAN,     /* until every worker's buffers were empty */
@@ -125,8 +126,8 @@ sim_admission_arrived(struct sim_run *run, uint32_t arrival, const struct sim_pa
 		s->nominated_priority[packet->addr] =
 				RTE_MAX(s->nominated_priority[packet->addr], packet->priority);
 	}
-	if (packet->addr == s->bound)
-		s->priority_least = RTE_MIN(s->priority_least, packet->priority);
+	s->least_priority[packet->addr] =
+			RTE_MIN(s->least_priority[packet->addr], packet->priority);
 }
 
 /* Did this endpoint send that request, or somebody for it? */
@@ -159,7 +160,7 @@ error_due(const struct sim_run *run, const struct sim_packet *packet, uint16_t c
 				!(run->oracle->secrets & 1u << cred->secret) ||
 				run->oracle->secrets_ns + ANSWER_NS > run->now_ns;
 	case 403:
-		return s->barred != 0 || s->spent != 0;
+		return (s->barred | s->spent) & 1u << packet->cred;
 	case 420:
 		return packet->flags & SIM_CHECK_UNKNOWN;
 	case 486:
@@ -219,7 +220,6 @@ sim_admission_answered(struct sim_run *run, const struct sim_peer *to, unsigned 
 			"%s gets %u answers to %u requests", to->name, state->nb_answers,
 			state->nb_requests);
 	if (msg.class == PLM_STUN_ERROR) {
-		o->nb_error++;
 		SIM_EXPECT(error_due(run, packet, msg.error_code), ADMISSION,
 				"%s is told %u without a cause", to->name, msg.error_code);
 		return;
@@ -348,7 +348,9 @@ sim_oracle_tombstone(struct sim_run *run)
 
 	run->tick++;
 	for (unsigned int i = 0; i < o->nb_watches; i++)
-		if (o->watches[i].used && o->watches[i].stage == WATCH_TOMBSTONE)
+		if (o->watches[i].used &&
+				(o->watches[i].stage == WATCH_TOMBSTONE ||
+						o->watches[i].stage == WATCH_VIEWS_END))
 			watch_grace(run, &o->watches[i]);
 }
 
@@ -470,6 +472,10 @@ admitted(struct sim_run *run, const struct plm_event *e, const struct sim_peer *
 				s->is_open ? "twice" : "by no credential of its own");
 		return;
 	}
+	SIM_EXPECT(strcmp(e->room, run->plan->rooms[peer->room].name) == 0, ADMISSION,
+			"%s is admitted to %s", peer->name, e->room);
+	SIM_EXPECT(info.role == peer->creds[c].role, ADMISSION, "%s is admitted in role %u",
+			peer->name, info.role);
 	SIM_EXPECT(s->asked_tick[c][addr] > s->end_rest_tick, ADMISSION,
 			"%s is admitted at address %u and did not ask", peer->name, addr);
 	SIM_EXPECT(peer->creds[c].expiry_s > e->wall_s, ADMISSION,
@@ -497,7 +503,6 @@ admitted(struct sim_run *run, const struct plm_event *e, const struct sim_peer *
 	s->answered_ns = 0;
 	s->heard_ns = run->now_ns;
 	s->moved_ns = 0;
-	s->priority_least = 0; /* of the request that opened it, whichever that was */
 	s->byes_due = s->nb_byes = 0;
 	reach(s, addr);
 }
@@ -546,6 +551,15 @@ ended(struct sim_run *run, const struct plm_event *e, const struct sim_peer *pee
 				"%s loses its session before its time", peer->name);
 	} else if (strcmp(e->reason, "drain") == 0) {
 		SIM_EXPECT(o->ending, CONSENT, "%s is drained too early", peer->name);
+	} else if (strcmp(e->reason, "replaced") == 0) {
+		bool asked = false;
+
+		for (unsigned int c = 0; c < SIM_CREDS; c++)
+			for (unsigned int a = 0; a < SIM_ADDRS; a++)
+				asked |= c != s->cred && s->asked_tick[c][a] > s->end_rest_tick;
+		SIM_EXPECT(asked, CONSENT, "%s is replaced by nobody", peer->name);
+	} else {
+		SIM_EXPECT(o->kicking, CONSENT, "%s is %s, and nobody did", peer->name, e->reason);
 	}
 	byes_due(run, peer);
 	s->replaced = e->type == PLM_EVENT_REPLACE;
@@ -558,6 +572,11 @@ ended(struct sim_run *run, const struct plm_event *e, const struct sim_peer *pee
 		o->rooms[peer->room].max = RTE_MAX(o->rooms[peer->room].max,
 				run->plan->rooms[peer->room].settings.max_members);
 	watch_add(run, peer, s->bound, false);
+	/* No view will name where it moved to. */
+	for (unsigned int i = 0; i < o->nb_watches; i++)
+		if (o->watches[i].used && o->watches[i].peer == peer->idx &&
+				o->watches[i].stage == WATCH_PUBLISH)
+			o->watches[i].stage = WATCH_VIEWS_END;
 }
 
 static void
@@ -572,7 +591,9 @@ moved(struct sim_run *run, const struct plm_event *e, const struct sim_peer *pee
 		sim_fail(SIM_INV_MOVES, "%s moves from nowhere", peer->name);
 		return;
 	}
-	nominated = s->nominated_tick[addr] > 0 && s->nominated_priority[addr] >= s->priority_least;
+	/* The bound pair's priority is that of one of its requests. */
+	nominated = s->nominated_tick[addr] > s->end_rest_tick &&
+			s->nominated_priority[addr] >= s->least_priority[old];
 	SIM_EXPECT(s->asked_tick[s->cred][addr] > 0, MOVES,
 			"%s moves to address %u, which did not ask", peer->name, addr);
 	/* What was heard is stamped with the time of a turn, which may be older than its arrival. */
@@ -588,7 +609,6 @@ moved(struct sim_run *run, const struct plm_event *e, const struct sim_peer *pee
 	/* Unless one more request from there is under way: then it is in use after all. */
 	if (s->asked_tick[s->cred][old] <= run->oracle->rest_tick)
 		s->left_ns[old] = e->now_ns;
-	s->priority_least = 0;
 	s->heard_ns = run->now_ns;
 	s->loose = true;
 	reach(s, addr);
@@ -642,6 +662,12 @@ sim_oracle_event(struct sim_run *run, const struct plm_event *e)
 		ended(run, e, peer);
 }
 
+void
+sim_oracle_kicking(struct sim_run *run)
+{
+	run->oracle->kicking = true;
+}
+
 /* --- what operators do ---------------------------------------------------------------------- */
 
 void
@@ -649,6 +675,8 @@ sim_oracle_kicked(struct sim_run *run, const struct sim_peer *peer, int ret)
 {
 	struct peer_state *s = &run->oracle->peers[peer->idx];
 
+	run->oracle->kicking = false;
+	SIM_EXPECT(!s->is_open, ADMISSION, "%s was kicked and is still here", peer->name);
 	if (ret == 0 && peer->creds[s->cred].expiry_s > wall_s(run))
 		s->barred |= (uint8_t)(1u << s->cred);
 }
@@ -691,6 +719,11 @@ sim_oracle_ctl_turn(struct sim_run *run, const struct sim_lcore *lcore)
 				peer->name);
 		if (!s->is_open || s->asks || run->plan->rooms[peer->room].settings.consent_alive)
 			continue;
+		SIM_EXPECT(run->plan->sizes.max_session_ns == 0 || run->settling ||
+						lcore->now_ns <=
+								s->opened_ns + run->plan->sizes.max_session_ns +
+										SLACK_NS + LATE_NS,
+				CONSENT, "%s is here for longer than max_session", peer->name);
 		SIM_EXPECT(lcore->now_ns <= s->refreshed_ns + run->plan->sizes.consent_ns +
 								SLACK_NS,
 				CONSENT, "%s is silent for %" PRIu64 " ms and still here",

@@ -23,7 +23,7 @@ struct slot {
 	bool failed;
 	struct sim_result result;
 	struct sim_fired fired; /* of all its runs */
-	uint64_t nb_in, nb_copies, nb_judged, foreign_random;
+	uint64_t nb_in, nb_copies, nb_judged, nb_compared, foreign_random;
 };
 
 static struct slot *crash_slot; /* of this process */
@@ -111,6 +111,7 @@ agree(const struct sim_job *job, const struct sim_plan *plan, struct sim_result 
 	struct sim_ledger ledgers[4];
 	unsigned int n = 0;
 	uint64_t hash = 0;
+	uint64_t compared = 0;
 
 	for (; n < 4; n++) {
 		struct sim_run_conf conf = { .max_steps = job->max_steps,
@@ -129,7 +130,7 @@ agree(const struct sim_job *job, const struct sim_plan *plan, struct sim_result 
 			struct plm_text why;
 
 			plm_text_init(&why, result->text, sizeof(result->text));
-			if (!sim_ledger_agree(plan, &ledgers[0], &ledgers[n], &why)) {
+			if (!sim_ledger_agree(plan, &ledgers[0], &ledgers[n], &compared, &why)) {
 				plm_text_add(&why, ", with 1 worker or %u", workers[n]);
 				result->failed = true;
 				result->invariant = SIM_INV_AGREE;
@@ -138,6 +139,7 @@ agree(const struct sim_job *job, const struct sim_plan *plan, struct sim_result 
 		}
 	}
 	result->hash = hash;
+	result->nb_compared = compared;
 	while (n-- > 0) {
 		free(ledgers[n].first);
 		free(ledgers[n].pairs);
@@ -300,6 +302,7 @@ sweep_process(struct sweep *sweep, struct slot *slot, const struct sim_job *job,
 		slot->nb_in += slot->result.nb_in;
 		slot->nb_copies += slot->result.nb_copies;
 		slot->nb_judged += slot->result.nb_judged;
+		slot->nb_compared += slot->result.nb_compared;
 		slot->foreign_random += slot->result.foreign_random;
 		atomic_fetch_add(&sweep->done, 1);
 		if (slot->result.failed) {
@@ -373,6 +376,7 @@ sim_sweep(const struct sim_job *job, uint64_t count, unsigned int jobs)
 		total->nb_in += slots[k].nb_in;
 		total->nb_copies += slots[k].nb_copies;
 		total->nb_judged += slots[k].nb_judged;
+		total->nb_compared += slots[k].nb_compared;
 		total->foreign_random += slots[k].foreign_random;
 		if (status == 0)
 			continue;
@@ -398,6 +402,9 @@ sim_sweep(const struct sim_job *job, uint64_t count, unsigned int jobs)
 	       " copies out, %" PRIu64 " of them certain; %u failed; %u sites never fired\n",
 			atomic_load(&sweep->done), now_s() - begun, total->nb_in, total->nb_copies,
 			total->nb_judged, nb_failed, silent);
+	if (job->agree)
+		printf("%" PRIu64 " certain copies with 2, 4 and 8 workers as with 1\n",
+				total->nb_compared);
 	printf("libraries asked %" PRIu64 " times for time or randomness of their own\n",
 			total->foreign_random);
 	for (uint64_t i = 0; i < count; i++)

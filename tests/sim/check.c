@@ -83,7 +83,8 @@ view_whole(struct sim_run *run, const struct plm_view *view)
 
 		if (m == NULL || sub->session_idx != m->session_idx ||
 				sub->nexthop_idx != m->egress.nexthop_idx ||
-				(sub->flags & 0x06) != m->flags ||
+				(sub->flags & (PLM_SUB_PUBLISHES | PLM_SUB_SUBSCRIBES)) !=
+						m->flags ||
 				memcmp(sub->hdr, m->egress.hdr, sizeof(sub->hdr)) != 0 ||
 				atomic_load_explicit(&sub->left, memory_order_relaxed) != 0) {
 			sim_fail(SIM_INV_VIEW,

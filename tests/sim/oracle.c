@@ -43,6 +43,9 @@ sim_oracle_create(struct sim_run *run)
 	if (ledger == NULL || o->arrivals == NULL || o->in_flight == NULL || o->packets == NULL ||
 			o->last == NULL)
 		abort();
+	for (unsigned int i = 0; i < plan->nb_peers; i++)
+		for (unsigned int a = 0; a < SIM_ADDRS; a++)
+			o->peers[i].least_priority[a] = UINT32_MAX;
 	ledger->nb_packets = plan->nb_packets;
 	ledger->first = calloc(plan->nb_packets + 1, sizeof(*ledger->first));
 	ledger->rx_dropped = calloc(plan->nb_packets + 1, 1);
@@ -283,19 +286,19 @@ sim_oracle_dropped(struct sim_run *run, const struct rte_mbuf *m, enum plm_count
 					.name,
 			plm_counter_defs[why].name);
 	o->ledger->rx_dropped[run->plan->arrivals[arrival].packet]++;
-	o->arrivals[arrival].dropped = true;
 }
 
 static bool
 copy_drop_explained(struct sim_run *run, const struct sim_packet *packet, const struct sim_peer *to,
-		enum plm_counter why)
+		uint32_t session_idx, enum plm_counter why)
 {
 	const struct peer_state *state = &run->oracle->peers[to->idx];
 	const struct sim_addr *addr = &to->addrs[state->bound];
 
 	switch (why) {
 	case PLM_CNT_COPY_LEFT:
-		return state->nb_ends > 0;
+		/* Not the session that it has now. */
+		return state->nb_ends > 0 && !(state->is_open && state->session.idx == session_idx);
 	case PLM_CNT_COPY_NO_MBUF:
 		return fired(run, PLM_FAULT_POOL_HDR) || fired(run, PLM_FAULT_POOL_COPY) ||
 				run->plan->sizes.hdr_mbufs != 0;
@@ -305,12 +308,18 @@ copy_drop_explained(struct sim_run *run, const struct sim_packet *packet, const 
 				sim_net_answered(run, addr) <= state->since_ns ||
 				!sim_neighbour_settled(run, addr) ||
 				sim_net_answered(run, addr) + 25 * PLM_NS_PER_S < run->now_ns;
-	case PLM_CNT_COPY_MTU: {
-		/* On the way of an address that it had lately, perhaps. */
-		uint32_t over = packet->len + PLM_UDP_HDR + PLM_IP6_HDR;
+	case PLM_CNT_COPY_MTU:
+		/* On the way to one of the addresses that it has had. */
+		for (unsigned int a = 0; a < SIM_ADDRS; a++) {
+			uint32_t hdr = PLM_UDP_HDR +
+					(to->addrs[a].ip.is_v6 ? PLM_IP6_HDR : PLM_IP4_HDR);
 
-		return over > 1280;
-	}
+			if (state->was_reachable & 1u << a &&
+					packet->len + hdr >
+							run->plan->sizes.mtu[to->addrs[a].port_idx])
+				return true;
+		}
+		return false;
 	case PLM_CNT_COPY_PARK_FULL:
 		return run->fired.world[SIM_WORLD_SLOW_WIRE] > 0 ||
 				fired(run, PLM_FAULT_TX_REFUSES) ||
@@ -351,7 +360,7 @@ sim_oracle_copy_dropped(struct sim_run *run, const struct rte_mbuf *payload, uin
 	SIM_EXPECT(run->plan->peers[packet->peer].room == to->room, STRANGER,
 			"a copy for %s of a packet of %s", to->name,
 			run->plan->peers[packet->peer].name);
-	SIM_EXPECT(copy_drop_explained(run, packet, to, why), EXPLAINED,
+	SIM_EXPECT(copy_drop_explained(run, packet, to, session_idx, why), EXPLAINED,
 			"a copy for %s is dropped as %s without a cause", to->name,
 			plm_counter_defs[why].name);
 	if (run->failed)
@@ -459,7 +468,7 @@ sim_oracle_rest(struct sim_run *run)
 
 bool
 sim_ledger_agree(const struct sim_plan *plan, const struct sim_ledger *a,
-		const struct sim_ledger *b, struct plm_text *why)
+		const struct sim_ledger *b, uint64_t *nb, struct plm_text *why)
 {
 	for (uint32_t i = 0; i < plan->nb_packets; i++) {
 		for (uint32_t k = a->first[i]; k < a->first[i + 1]; k++) {
@@ -476,6 +485,7 @@ sim_ledger_agree(const struct sim_plan *plan, const struct sim_ledger *a,
 			/* Certain in both, but not the same: they admitted differently. */
 			if (x->least != y->least)
 				continue;
+			*nb += x->least;
 			if (x->delivered != y->delivered) {
 				plm_text_add(why, "packet %u of %s reaches %s %u times or %u", i,
 						plan->peers[plan->packets[i].peer].name,

@@ -26,6 +26,7 @@ uint32_t sim_oracle_sent(struct sim_run *run, const struct sim_peer *to, unsigne
 		const uint8_t *payload, size_t len);
 void sim_oracle_event(struct sim_run *run, const struct plm_event *event);
 /** Something that an operator did. */
+void sim_oracle_kicking(struct sim_run *run);
 void sim_oracle_kicked(struct sim_run *run, const struct sim_peer *peer, int ret);
 void sim_oracle_secrets(struct sim_run *run, unsigned int a, unsigned int b);
 void sim_oracle_draining(struct sim_run *run, bool draining);
@@ -66,8 +67,8 @@ struct sim_ledger {
 };
 
 void sim_ledger_free(struct sim_ledger *ledger);
-/** Do two runs of one plan agree? Writes what does not to `why`. */
+/** Do two runs of one plan agree? Adds the pairs compared to `nb`, writes what differs to `why`. */
 bool sim_ledger_agree(const struct sim_plan *plan, const struct sim_ledger *a,
-		const struct sim_ledger *b, struct plm_text *why);
+		const struct sim_ledger *b, uint64_t *nb, struct plm_text *why);
 
 #endif

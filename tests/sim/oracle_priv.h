@@ -22,7 +22,7 @@ struct peer_state {
 	unsigned int nb_reachable;
 	uint8_t reachable[SIM_ADDRS]; /* sessions, old and new, that get media at an endpoint */
 	uint8_t was_reachable;        /* bit per endpoint */
-	bool loose;                   /* it moved just now: order is not judged */
+	bool loose;                   /* it moved just now: its next hop may be unresolved */
 	unsigned int nb_ends;
 	unsigned int nb_byes;  /* that reached it, or were counted as dropped */
 	unsigned int byes_due; /* for publishers that vanished while it was here */
@@ -39,8 +39,8 @@ struct peer_state {
 	uint64_t answered_ns;  /* arrival of the last request that was answered: at the least */
 	uint64_t heard_ns;     /* anything from `bound` */
 	uint64_t moved_ns;
-	uint32_t priority_least; /* among requests from `bound` */
-	bool replaced;           /* its successor must follow at once */
+	uint32_t least_priority[SIM_ADDRS]; /* among authentic requests from there */
+	bool replaced;                      /* its successor must follow at once */
 
 	/* fresh requests, by credential and endpoint: when the last one came; 0: none */
 	uint64_t asked_tick[SIM_CREDS][SIM_ADDRS];
@@ -56,7 +56,7 @@ struct watch {
 	bool used;
 	bool is_move;
 	uint8_t addr;    /* that is given up */
-	uint8_t stage;   /* see watch_step() */
+	uint8_t stage;   /* enum watch_stage */
 	uint8_t waiting; /* workers, a bit each */
 	uint16_t peer;
 	uint16_t room;
@@ -66,7 +66,6 @@ struct watch {
 
 struct arrival_state {
 	uint64_t in_tick;
-	bool dropped;
 };
 
 struct packet_state {
@@ -105,7 +104,7 @@ struct sim_oracle {
 	uint64_t nb_in, nb_copies, nb_judged;
 	uint64_t nb_refused; /* REFUSE events */
 	uint64_t nb_success; /* answers */
-	uint64_t nb_error;
+	bool kicking;        /* an operator's kick is being worked off */
 };
 
 /* --- admission.c ---------------------------------------------------------------------------- */

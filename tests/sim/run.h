@@ -9,7 +9,18 @@
  *             └──────────────▶ oracle (who is owed what) ◀───────────── every frame
  *                              checks (what must hold of the relay's own state)
  *
- * Everything is the scheduler's, in one thread; nothing here is read by two at once.
+ * A packet's way: an operation of the plan ─▶ struct sim_packet ─▶ struct sim_arrival (packet.c) ─▶
+ * sim_net_give() ─▶ sim_oracle_arrived() ─▶ the relay ─▶ plm_sim_tx() ─▶ sim_net_collect() ─▶
+ * sim_oracle_sent(); sim_oracle_rest() judges it.
+ *
+ * Everything is the scheduler's, in one thread; nothing here is read by two at once. The plan is
+ * const in a run. Network, oracle and checks are made and freed by sim_run(), and written by their
+ * own file alone; the ledger is the oracle's until the caller takes it. EAL, ports, pools, fibers
+ * and the pages of guard.c outlive a run; a run that fails ends its process.
+ *
+ * Something new to be relayed: its packets in plan.h and packet.c, its stories in story.c, whom it
+ * owes what and what may drop it in oracle.c (owes(), drop_explained()), who may send it in
+ * admission.c, its state in check.c; its sites, points and mutants in lib/base/plm_sim.h.
  */
 #ifndef SIM_RUN_H
 #define SIM_RUN_H
@@ -120,18 +131,14 @@ struct sim_run {
 	struct sim_lcore lcores[SIM_WORKERS + 1];
 	struct sim_rng rng;
 	uint64_t now_ns;
-	uint64_t wall_ns; /* calendar = SIM_WALL_S + (now - epoch) */
 	uint64_t step;
-	uint64_t tick;    /* moves on with everything that is observed */
-	bool settling;    /* the story is over: no faults, no stalls */
-	uint32_t next_op; /* of plan->ops, by t0, that is no packet's */
-	uint32_t *op_order;
+	uint64_t tick;                 /* moves on with everything that is observed */
+	bool settling;                 /* the story is over: no faults, no stalls */
 	uint16_t fault[PLM_FAULT_MAX]; /* n in 1024, now */
 	uint64_t stalled_until[SIM_WORKERS + 1];
 	uint64_t late_until[SIM_WORKERS + 1];
 	uint64_t late_ns[SIM_WORKERS + 1];
 	uint32_t wire_slow; /* a port sends at this fraction of its speed; 1 */
-	uint64_t reload_drain_until;
 
 	struct sim_fired fired;
 	struct sim_trace trace;
@@ -172,6 +179,7 @@ struct sim_result {
 	uint64_t nb_in;          /* packets that the relay received */
 	uint64_t nb_copies;      /* frames that it sent to participants */
 	uint64_t nb_judged;      /* copies that had to be delivered, and were, or were counted */
+	uint64_t nb_compared;    /* certain copies that two runs of one plan were compared by */
 	uint64_t foreign_random; /* calls for randomness or time from outside of the relay */
 	struct sim_fired fired;
 };

@@ -199,6 +199,7 @@ kick(struct sim_run *run, const struct sim_op *op, uint64_t now_ns, uint64_t wal
 
 	if (plm_admit_find(admit, run->plan->rooms[peer->room].name, peer->name, &session) < 0)
 		return;
+	sim_oracle_kicking(run);
 	sim_oracle_kicked(run, peer, plm_admit_kick(admit, session, now_ns, wall_s));
 }
 
@@ -347,12 +348,17 @@ happen(struct sim_run *run, uint32_t idx)
 		run->fault[op->a] = moment->is_end ? 0 : (uint16_t)op->b;
 		break;
 	case SIM_OP_STALL:
-		run->stalled_until[lcore_of(run, op->a)] = until;
+		if (moment->is_end)
+			break;
+		run->stalled_until[lcore_of(run, op->a)] =
+				RTE_MAX(run->stalled_until[lcore_of(run, op->a)], until);
 		if (!moment->is_end)
 			run->fired.world[op->a == SIM_LCORE_CTL ? SIM_WORLD_CTL_STALL
 								: SIM_WORLD_WORKER_STALL]++;
 		break;
 	case SIM_OP_LATE:
+		if (moment->is_end)
+			break;
 		run->late_until[lcore_of(run, op->a)] = until;
 		run->late_ns[lcore_of(run, op->a)] = op->b;
 		break;
@@ -366,8 +372,9 @@ happen(struct sim_run *run, uint32_t idx)
 		sim_net_failover(run, &run->plan->peers[op->peer].addrs[op->addr], op->a != 0);
 		break;
 	default:
-		if (sched.nb_ctl < RTE_DIM(sched.ctl))
-			sched.ctl[sched.nb_ctl++] = idx;
+		if (sched.nb_ctl == RTE_DIM(sched.ctl))
+			abort();
+		sched.ctl[sched.nb_ctl++] = idx;
 		break;
 	}
 }
@@ -639,6 +646,7 @@ sim_sched_run(struct sim_run *run)
 	while (!run->failed && !story_over(run))
 		step(run);
 	run->settling = true;
+	sched.next = sched.nb;
 	memset(run->stalled_until, 0, sizeof(run->stalled_until));
 	memset(run->late_until, 0, sizeof(run->late_until));
 	run->wire_slow = 1;
