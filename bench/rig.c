@@ -192,7 +192,13 @@ create_relay(struct bench_rig *rig, const struct plm_port *const *ports)
 		snprintf(name, sizeof(name), "%s_copy%u", rig->name, w);
 		conf.copy_pools[w] =
 				plm_pool_create_copy(name, HDR_MBUFS, 1500, (int)rte_socket_id());
-		if (conf.hdr_pools[w] == NULL || conf.copy_pools[w] == NULL)
+		if (rig->nb_workers > 1) {
+			snprintf(name, sizeof(name), "%s_slice%u", rig->name, w);
+			conf.slice_pools[w] = plm_pool_create_slice(name, HDR_MBUFS, 1500,
+					(int)rte_socket_id());
+		}
+		if (conf.hdr_pools[w] == NULL || conf.copy_pools[w] == NULL ||
+				(rig->nb_workers > 1 && conf.slice_pools[w] == NULL))
 			bench_die("not enough memory for the pools");
 		conf.queue_owner[0][w] = (uint8_t)w;
 	}

@@ -55,6 +55,12 @@ home(void *ctx, unsigned int worker)
 	return 0;
 }
 
+static unsigned int
+spread(void *ctx, uint32_t room_idx)
+{
+	return 0;
+}
+
 static int
 route(void *ctx, const struct plm_tuple *tuple, struct plm_egress *egress, uint64_t at_ns)
 {
@@ -100,6 +106,7 @@ create(struct bench *b)
 		.rand.fill = plm_crypto_random,
 		.settings = settings,
 		.home = home,
+		.spread = spread,
 		.route = route,
 		.route_put = route_put };
 

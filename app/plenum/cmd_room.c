@@ -27,6 +27,13 @@ rates_text(struct plm_text *out, const struct plm_ctl_rates *r)
 			r->tx_packets, (double)r->tx_bits / 1e6);
 }
 
+/* Is anybody served by another worker than the room's home? */
+static bool
+is_spread(const struct plm_room_info *info)
+{
+	return info->nb_homed[info->home] != info->nb_members;
+}
+
 static int
 call_show_rooms(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
 		uint64_t now_ns, uint64_t wall_s)
@@ -47,8 +54,9 @@ call_show_rooms(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint
 			continue;
 		for (uint32_t m = 0; m < info.nb_members; m++)
 			add_rates(ctl, plm_room_member(rooms, i, m)->session_idx, &sum);
-		plm_text_add(out, "%-32s %7u %10u %11u %4u", info.name, info.nb_members,
-				info.nb_publishers, info.nb_subscribers, info.home);
+		plm_text_add(out, "%-32s %7u %10u %11u %3u%c", info.name, info.nb_members,
+				info.nb_publishers, info.nb_subscribers, info.home,
+				is_spread(&info) ? '+' : ' ');
 		rates_text(out, &sum);
 	}
 	*cursor = i < rooms->max_rooms ? i : 0;
@@ -78,6 +86,12 @@ room_head(const struct plm_ctl *ctl, const struct plm_room_info *info, struct pl
 			"view %" PRIu64 "\n",
 			info->name, info->nb_members, s->max_members, info->nb_publishers,
 			info->nb_subscribers, info->home, info->view_seq);
+	if (is_spread(info)) {
+		plm_text_add(out, "members by worker:");
+		for (unsigned int w = 0; w < plm_ctl_conf(ctl)->nb_workers; w++)
+			plm_text_add(out, " %u: %u", w, info->nb_homed[w]);
+		plm_text_add(out, "\n");
+	}
 	plm_text_add(out, "rtcp %s, consent %s, dscp ",
 			s->rtcp == PLM_RTCP_OPAQUE ? "opaque" : "clear",
 			s->consent_alive ? "alive" : "strict");

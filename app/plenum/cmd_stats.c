@@ -261,6 +261,7 @@ cmd_show_memory(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 		pool_line(cli, app->rx_pools[w]);
 		pool_line(cli, app->hdr_pools[w]);
 		pool_line(cli, app->copy_pools[w]);
+		pool_line(cli, app->slice_pools[w]);
 	}
 	pool_line(cli, app->frame_pool);
 	heap_line(cli);

@@ -105,6 +105,7 @@ struct conf {
 	uint32_t consent_timeout_s;
 	uint32_t max_session_s;
 	uint8_t rebalance_above;
+	uint32_t spread_above; /* 0: never */
 
 	char events[CONF_PATH_SIZE];
 	uint32_t events_per_s;

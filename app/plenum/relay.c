@@ -110,6 +110,13 @@ create_tx_pools(struct app *app, const struct plm_pool_plan *plan, struct plm_te
 		app->hdr_pools[w] = plm_pool_create_hdr(name, plan->hdr, (int)rte_socket_id());
 		if (app->hdr_pools[w] == NULL)
 			return no_memory(app, "a header pool", why);
+		if (plan->slice > 0) {
+			snprintf(name, sizeof(name), "slice%u", w);
+			app->slice_pools[w] = plm_pool_create_slice(name, plan->slice,
+					largest_mtu(app), (int)rte_socket_id());
+			if (app->slice_pools[w] == NULL)
+				return no_memory(app, "a pool of slices", why);
+		}
 		if (plan->copy == 0)
 			continue;
 		snprintf(name, sizeof(name), "copy%u", w);
@@ -242,6 +249,7 @@ create_ctl(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 	ctl->nb_workers = conf->nb_workers;
 	memcpy(ctl->hdr_pools, app->hdr_pools, sizeof(ctl->hdr_pools));
 	memcpy(ctl->copy_pools, app->copy_pools, sizeof(ctl->copy_pools));
+	memcpy(ctl->slice_pools, app->slice_pools, sizeof(ctl->slice_pools));
 	ctl->frame_pool = app->frame_pool;
 	ctl->locals = locals;
 	ctl->nb_locals = fill_locals(conf, locals);
@@ -258,6 +266,7 @@ create_ctl(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 	ctl->consent_timeout_ns = conf->consent_timeout_s * PLM_NS_PER_S;
 	ctl->max_session_ns = conf->max_session_s * PLM_NS_PER_S;
 	ctl->rebalance_above = conf->rebalance_above;
+	ctl->spread_above = conf->spread_above;
 	ctl->rules = conf->rules;
 	ctl->nb_rules = conf->nb_rules;
 	ctl->ring_size = conf->tuning.ring_size;
@@ -486,6 +495,7 @@ free_pools(struct app *app, struct plm_text *what)
 	int ret = free_pool(&app->frame_pool, &nb_mbufs, what);
 
 	for (unsigned int w = 0; w < PLM_WORKERS_MAX; w++) {
+		ret |= free_pool(&app->slice_pools[w], &nb_mbufs, what);
 		ret |= free_pool(&app->copy_pools[w], &nb_mbufs, what);
 		ret |= free_pool(&app->hdr_pools[w], &nb_mbufs, what);
 		ret |= free_pool(&app->rx_pools[w], &nb_mbufs, what);

@@ -61,6 +61,7 @@ static const struct plm_conf_word inherit_words[] = { { "inherit", CONF_INHERIT 
 static const struct plm_conf_word mtu_words[] = { { "driver", 0 }, { NULL, 0 } };
 static const struct plm_conf_word memory_words[] = { { "auto", 0 }, { NULL, 0 } };
 static const struct plm_conf_word unlimited_words[] = { { "unlimited", 0 }, { NULL, 0 } };
+static const struct plm_conf_word never_words[] = { { "never", 0 }, { NULL, 0 } };
 static const struct plm_conf_word limit_words[] = { { "limit", 0 }, { NULL, 0 } };
 static const struct plm_conf_word dscp_words[] = { { "copy", PLM_DSCP_COPY }, { NULL, 0 } };
 
@@ -406,6 +407,12 @@ const struct plm_conf_def conf_defs[] = {
 			.fallback = "80",
 			.help = "a new room moves to the least busy worker when the one that received its "
 				"first request is busier than this, percent" },
+	{ .key = "spread_above",
+			UINT(struct conf, spread_above, 1, PLM_ROOM_MEMBERS_MAX),
+			.words = never_words,
+			.fallback = "512",
+			.help = "participants of a room beyond this many are spread over all workers, each of "
+				"which then serves its own" },
 	{ .key = "tuning",
 			.type = PLM_CONF_GROUP,
 			FIELD(struct conf, tuning),

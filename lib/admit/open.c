@@ -96,6 +96,7 @@ struct entry {
 	struct plm_handle session; /* gen 0: none yet */
 	uint32_t room_idx;
 	struct plm_room_info room;
+	uint8_t home;
 	bool has_tuple;
 	uint8_t slot;
 };
@@ -119,6 +120,16 @@ open_room(struct plm_admit *admit, const struct admit_check *check, struct entry
 	return plm_room_info(conf->rooms, entry->room_idx, &entry->room);
 }
 
+/* Who comes back is served by the worker that served it: another one might be behind with a packet
+ * that the participant has had already. */
+static uint8_t
+home_of(const struct plm_admit *admit, const struct admit_check *check, const struct entry *entry)
+{
+	if (check->session != NULL && !plm_mutant(REHOME))
+		return check->session->home;
+	return (uint8_t)admit->conf.spread(admit->conf.ctx, entry->room_idx);
+}
+
 static int
 add_tuple(struct plm_admit *admit, const struct admit_check *check, struct entry *entry)
 {
@@ -137,7 +148,7 @@ prepare(struct plm_admit *admit, const struct admit_check *check, struct entry *
 	const struct plm_admit_conf *conf = &admit->conf;
 	const struct plm_session_new new = {
 		.room_idx = entry->room_idx,
-		.home = entry->room.home,
+		.home = entry->home,
 		.role = check->role,
 		.max_ssrcs = conf->max_ssrcs,
 		.consent_alive = entry->room.settings.consent_alive,
@@ -161,7 +172,7 @@ enter(struct plm_admit *admit, const struct admit_check *check, struct entry *en
 {
 	struct plm_member member = {
 		.session_idx = entry->session.idx,
-		.home = entry->room.home,
+		.home = entry->home,
 		.flags = (uint8_t)((check->role & PLM_ROLE_PUBLISH ? PLM_SUB_PUBLISHES : 0) |
 				(check->role & PLM_ROLE_SUBSCRIBE ? PLM_SUB_SUBSCRIBES : 0)),
 		.egress = entry->egress,
@@ -213,7 +224,7 @@ start(struct plm_admit *admit, struct admit_check *check, const struct entry *en
 		.handle = entry->session,
 		.room_idx = entry->room_idx,
 		.role = check->role,
-		.home = entry->room.home,
+		.home = entry->home,
 		.bound = entry->slot,
 		.want = ADMIT_NO_SLOT,
 		.is_alive_room = entry->room.settings.consent_alive,
@@ -282,6 +293,7 @@ admit_open(struct plm_admit *admit, struct admit_check *check)
 		turn_away(admit, &entry);
 		return silence(admit, check, PLM_CNT_ADMIT_ROOMS);
 	}
+	entry.home = home_of(admit, check, &entry);
 
 	if (plm_mutant(EVICT_FIRST))
 		end_predecessor(admit, check);

@@ -110,6 +110,8 @@ struct plm_admit_conf {
 	void (*settings)(void *ctx, const char *room, struct plm_room_settings *settings);
 	/** Home of a room whose first request `worker` received. */
 	unsigned int (*home)(void *ctx, unsigned int worker);
+	/** Home of a participant that is new in a room. */
+	unsigned int (*spread)(void *ctx, uint32_t room_idx);
 	/** The way to a tuple: 0, -EHOSTUNREACH, -ENOSPC; and giving one back that no view got. */
 	int (*route)(void *ctx, const struct plm_tuple *tuple, struct plm_egress *egress,
 			uint64_t now_ns);

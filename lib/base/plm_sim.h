@@ -53,8 +53,10 @@ struct rte_mbuf;
 	X(POOL_HDR, "pool_hdr", "the header pool is empty")                                        \
 	X(POOL_COPY, "pool_copy", "the pool of linear copies is empty")                            \
 	X(POOL_FRAME, "pool_frame", "the slow path's frame pool is empty")                         \
+	X(POOL_SLICE, "pool_slice", "the pool of payloads for slices is empty")                    \
 	X(RING_CROSS, "ring_cross", "a ring between workers is full")                              \
 	X(RING_CARRY, "ring_carry", "the ring to a TX queue's owner is full")                      \
+	X(RING_SLICE, "ring_slice", "the ring to another worker's slice of a room is full")        \
 	X(RING_CTL, "ring_ctl", "a ring to the slow path is full")                                 \
 	X(RING_CLAIM, "ring_claim", "a ring to the slow path is full when a claim comes")          \
 	X(RING_DOWN, "ring_down", "a ring from the slow path is full when a frame comes")          \
@@ -101,7 +103,16 @@ struct rte_mbuf;
 	X(KICK_FORGETS, "kick_forgets", "forget to bar the credential of who is kicked")           \
 	X(OLD_TUPLE, "old_tuple", "accept the address that a session left for ever")               \
 	X(WRONG_ROOM, "wrong_room", "send a burst's packets to its first packet's room")           \
-	X(BYE_LOST, "bye_lost", "drop a BYE that finds its ring full")
+	X(BYE_LOST, "bye_lost", "drop a BYE that finds its ring full")                             \
+	X(SLICE_TWICE, "slice_twice", "hand a packet to another worker's slice twice")             \
+	X(SLICE_FORGOTTEN, "slice_forgotten", "hand a packet to all slices but the last")          \
+	X(SLICE_ORDER, "slice_order", "serve what was handed over in one burst backwards")         \
+	X(SLICE_SHARED, "slice_shared", "share a lent payload instead of copying it")              \
+	X(SLICE_KEPT, "slice_kept", "free a lent payload where it was copied")                     \
+	X(SLICE_UNCOUNTED, "slice_uncounted", "count a slice that is not served as one copy")      \
+	X(SLICE_TO_SENDER, "slice_to_sender", "serve a slice for a sender that came back into it") \
+	X(REHOME, "rehome", "give a participant that comes back another home")                     \
+	X(BYE_HOME, "bye_home", "tell of a BYE only who lives at the room's home")
 
 #ifdef PLM_SIM
 
@@ -138,6 +149,8 @@ void plm_sim_drop(const void *counters, const struct rte_mbuf *m, int counter);
 /** A copy of `payload` for a session is not made; `counter` says why. */
 void plm_sim_copy_drop(const void *counters, const struct rte_mbuf *payload, uint32_t session_idx,
 		int counter);
+/** `to` holds the payload of `from` now. */
+void plm_sim_copied(struct rte_mbuf *to, const struct rte_mbuf *from);
 /** The one that is alive, or PLM_MUTANT_NONE. */
 extern enum plm_mutant plm_sim_mutant;
 
@@ -153,6 +166,7 @@ extern enum plm_mutant plm_sim_mutant;
 #define plm_sim_tx(ethdev_id, queue, n)   (n)
 #define plm_sim_drop(counters, m, why)    ((void)0)
 #define plm_sim_copy_drop(c, m, idx, why) ((void)0)
+#define plm_sim_copied(to, from)          ((void)0)
 
 #endif
 

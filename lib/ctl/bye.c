@@ -8,12 +8,6 @@
 /* How long the BYEs of a drain may take to leave. */
 #define END_WAIT_NS (2 * PLM_NS_PER_S)
 
-static uint64_t
-room_hash(const struct plm_ctl *ctl, const struct plm_room_info *room)
-{
-	return plm_siphash(ctl->room_key, room->name, strlen(room->name));
-}
-
 void
 ctl_ending(void *ctx, struct plm_handle session, uint32_t room_idx, enum plm_end_reason reason)
 {
@@ -36,24 +30,23 @@ ctl_ending(void *ctx, struct plm_handle session, uint32_t room_idx, enum plm_end
 	if (bye->nb == 0)
 		return;
 	bye->room_idx = room_idx;
-	bye->room_hash = room_hash(ctl, &room);
-	bye->home = room.home;
+	bye->gen = room.gen;
+	bye->told = 0;
 	ctl->nb_byes++;
 }
 
-/* False: there is no mbuf or no room in the ring now. */
+/* To one worker's members. False: there is no mbuf or no room in the ring now. */
 static bool
-bye_send(struct plm_ctl *ctl, const struct ctl_bye *bye)
+bye_put(struct plm_ctl *ctl, const struct ctl_bye *bye, struct plm_mailbox *box)
 {
-	struct plm_mailbox *box = plm_relay_box_down(ctl->relay, bye->home);
-	struct plm_msg msg = { .type = PLM_MSG_FANOUT, .idx = bye->room_idx };
-	struct plm_room_info room;
+	struct plm_msg msg = {
+		.type = PLM_MSG_FANOUT,
+		.aux = bye->gen,
+		.idx = bye->room_idx,
+	};
 	struct rte_mbuf *m;
 	int len;
 
-	if (plm_room_info(ctl->rooms, bye->room_idx, &room) < 0 ||
-			room_hash(ctl, &room) != bye->room_hash)
-		return true; /* nobody is left who could be told */
 	m = ctl_frame_alloc(ctl);
 	if (m == NULL) {
 		plm_count(&ctl->counters, PLM_CNT_CTL_NO_MBUF);
@@ -69,6 +62,26 @@ bye_send(struct plm_ctl *ctl, const struct ctl_bye *bye)
 	}
 	rte_pktmbuf_free(m);
 	return plm_mutant(BYE_LOST);
+}
+
+/* False: somebody must still be told, and cannot be now. */
+static bool
+bye_send(struct plm_ctl *ctl, struct ctl_bye *bye)
+{
+	struct plm_room_info room;
+
+	if (plm_room_info(ctl->rooms, bye->room_idx, &room) < 0 || room.gen != bye->gen)
+		return true; /* nobody is left who could be told */
+	for (unsigned int w = 0; w < ctl->conf.nb_workers; w++) {
+		if (bye->told & 1u << w || room.nb_homed[w] == 0)
+			continue;
+		if (plm_mutant(BYE_HOME) && w != room.home)
+			continue;
+		if (!bye_put(ctl, bye, plm_relay_box_down(ctl->relay, w)))
+			return false;
+		bye->told |= (uint16_t)(1u << w);
+	}
+	return true;
 }
 
 unsigned int

@@ -44,6 +44,7 @@ plm_ctl_conf_init(struct plm_ctl_conf *conf)
 	conf->max_bars = 4096;
 	conf->consent_timeout_ns = 30 * PLM_NS_PER_S;
 	conf->rebalance_above = 60;
+	conf->spread_above = 512;
 	conf->ring_size = 1024;
 	conf->turn_copies = 1024;
 	conf->park_entries = 256;
@@ -115,6 +116,30 @@ admit_home(void *ctx, unsigned int worker)
 	return least_busy(ctl);
 }
 
+/* Few members live together, since a packet is then handed over to nobody. Of many, each worker
+ * serves as many; one that stands still gets no more of them. */
+static unsigned int
+admit_spread(void *ctx, uint32_t room_idx)
+{
+	const struct plm_ctl *ctl = ctx;
+	const uint32_t stalled = plm_ctl_stalled(ctl);
+	struct plm_room_info room;
+	unsigned int best;
+
+	if (plm_room_info(ctl->rooms, room_idx, &room) < 0)
+		return 0;
+	best = room.home;
+	if (ctl->conf.spread_above == 0 || room.nb_members < ctl->conf.spread_above)
+		return best;
+	for (unsigned int w = 0; w < ctl->conf.nb_workers; w++) {
+		if (stalled & 1u << w)
+			continue;
+		if (room.nb_homed[w] < room.nb_homed[best] || stalled & 1u << best)
+			best = w;
+	}
+	return best;
+}
+
 static int
 admit_route(void *ctx, const struct plm_tuple *tuple, struct plm_egress *egress, uint64_t now_ns)
 {
@@ -182,6 +207,7 @@ rooms_init(struct plm_ctl *ctl)
 		.max_rooms = conf->max_rooms,
 		.max_members = conf->max_members,
 		.max_backlog = conf->max_backlog,
+		.max_backlog_members = 2 * conf->max_sessions,
 		.publish_interval_ns = conf->publish_interval_ns,
 		.nb_workers = conf->nb_workers,
 		.rcu = &ctl->rcu,
@@ -242,6 +268,7 @@ relay_init(struct plm_ctl *ctl)
 	memcpy(relay.queue_owner, conf->queue_owner, sizeof(relay.queue_owner));
 	memcpy(relay.hdr_pools, conf->hdr_pools, sizeof(relay.hdr_pools));
 	memcpy(relay.copy_pools, conf->copy_pools, sizeof(relay.copy_pools));
+	memcpy(relay.slice_pools, conf->slice_pools, sizeof(relay.slice_pools));
 	ctl->relay = plm_relay_create(&relay);
 	return ctl->relay != NULL ? 0 : -rte_errno;
 }
@@ -265,6 +292,7 @@ admit_init(struct plm_ctl *ctl)
 		.ctx = ctl,
 		.settings = admit_settings,
 		.home = admit_home,
+		.spread = admit_spread,
 		.route = admit_route,
 		.route_put = admit_route_put,
 		.ending = ctl_ending,
@@ -360,7 +388,6 @@ plm_ctl_create(struct plm_ctl **out, const struct plm_ctl_conf *conf, struct plm
 	ctl->conf = *conf;
 	ctl->known_budget = RTE_MAX(KNOWN_BUDGET / conf->nb_workers, 8u);
 	ctl->unknown_budget = RTE_MAX(UNKNOWN_BUDGET / conf->nb_workers, 4u);
-	plm_rand_fill(&conf->rand, ctl->room_key, sizeof(ctl->room_key));
 	ret = plm_rcu_init(&ctl->rcu, conf->nb_workers, conf->socket);
 	if (ret < 0)
 		plm_text_add(why, "quiescent states: %s", strerror(-ret));

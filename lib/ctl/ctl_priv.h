@@ -44,9 +44,9 @@ struct ctl_call {
 
 /** The SSRCs of a publisher that vanished, to be told to the others. */
 struct ctl_bye {
-	uint64_t room_hash; /* of its name: the index may be another room's by now */
 	uint32_t room_idx;
-	uint8_t home;
+	uint16_t gen;  /* of the room: the index may be another one's by now */
+	uint16_t told; /* bit w: worker w's members */
 	uint8_t nb;
 	uint32_t ssrcs[PLM_SSRCS];
 };
@@ -83,7 +83,6 @@ struct plm_ctl {
 	/* const */
 	struct plm_ctl_conf conf;
 	struct plm_room_rule *rules;
-	uint8_t room_key[16];
 	unsigned int known_budget; /* messages of one worker's ring in one turn */
 	unsigned int unknown_budget;
 

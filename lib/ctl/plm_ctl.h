@@ -32,7 +32,8 @@ struct plm_ctl_conf {
 	uint8_t queue_owner[PLM_PORTS_MAX][PLM_WORKERS_MAX];
 	struct rte_mempool *hdr_pools[PLM_WORKERS_MAX];
 	struct rte_mempool *copy_pools[PLM_WORKERS_MAX];
-	struct rte_mempool *frame_pool; /**< the slow path's */
+	struct rte_mempool *slice_pools[PLM_WORKERS_MAX]; /**< from two workers on */
+	struct rte_mempool *frame_pool;                   /**< the slow path's */
 
 	const struct plm_net_local_conf *locals;
 	unsigned int nb_locals;
@@ -49,7 +50,8 @@ struct plm_ctl_conf {
 	uint32_t max_bars;
 	uint64_t consent_timeout_ns;
 	uint64_t max_session_ns;
-	unsigned int rebalance_above;      /**< percent busy; 0: the least busy worker always */
+	unsigned int rebalance_above; /**< percent busy; 0: the least busy worker always */
+	unsigned int spread_above; /**< members of a room from which on others live anywhere; 0: never */
 	const struct plm_room_rule *rules; /**< copied; the last should be "*" */
 	unsigned int nb_rules;
 	struct plm_secrets secrets;

@@ -29,12 +29,15 @@ msg_has_mbuf(const struct plm_msg *msg)
 	case PLM_MSG_CTL_PACKET:
 	case PLM_MSG_TX:
 	case PLM_MSG_FANOUT:
+	case PLM_MSG_RETURN:
 		return true;
 	case PLM_MSG_SSRC_CLAIM:
 	case PLM_MSG_SSRC_REVOKE:
+		return false;
+	case PLM_MSG_SLICE:
 		break;
 	}
-	return false;
+	return msg->type >= PLM_MSG_SLICE;
 }
 
 void

@@ -37,8 +37,15 @@ enum plm_msg_type {
 	PLM_MSG_SSRC_REVOKE,
 	/** slow path → worker: send the finished frame on port `aux`. */
 	PLM_MSG_TX,
-	/** slow path → home worker: fan the payload out to room `idx`'s members (a BYE). */
+	/** slow path → worker: fan the payload out to its slice of room `idx` (a BYE); `aux`: the
+	 *  room's generation. */
 	PLM_MSG_FANOUT,
+	/** worker → the one that lent it: the payload is copied, its reference comes back. */
+	PLM_MSG_RETURN,
+	/** home worker → another: serve your slice of room `idx` with this payload, which is lent;
+	 *  its struct plm_pkt travels in the mbuf. `aux`: the room's generation. Whom it reaches is
+	 *  added to the type (enum relay_reach): nothing may follow. */
+	PLM_MSG_SLICE,
 };
 
 /** Fixed-size message; carries handles, never a pointer that RCU protects. */
@@ -89,8 +96,12 @@ plm_mailbox_fault(const struct plm_msg *msg)
 		return plm_fault(RING_DOWN);
 	case PLM_MSG_FANOUT:
 		return plm_fault(RING_BYE);
+	case PLM_MSG_RETURN: /* there is room for all that is lent */
+		return false;
+	case PLM_MSG_SLICE:
+		break;
 	}
-	return false;
+	return plm_fault(RING_SLICE);
 }
 
 /** Producer only. How many of `n` were taken; the rest stays the caller's. */

@@ -31,6 +31,7 @@ struct plm_pkt {
 	uint8_t is_v6;
 	uint8_t is_known;     /**< the tuple belongs to a session: slow path's first ring */
 	uint8_t src_addr[16]; /**< IPv4 in the first four bytes, the rest 0 */
+	const uint8_t *lent;  /**< payload of a packet that one worker hands to others */
 };
 static_assert(sizeof(struct plm_pkt) <= RTE_CACHE_LINE_SIZE, "one line behind the mbuf");
 
@@ -109,8 +110,9 @@ struct plm_pool_plan {
 	unsigned int rx;   /**< mbufs of one RX pool (one per worker) */
 	unsigned int hdr;  /**< of one header pool (one per worker) */
 	unsigned int copy; /**< of one linear-copy pool (one per worker; 0: no port needs it) */
-	unsigned int ctl;  /**< of the slow path's frame pool */
-	size_t bytes;      /**< of all of them together */
+	unsigned int slice; /**< of one pool of payloads handed over (one per worker; 0: one worker) */
+	unsigned int ctl; /**< of the slow path's frame pool */
+	size_t bytes;     /**< of all of them together */
 };
 
 struct plm_pool_need {
@@ -137,6 +139,9 @@ void plm_pool_plan(const struct plm_pool_need *need, struct plm_pool_plan *plan)
 struct rte_mempool *plm_pool_create_rx(const char *name, unsigned int n, uint16_t mtu, int socket);
 /** Header pool: PLM_HDR_ROOM behind the headroom, no private area. NULL and rte_errno. */
 struct rte_mempool *plm_pool_create_hdr(const char *name, unsigned int n, int socket);
+/** Payloads that other workers hand over, with their struct plm_pkt. NULL and rte_errno. */
+struct rte_mempool *plm_pool_create_slice(const char *name, unsigned int n, uint16_t mtu,
+		int socket);
 /** Linear copies and slow-path frames: data room for a frame of `mtu`. NULL and rte_errno. */
 struct rte_mempool *plm_pool_create_copy(const char *name, unsigned int n, uint16_t mtu,
 		int socket);

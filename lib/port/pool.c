@@ -80,16 +80,21 @@ plm_pool_plan(const struct plm_pool_need *need, struct plm_pool_plan *plan)
 	unsigned int buffered = PLM_PORTS_MAX * PLM_TXQ_SIZE;
 	/* A worker without a queue of its own hands its frames to one owner. */
 	unsigned int carried = (w - 1) * need->ring_size;
+	unsigned int lent = (w - 1) * need->ring_size;
 	unsigned int parked = need->park_entries * need->burst;
 	size_t per_worker;
 
 	/*
 	 * A payload from this worker's queues may wait to cross (one ring to each other worker), for
 	 * the slow path (two rings), and then, wherever its home is, parked, buffered, in a ring to
-	 * the owner of a queue, or in a TX descriptor.
+	 * the owner of a queue, or in a TX descriptor; or lent to any other worker.
 	 */
 	plan->rx = round_up(need->rx_desc + need->burst + (w - 1 + 2) * need->ring_size +
-			w * (parked + buffered + need->tx_desc) + carried + cached);
+			w * (parked + buffered + need->tx_desc) + carried + lent + cached);
+	/* What was lent is copied: parked, buffered, carried or sent like any other payload. */
+	plan->slice = w == 1 ? 0
+			     : round_up(need->burst + parked + buffered + need->tx_desc +
+					       need->ring_size + cached);
 
 	/* A header is taken when its copy is made: buffered (twice if carried), carried or sent. */
 	plan->hdr = round_up(need->tx_desc + 2 * buffered + (w > 1 ? need->ring_size : 0) +
@@ -104,6 +109,9 @@ plm_pool_plan(const struct plm_pool_need *need, struct plm_pool_plan *plan)
 			pool_bytes(need, plan->hdr, 0, room_hdr());
 	if (plan->copy > 0)
 		per_worker += pool_bytes(need, plan->copy, 0, room_copy(need->mtu));
+	if (plan->slice > 0)
+		per_worker += pool_bytes(need, plan->slice, sizeof(struct plm_pkt),
+				room_copy(need->mtu));
 	plan->bytes = w * per_worker + pool_bytes(need, plan->ctl, 0, room_copy(need->mtu));
 }
 
@@ -126,6 +134,12 @@ struct rte_mempool *
 plm_pool_create_hdr(const char *name, unsigned int n, int socket)
 {
 	return pool_create(name, n, 0, room_hdr(), socket);
+}
+
+struct rte_mempool *
+plm_pool_create_slice(const char *name, unsigned int n, uint16_t mtu, int socket)
+{
+	return pool_create(name, n, sizeof(struct plm_pkt), room_copy(mtu), socket);
 }
 
 struct rte_mempool *

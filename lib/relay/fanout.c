@@ -51,17 +51,6 @@ hdrs_refill(struct relay_worker *w, unsigned int n)
 		w->nb_hdrs = n;
 }
 
-/* Give references to a payload back. */
-static inline void
-refs_drop(struct rte_mbuf *m, uint16_t n)
-{
-	plm_sched_point(REF_DROP, NULL);
-	if (n == 0 || rte_mbuf_refcnt_update(m, (int16_t)-n) > 0)
-		return;
-	rte_mbuf_refcnt_set(m, 1);
-	rte_pktmbuf_free_seg(m);
-}
-
 static inline uint16_t
 job_surplus(const struct relay_job *job, const struct relay_payload *p)
 {
@@ -72,7 +61,7 @@ static inline void
 job_end(struct relay_worker *w, struct relay_job *job)
 {
 	for (unsigned int i = 0; i < job->nb; i++)
-		refs_drop(job->pay[i].m, job_surplus(job, &job->pay[i]));
+		relay_refs_drop(job->pay[i].m, job_surplus(job, &job->pay[i]));
 	if (unlikely(w->sampling) && job->rx_ns != 0 && w->nb_samples < RELAY_SAMPLES)
 		w->samples[w->nb_samples++] = job->rx_ns;
 }
@@ -339,7 +328,7 @@ relay_job_drop(struct relay_worker *w, struct relay_job *job, enum plm_counter w
 			entry_skip(w, job, sub, why);
 	}
 	for (unsigned int i = 0; i < job->nb; i++)
-		refs_drop(job->pay[i].m, job_surplus(job, &job->pay[i]));
+		relay_refs_drop(job->pay[i].m, job_surplus(job, &job->pay[i]));
 }
 
 void
@@ -471,7 +460,7 @@ relay_job_fan_out(struct relay_worker *w, enum relay_reach reach)
 		else if (refs > 0)
 			/* Not an atomic operation while we are the only owner. */
 			rte_mbuf_refcnt_update(job->pay[i].m, (int16_t)refs);
-		plm_sched_point(REF_ADD, NULL);
+		plm_sched_point(REF_ADD, refs > 0 ? job->pay[i].m : NULL);
 	}
 	for (const struct plm_range *r = begin; r < end; r++)
 		if (range_size(r, reach) > 0)

@@ -403,7 +403,7 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 		}
 		nb_media += w->job.nb;
 		if (likely(w->job.nb > 0))
-			relay_job_fan_out(w, RELAY_SUBSCRIBERS);
+			relay_job_to_room(w, RELAY_SUBSCRIBERS);
 	}
 	plm_count_add(&w->counters, PLM_CNT_MEDIA, nb_media);
 }

@@ -23,7 +23,8 @@ struct plm_relay_conf {
 	/** Owner of each queue: worker index. Queues of a port beyond nb_queues are not read. */
 	uint8_t queue_owner[PLM_PORTS_MAX][PLM_WORKERS_MAX];
 	struct rte_mempool *hdr_pools[PLM_WORKERS_MAX];
-	struct rte_mempool *copy_pools[PLM_WORKERS_MAX]; /**< NULL where no port needs one */
+	struct rte_mempool *copy_pools[PLM_WORKERS_MAX];  /**< NULL where no port needs one */
+	struct rte_mempool *slice_pools[PLM_WORKERS_MAX]; /**< NULL where there is one worker */
 	const struct plm_net *net;
 	struct plm_session_table *sessions;
 	struct plm_room_table *rooms;
@@ -73,7 +74,7 @@ unsigned int plm_relay_port_worker(const struct plm_relay *relay, uint16_t port_
 const struct plm_counters *plm_relay_counters(const struct plm_relay *relay, unsigned int worker);
 /** In-relay RX-to-TX latency, ns. */
 const struct plm_hist *plm_relay_latency(const struct plm_relay *relay, unsigned int worker);
-/** Parked bursts and buffered frames of a worker now; any thread, a snapshot. */
+/** Parked bursts, buffered frames and lent packets of a worker now; any thread, a snapshot. */
 unsigned int plm_relay_parked(const struct plm_relay *relay, unsigned int worker);
 
 #endif

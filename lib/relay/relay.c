@@ -27,6 +27,19 @@ box_init(struct plm_mailbox *box, const struct plm_relay_conf *conf, const char 
 	return plm_mailbox_init(box, name, conf->ring_size, conf->socket);
 }
 
+/* What comes from another worker. What is lent and what comes back have the same number. */
+static int
+pair_init(struct relay_worker *w, const struct plm_relay_conf *conf, unsigned int from)
+{
+	int ret = box_init(&w->cross_in[from], conf, "cross", from, w->idx);
+
+	if (ret == 0)
+		ret = box_init(&w->slice_in[from], conf, "slice", from, w->idx);
+	if (ret == 0)
+		ret = box_init(&w->back_in[from], conf, "back", from, w->idx);
+	return ret;
+}
+
 /* The way of worker `w` out through port `p`: a queue of its own or a ring to the owner of one;
  * those without a queue are spread over the owners. */
 static int
@@ -84,7 +97,7 @@ worker_init(struct plm_relay *relay, struct relay_worker *w)
 		ret = box_init(&w->down, conf, "down", w->idx, 0);
 	for (unsigned int from = 0; from < conf->nb_workers && ret == 0; from++)
 		if (from != w->idx)
-			ret = box_init(&w->cross_in[from], conf, "cross", from, w->idx);
+			ret = pair_init(w, conf, from);
 	for (unsigned int p = 0; p < conf->nb_ports && ret == 0; p++) {
 		for (uint16_t i = 0; i < conf->ports[p]->nb_queues; i++)
 			if (conf->queue_owner[p][i] == w->idx)
@@ -107,6 +120,9 @@ conf_check(const struct plm_relay_conf *conf)
 		for (uint16_t i = 0; i < conf->ports[p]->nb_queues; i++)
 			if (conf->queue_owner[p][i] >= conf->nb_workers)
 				return -EINVAL;
+	for (unsigned int w = 0; w < conf->nb_workers; w++)
+		if (conf->nb_workers > 1 && conf->slice_pools[w] == NULL)
+			return -EINVAL;
 	return 0;
 }
 
@@ -139,6 +155,7 @@ plm_relay_create(const struct plm_relay_conf *conf)
 		w->tx = conf->sessions->tx[i];
 		w->hdr_pool = conf->hdr_pools[i];
 		w->copy_pool = conf->copy_pools[i];
+		w->slice_pool = conf->slice_pools[i];
 		memcpy(w->ports, conf->ports, conf->nb_ports * sizeof(w->ports[0]));
 		w->nb_workers = conf->nb_workers;
 		w->nb_ports = conf->nb_ports;
@@ -213,6 +230,7 @@ worker_discard(struct relay_worker *w)
 		carry_drop(w, w->carry[i]);
 	for (unsigned int i = 0; i < w->nb_workers; i++)
 		cross_drop(w, &w->cross_in[i]);
+	relay_slices_drop(w);
 	if (w->nb_hdrs > 0)
 		rte_mempool_put_bulk(w->hdr_pool, (void **)w->hdrs, w->nb_hdrs);
 	w->nb_hdrs = 0;
@@ -244,6 +262,10 @@ plm_relay_free(struct plm_relay *relay)
 			relay_park_fini(&w->park[p]);
 		for (unsigned int from = 0; from < w->nb_workers; from++)
 			plm_mailbox_fini(&w->cross_in[from]);
+		for (unsigned int from = 0; from < w->nb_workers; from++)
+			plm_mailbox_fini(&w->slice_in[from]);
+		for (unsigned int from = 0; from < w->nb_workers; from++)
+			plm_mailbox_fini(&w->back_in[from]);
 		plm_mailbox_fini(&w->known);
 		plm_mailbox_fini(&w->unknown);
 		plm_mailbox_fini(&w->down);
@@ -267,12 +289,13 @@ ctl_frame(struct relay_worker *w, uint16_t port_idx, struct rte_mbuf *m)
 		relay_drop(w, m, PLM_CNT_CTL_TX_QUEUE);
 }
 
+/* To our slice; the slow path tells the others. */
 static void
-ctl_fan_out(struct relay_worker *w, uint32_t room_idx, struct rte_mbuf *m)
+ctl_fan_out(struct relay_worker *w, uint32_t room_idx, uint16_t gen, struct rte_mbuf *m)
 {
 	struct plm_view *view = plm_room_view(w->rooms, room_idx);
 
-	if (view == NULL) {
+	if (view == NULL || view->gen != gen) {
 		rte_pktmbuf_free(m); /* nobody is left who could be told */
 		return;
 	}
@@ -302,7 +325,7 @@ down(struct relay_worker *w)
 						msg->ssrc);
 				break;
 			case PLM_MSG_FANOUT:
-				ctl_fan_out(w, msg->idx, msg->mbuf);
+				ctl_fan_out(w, msg->idx, msg->aux, msg->mbuf);
 				break;
 			default:
 				assert(!"a message that no slow path sends");
@@ -411,6 +434,8 @@ count_waiting(struct relay_worker *w)
 
 	for (unsigned int p = 0; p < w->nb_ports; p++)
 		waiting += w->park[p].nb + w->txq[p].n;
+	for (unsigned int v = 0; v < w->nb_workers; v++)
+		waiting += w->lent[v];
 	/* Most turns leave nothing: do not store to a line that others read. */
 	if (atomic_load_explicit(&w->nb_waiting, memory_order_relaxed) != waiting)
 		atomic_store_explicit(&w->nb_waiting, waiting, memory_order_relaxed);
@@ -430,9 +455,13 @@ plm_relay_turn(struct plm_relay *relay, unsigned int worker, uint64_t now_ns)
 
 	w->nb_done += down(w);
 	serve_starved(w);
-	for (unsigned int i = 0; i < w->nb_workers; i++)
-		if (i != w->idx)
-			w->nb_done += relay_cross_rx(w, i);
+	for (unsigned int i = 0; i < w->nb_workers; i++) {
+		if (i == w->idx)
+			continue;
+		w->nb_done += relay_back_rx(w, i);
+		w->nb_done += relay_slice_rx(w, i);
+		w->nb_done += relay_cross_rx(w, i);
+	}
 	if (likely(atomic_load_explicit(&relay->running, memory_order_relaxed)))
 		for (unsigned int i = 0; i < w->nb_rxq; i++)
 			w->nb_done += relay_rx(w, &w->rxq[i]);

@@ -128,6 +128,7 @@ struct relay_worker {
 	struct plm_session_tx *tx;
 	struct rte_mempool *hdr_pool;
 	struct rte_mempool *copy_pool;
+	struct rte_mempool *slice_pool;
 	const struct plm_port *ports[PLM_PORTS_MAX];
 	unsigned int idx;
 	unsigned int nb_workers;
@@ -140,6 +141,8 @@ struct relay_worker {
 	struct plm_mailbox unknown;
 	struct plm_mailbox down;
 	struct plm_mailbox cross_in[PLM_WORKERS_MAX]; /* by sender; we empty them */
+	struct plm_mailbox slice_in[PLM_WORKERS_MAX]; /* lent to us, by lender; the same */
+	struct plm_mailbox back_in[PLM_WORKERS_MAX];  /* what we lent, by borrower; the same */
 
 	/* owner */
 	alignas(RTE_CACHE_LINE_SIZE) uint64_t now_ns;
@@ -156,6 +159,7 @@ struct relay_worker {
 	struct relay_batch to_known;
 	struct relay_batch to_unknown;
 	struct relay_batch cross[PLM_WORKERS_MAX];
+	uint32_t lent[PLM_WORKERS_MAX];  /* payloads that a worker has of us */
 	struct plm_rtcp rtcp[PLM_BURST]; /* of the burst's RTCP packets, by position */
 	struct {
 		uint32_t stamp;
@@ -185,7 +189,7 @@ struct relay_worker {
 	uint32_t rtcp_cost_ns;
 
 	/* owner writes, any reads */
-	alignas(RTE_CACHE_LINE_SIZE) _Atomic uint32_t nb_waiting; /* parked and buffered */
+	alignas(RTE_CACHE_LINE_SIZE) _Atomic uint32_t nb_waiting; /* parked, buffered and lent */
 	struct plm_counters counters;
 	struct plm_hist latency;
 };
@@ -256,6 +260,17 @@ relay_drop(struct relay_worker *w, struct rte_mbuf *m, enum plm_counter why)
 #define RELAY_CLAIM_END  (UINT32_MAX - 1)
 #define RELAY_CLAIM_NONE UINT32_MAX
 
+/* Give references to a payload of ours back. */
+static inline void
+relay_refs_drop(struct rte_mbuf *m, uint16_t n)
+{
+	plm_sched_point(REF_DROP, m);
+	if (n == 0 || rte_mbuf_refcnt_update(m, (int16_t)-n) > 0)
+		return;
+	rte_mbuf_refcnt_set(m, 1);
+	rte_pktmbuf_free_seg(m);
+}
+
 /* --- filter.c ----------------------------------------------------------------------------- */
 
 /* 0 or -ENOMEM. */
@@ -278,14 +293,46 @@ int relay_rtcp_parse(enum plm_rtcp_mode mode, const uint8_t *buf, size_t len,
 void relay_rtcp_route(struct relay_worker *w, struct plm_view *view, const struct plm_rtcp *rtcp,
 		struct rte_mbuf *m);
 
-/* --- fanout.c ----------------------------------------------------------------------------- */
+/* One entry of a view, named by its position. */
+struct relay_target {
+	const struct plm_range *range;
+	uint32_t pos;
+};
+
+/* Of the members to whom a compound goes because it names them (relay_rtcp_route()), those that
+ * worker `home` serves; room for PLM_RTCP_TARGETS. */
+unsigned int relay_rtcp_owners(struct relay_worker *w, struct plm_view *view, unsigned int home,
+		const uint8_t *p, size_t len, uint32_t sender, struct relay_target *targets);
 
 /* Whom a fan-out reaches. */
 enum relay_reach {
 	RELAY_SUBSCRIBERS,
 	RELAY_MEMBERS,
 	RELAY_PUBLISHERS,
+	RELAY_OWNERS, /* of what an RTCP compound names */
 };
+
+/* --- slice.c ------------------------------------------------------------------------------ */
+
+/* Hand the scratch job to every other worker with members that it reaches. Consumes nothing. */
+void relay_lend(struct relay_worker *w, enum relay_reach reach);
+
+/* Hand it to `size` of worker `to`'s members, after relay_lend_begin(): others may read by then what
+ * that writes. */
+void relay_lend_begin(struct relay_worker *w);
+void relay_lend_to(struct relay_worker *w, unsigned int to, enum relay_reach reach,
+		unsigned int size);
+
+/* Take back what worker `from` has copied. How many payloads. */
+unsigned int relay_back_rx(struct relay_worker *w, unsigned int from);
+
+/* Serve our slices of what worker `from` handed over, up to a burst. How many packets. */
+unsigned int relay_slice_rx(struct relay_worker *w, unsigned int from);
+
+/* At the end: drop what was handed to us and not yet served, and take ours back. */
+void relay_slices_drop(struct relay_worker *w);
+
+/* --- fanout.c ----------------------------------------------------------------------------- */
 
 /* Start the worker's scratch job anew for packets of this view. */
 void relay_job_begin(struct relay_worker *w, struct plm_view *view, uint64_t rx_ns);
@@ -299,14 +346,17 @@ void relay_job_add_bare(struct relay_worker *w, struct rte_mbuf *m);
 /* Fan the scratch job out to this worker's part of the view. Consumes its payloads. */
 void relay_job_fan_out(struct relay_worker *w, enum relay_reach reach);
 
-/* One entry of a view, named by its position. */
-struct relay_target {
-	const struct plm_range *range;
-	uint32_t pos;
-};
-
 /* Send the scratch job to these entries. Consumes its payloads. `n` at least 1. */
 void relay_job_send(struct relay_worker *w, const struct relay_target *targets, unsigned int n);
+
+/* The scratch job to everybody of its room whom it reaches. Consumes its payloads. */
+static inline void
+relay_job_to_room(struct relay_worker *w, enum relay_reach reach)
+{
+	if (unlikely(plm_view_is_spread(w->job.view, w->idx)))
+		relay_lend(w, reach);
+	relay_job_fan_out(w, reach);
+}
 
 /* Copies of a job until it is done (true), or the turn's copies, `quota` or the queue are used
  * up (false). `quota` may be overdrawn by less than a burst. */

@@ -23,7 +23,8 @@ relay_rtcp_parse(enum plm_rtcp_mode mode, const uint8_t *buf, size_t len, struct
 	return 0;
 }
 
-/* Entries of the owners of the SSRCs named, each once, the sender's own left out. */
+/* Entries of the owners of the SSRCs named, each once, the sender's own left out; whoever serves
+ * them. */
 static unsigned int
 find_owners(struct relay_worker *w, struct plm_view *view, const struct plm_rtcp *rtcp,
 		uint32_t sender, struct relay_target *targets)
@@ -33,14 +34,15 @@ find_owners(struct relay_worker *w, struct plm_view *view, const struct plm_rtcp
 	for (unsigned int i = 0; i < rtcp->nb_targets; i++) {
 		plm_sref_t owner = plm_session_ssrc_owner(w->sessions, view->room_idx,
 				rtcp->targets[i]);
+		const uint32_t session_idx = plm_sref_idx(owner);
 		const struct plm_range *range;
 		const struct plm_sub *sub;
 		unsigned int k = 0;
 		uint32_t pos;
 
-		if (owner == 0 || plm_sref_idx(owner) == sender)
+		if (owner == 0 || session_idx == sender)
 			continue;
-		sub = plm_view_find(view, w->idx, plm_sref_idx(owner), &range);
+		sub = plm_view_find(view, w->sessions->hot[session_idx].home, session_idx, &range);
 		if (sub == NULL)
 			continue; /* its claim is settled, its view not yet published */
 		pos = (uint32_t)(sub - view->subs);
@@ -50,6 +52,53 @@ find_owners(struct relay_worker *w, struct plm_view *view, const struct plm_rtcp
 			targets[n++] = (struct relay_target){ range, pos };
 	}
 	return n;
+}
+
+/* Keep those that one worker serves. */
+static unsigned int
+keep_home(struct relay_target *targets, unsigned int n, unsigned int home)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		if (targets[i].range->home == home)
+			targets[kept++] = targets[i];
+	return kept;
+}
+
+unsigned int
+relay_rtcp_owners(struct relay_worker *w, struct plm_view *view, unsigned int home,
+		const uint8_t *p, size_t len, uint32_t sender, struct relay_target *targets)
+{
+	struct plm_rtcp rtcp;
+
+	if (view->rtcp != PLM_RTCP_CLEAR || relay_rtcp_parse(PLM_RTCP_CLEAR, p, len, &rtcp) < 0)
+		return 0; /* the room's mode has changed on the way */
+	return keep_home(targets, find_owners(w, view, &rtcp, sender, targets), home);
+}
+
+static void
+to_owners(struct relay_worker *w, const struct relay_target *targets, unsigned int n,
+		struct rte_mbuf *m)
+{
+	struct relay_target ours[PLM_RTCP_TARGETS];
+	uint8_t nb_homed[PLM_WORKERS_MAX] = { 0 };
+
+	for (unsigned int i = 0; i < n; i++) {
+		const unsigned int home = targets[i].range->home;
+
+		if (home == w->idx)
+			ours[nb_homed[home]] = targets[i];
+		nb_homed[home]++;
+	}
+	relay_lend_begin(w);
+	for (unsigned int v = 0; v < w->nb_workers; v++)
+		if (v != w->idx && nb_homed[v] > 0)
+			relay_lend_to(w, v, RELAY_OWNERS, nb_homed[v]);
+	if (nb_homed[w->idx] > 0)
+		relay_job_send(w, ours, nb_homed[w->idx]);
+	else
+		relay_refs_drop(m, 1);
 }
 
 void
@@ -70,7 +119,7 @@ relay_rtcp_route(struct relay_worker *w, struct plm_view *view, const struct plm
 		plm_count(&w->counters, PLM_CNT_RTCP);
 		relay_job_begin(w, view, pkt->rx_ns);
 		relay_job_add(w, m);
-		relay_job_fan_out(w, to_all ? RELAY_MEMBERS : RELAY_PUBLISHERS);
+		relay_job_to_room(w, to_all ? RELAY_MEMBERS : RELAY_PUBLISHERS);
 		return;
 	}
 	n = find_owners(w, view, rtcp, plm_sref_idx(pkt->sref), targets);
@@ -81,5 +130,5 @@ relay_rtcp_route(struct relay_worker *w, struct plm_view *view, const struct plm
 	plm_count(&w->counters, PLM_CNT_RTCP);
 	relay_job_begin(w, view, pkt->rx_ns);
 	relay_job_add(w, m);
-	relay_job_send(w, targets, n);
+	to_owners(w, targets, n, m);
 }

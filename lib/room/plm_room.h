@@ -46,8 +46,9 @@ static_assert(sizeof(struct plm_sub) == RTE_CACHE_LINE_SIZE, "one line per subsc
 /** The members that one worker serves through one port: subscribers first, then the others. */
 struct plm_range {
 	uint32_t first;
-	uint16_t nb_subs;    /**< get media */
-	uint16_t nb_members; /**< nb_subs and those that only publish */
+	uint16_t nb_subs;       /**< get media */
+	uint16_t nb_members;    /**< nb_subs and those that only publish */
+	uint16_t nb_publishers; /**< of nb_members */
 	uint8_t port_idx;
 	uint8_t home;
 };
@@ -68,6 +69,7 @@ struct plm_view {
 	uint8_t dscp; /**< 0 to 63, or PLM_DSCP_COPY */
 	uint8_t nb_ranges;
 	uint8_t first_range[PLM_WORKERS_MAX + 1]; /**< worker w has [w] to [w + 1] - 1 */
+	uint16_t gen;                   /**< of the room: another for the next one with its index */
 	const struct plm_range *ranges; /**< within each, entries are sorted by session index */
 	struct plm_sub *subs;           /**< [nb_members]; only `left` changes */
 	struct plm_range only;          /**< where `ranges` points if there is but one */
@@ -90,6 +92,9 @@ struct plm_room_conf {
 	uint32_t max_rooms;
 	uint32_t max_members; /**< per room, 1 to PLM_ROOM_MEMBERS_MAX */
 	uint32_t max_backlog; /**< views that may wait for reclamation; at it joins are refused */
+	/** Members that views may name while they wait, beyond the first view: at it publication
+	 *  waits, joins do not. 0: unlimited. */
+	uint32_t max_backlog_members;
 	uint64_t publish_interval_ns; /**< changes of one room are coalesced to one view per this */
 	unsigned int nb_workers;
 	struct plm_rcu *rcu;
@@ -151,6 +156,13 @@ plm_view_unpin(struct plm_view *view, unsigned int w)
 	/* Release: our last reads of the view come before; pairs with the reclaimer's acquire. */
 	atomic_store_explicit(pin, atomic_load_explicit(pin, memory_order_relaxed) - 1,
 			memory_order_release);
+}
+
+/** Is somebody else's part of the view not empty? */
+static inline bool
+plm_view_is_spread(const struct plm_view *view, unsigned int w)
+{
+	return view->first_range[w + 1] - view->first_range[w] != view->nb_ranges;
 }
 
 /** Entry of a member in worker `w`'s part, NULL if not there. O(log members). */
@@ -232,7 +244,9 @@ struct plm_room_info {
 	const char *name;
 	char format;
 	uint8_t home;
+	uint16_t gen; /**< changes when the index is given to another room */
 	uint32_t nb_members;
+	const uint32_t *nb_homed; /**< members by home worker */
 	uint32_t nb_publishers;
 	uint32_t nb_subscribers;
 	uint64_t view_seq;

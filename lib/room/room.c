@@ -280,6 +280,7 @@ plm_room_open(struct plm_room_table *tbl, char format, const char *name,
 	room->settings = *settings;
 	room->nb_publishers = 0;
 	room->nb_subscribers = 0;
+	room->gen++;
 	room->seq = 0;
 
 	ctl->nb_open++;
@@ -303,12 +304,13 @@ room_close(struct plm_room_table *tbl, struct room *room)
 /* --- coming, moving, going ---------------------------------------------------------------- */
 
 static void
-count_roles(struct room *room, uint8_t flags, int n)
+count_member(struct room *room, const struct plm_member *m, int n)
 {
-	if (flags & PLM_SUB_PUBLISHES)
+	if (m->flags & PLM_SUB_PUBLISHES)
 		room->nb_publishers += (uint32_t)n;
-	if (flags & PLM_SUB_SUBSCRIBES)
+	if (m->flags & PLM_SUB_SUBSCRIBES)
 		room->nb_subscribers += (uint32_t)n;
+	room->nb_homed[m->home] += (uint32_t)n;
 }
 
 int
@@ -349,7 +351,7 @@ plm_room_join(struct plm_room_table *tbl, uint32_t room_idx, const struct plm_me
 	tbl->ctl->spare = NULL;
 	*member = (struct member){ .pub = *new };
 	place_insert(room, member, hash);
-	count_roles(room, new->flags, 1);
+	count_member(room, new, 1);
 	room_mark(tbl, room);
 	return 0;
 }
@@ -404,7 +406,7 @@ plm_room_leave(struct plm_room_table *tbl, uint32_t room_idx, uint32_t session_i
 		return;
 	m = place_remove(room, pos).member;
 	room_bury(room, m->pub.home, session_idx);
-	count_roles(room, m->pub.flags, -1);
+	count_member(room, &m->pub, -1);
 	if (m->has_next) {
 		room->nb_moves--;
 		give_back(tbl, session_idx, &m->next_egress);
@@ -432,7 +434,9 @@ plm_room_info(const struct plm_room_table *tbl, uint32_t room_idx, struct plm_ro
 		.name = room->name,
 		.format = room->format,
 		.home = room->home,
+		.gen = room->gen,
 		.nb_members = room->nb_members,
+		.nb_homed = room->nb_homed,
 		.nb_publishers = room->nb_publishers,
 		.nb_subscribers = room->nb_subscribers,
 		.view_seq = room->seq,

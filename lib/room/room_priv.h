@@ -47,8 +47,9 @@ enum room_state {
 struct room {
 	uint32_t idx;
 	uint8_t state; /* enum room_state */
-	uint8_t home;
+	uint8_t home;  /* of the first, and of all while they are few */
 	char format;
+	uint16_t gen; /* another for each room of this index */
 	bool dirty;   /* has changes to publish: in `ready`, or in `cooling` until it may */
 	bool cooling; /* published less than an interval ago */
 	bool ripe;    /* in `ripe` */
@@ -62,6 +63,7 @@ struct room {
 	uint32_t nb_moves; /* members with a next_egress */
 	uint32_t nb_publishers;
 	uint32_t nb_subscribers;
+	uint32_t nb_homed[PLM_WORKERS_MAX]; /* members by home */
 
 	uint64_t seq;          /* of the newest view */
 	uint64_t published_ns; /* when; while it cools */
@@ -82,6 +84,7 @@ struct plm_room_ctl {
 	struct rte_hash *by_name; /* SipHash of format and name → struct room */
 	uint32_t nb_open;
 	uint32_t nb_backlog;
+	uint64_t nb_backlog_members; /* that the views in it name */
 	uint32_t nb_cooling_dirty;
 	struct plm_room_stats stats;
 	struct member *spare;              /* for the next join, or NULL */

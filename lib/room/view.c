@@ -64,8 +64,8 @@ static struct view_block *
 view_build(const struct plm_room_table *tbl, struct room *room)
 {
 	const uint8_t nb_ranges = count_ranges(room);
-	const size_t head = RTE_CACHE_LINE_ROUNDUP(
-			sizeof(struct view_block) + (nb_ranges - 1) * sizeof(struct plm_range));
+	const size_t head = RTE_CACHE_LINE_ROUNDUP(sizeof(struct view_block) +
+			(nb_ranges == 1 ? 0 : nb_ranges) * sizeof(struct plm_range));
 	struct view_block *block;
 	struct plm_range *ranges;
 	struct plm_range *range = NULL;
@@ -82,6 +82,7 @@ view_build(const struct plm_room_table *tbl, struct room *room)
 	view->room_idx = room->idx;
 	view->nb_members = room->nb_members;
 	view->seq = room->seq + 1;
+	view->gen = room->gen;
 	view->rtcp = room->settings.rtcp;
 	view->dscp = room->settings.dscp;
 	view->nb_ranges = nb_ranges;
@@ -99,6 +100,7 @@ view_build(const struct plm_room_table *tbl, struct room *room)
 		}
 		range->nb_members++;
 		range->nb_subs += (m->flags & PLM_SUB_SUBSCRIBES) != 0;
+		range->nb_publishers += (m->flags & PLM_SUB_PUBLISHES) != 0;
 		if (plm_mutant(HALF_VIEW) && i == room->nb_members - 1)
 			continue;
 		fill_sub(&view->subs[i], m);
@@ -128,6 +130,7 @@ exchange(struct plm_room_table *tbl, struct room *room, struct view_block *block
 	prev->token = plm_rcu_start(ctl->conf.rcu);
 	TAILQ_INSERT_TAIL(&ctl->backlog, prev, in_backlog);
 	ctl->nb_backlog++;
+	ctl->nb_backlog_members += prev->view.nb_members;
 }
 
 void
@@ -261,6 +264,16 @@ cool(struct plm_room_ctl *ctl, uint64_t now_ns)
 	}
 }
 
+/* Must a publication wait for older views to go? A join storm in a big room makes large ones. */
+static bool
+backlog_full(const struct plm_room_ctl *ctl, const struct room *room)
+{
+	if (ctl->nb_backlog >= ctl->conf.max_backlog)
+		return true;
+	return ctl->nb_backlog > 0 && ctl->conf.max_backlog_members != 0 &&
+			ctl->nb_backlog_members + room->nb_members > ctl->conf.max_backlog_members;
+}
+
 /* Returns when the next publication is due. */
 static uint64_t
 publish_ready(struct plm_room_table *tbl, uint64_t now_ns)
@@ -273,7 +286,7 @@ publish_ready(struct plm_room_table *tbl, uint64_t now_ns)
 	for (unsigned int n = 0; (room = TAILQ_FIRST(&ctl->ready)) != NULL; n++) {
 		if (n == PUBLISH_MAX || members >= PUBLISH_MEMBERS)
 			return now_ns;
-		if (ctl->nb_backlog >= ctl->conf.max_backlog) {
+		if (backlog_full(ctl, room)) {
 			ctl->stats.deferred_backlog++;
 			return now_ns + RETRY_NS;
 		}
@@ -362,6 +375,7 @@ reclaim_views(struct plm_room_table *tbl)
 			continue;
 		}
 		ctl->nb_backlog--;
+		ctl->nb_backlog_members -= block->view.nb_members;
 		TAILQ_REMOVE(&room->views, block, in_room);
 		plm_sched_point(VIEW_RECLAIM, &block->view);
 		rte_free(block);

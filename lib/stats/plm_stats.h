@@ -89,6 +89,10 @@ enum plm_counter_class {
 			"copies given to the lcore that owns the TX queue")                                        \
 	X(CARRIED_IN, "carried_in", COPY, "copies taken over from lcores without that TX queue")                   \
 	X(CARRIED_SENT, "carried_sent", COPY, "of those, taken by the TX queue")                                   \
+	X(SLICES_OUT, "slices_out", COPY,                                                                          \
+			"packets of big rooms handed to other workers, once to each")                              \
+	X(SLICES_IN, "slices_in", COPY,                                                                            \
+			"packets of big rooms taken over for this worker's members")                               \
 	X(COPY_PARKED, "parked", COPY, "copies left for a later turn (an event count)")                            \
 	X(COPY_LEFT, "copy_left", COPY_DROP, "subscriber left before its copy's turn came")                        \
 	X(COPY_NO_MBUF, "copy_no_mbuf", COPY_DROP, "header or copy pool empty")                                    \
@@ -96,6 +100,12 @@ enum plm_counter_class {
 			"next hop's MAC address not known yet")                                                    \
 	X(COPY_PARK_FULL, "copy_park_full", COPY_DROP, "TX queue full and the parked list full")                   \
 	X(COPY_MTU, "copy_mtu", COPY_DROP, "packet larger than the subscriber's port can send")                    \
+	X(COPY_SLICE_RING, "copy_slice_ring", COPY_DROP,                                                           \
+			"ring to another worker full: all copies of its members")                                  \
+	X(COPY_SLICE_POOL, "copy_slice_pool", COPY_DROP,                                                           \
+			"no mbuf for a packet handed over: all copies of this worker's members")                   \
+	X(COPY_SLICE_STALE, "copy_slice_stale", COPY_DROP,                                                         \
+			"sender's session ended while its packet was handed over")                                 \
 	X(COPY_STOPPED, "copy_stopped", COPY_DROP, "still unsent when the relay ended")                            \
 	X(CARRY_STOPPED, "carry_stopped", CARRY_DROP, "carried copy unsent when the relay ended")                  \
 	X(CTL_FRAMES_IN, "ctl_frames_in", CTL, "packets that the slow path took from the workers")                 \

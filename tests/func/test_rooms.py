@@ -111,6 +111,35 @@ def big_room(lab, long):
     relay.stop()
 
 
+@test()
+@in_lab
+def spread_room(lab, long):
+    """A room over two workers: all hear all, once and in order, whoever serves them"""
+    relay = Relay(lab, workers=2, queues=2, spread_above=4)
+    crowds = [Crowd(lab, relay, "subscribe", "wide", "four", 30),
+              Crowd(lab, relay, "subscribe", "wide", "six", 31, address="fd00:198:18::2")]
+    for crowd in crowds:
+        crowd.wait_ready()
+    publishers = [Crowd(lab, relay, "publish", "wide", f"publisher{i}", 1,
+                        "--generate", f"pps=50,size={size},seconds=3", "--linger", "1")
+                  for i, size in enumerate((200, 1200))]
+    for publisher in publishers:
+        publisher.wait_ready()
+    shown = relay.ctl("show room wide")
+    expect("members by worker: 0: 32 1: 31\n" in shown or "members by worker: 0: 31 1: 32\n" in shown,
+           f"63 members of two workers: {shown.splitlines()[:2]}")
+    expect(" 0+ " in relay.ctl("show room all") or " 1+ " in relay.ctl("show room all"),
+           "show room all does not say that the room is spread")
+    reports = [publisher.report(timeout=20, stop=False) for publisher in publishers]
+    want = {ssrc: n for report in reports for ssrc, n in sent_streams(report).items()}
+    expect(sorted(want.values()) == [150, 150], f"sent {want}")
+    for crowd in crowds:
+        expect_whole(crowd.report(), want)
+    counters = relay.counters()
+    expect(counters["slices_out"] == counters["slices_in"] >= 300, f"{counters['slices_out']} out")
+    relay.stop()
+
+
 def expect_end(relay, participant, since, within):
     """The relay ends a participant's session for want of consent in this time."""
     end = since + within + 0.5

@@ -423,7 +423,9 @@ static const struct {
 } aims[] = {
 	{ PLM_MUTANT_TO_SUCCESSOR, "reuse" },
 	{ PLM_MUTANT_EVICT_FIRST, "shortage" },
-	{ PLM_MUTANT_OPEN_EARLY, "reuse" },
+	{ PLM_MUTANT_OPEN_EARLY, "chaos" },
+	{ PLM_MUTANT_RELEASE_EARLY, "crowd" },
+	{ PLM_MUTANT_SLICE_TO_SENDER, "spread" },
 	{ PLM_MUTANT_SAME_GENERATION, "reuse" },
 	{ PLM_MUTANT_REUSE_EARLY, "reuse" },
 };

@@ -30,6 +30,7 @@ struct sim_check {
 	uint64_t made[SIM_WORKERS];               /* copies, at the end of the last turn */
 	uint64_t moved[SIM_WORKERS];              /* what went through when sums were last taken */
 	uint64_t ctl_frames;
+	uint32_t members[SIM_ROOMS]; /* of a room's latest view */
 };
 
 void
@@ -116,6 +117,23 @@ view_whole(struct sim_run *run, const struct plm_view *view)
 			view->room_idx, covered, view->nb_members);
 }
 
+/* Does the room cross the number from which on newcomers live anywhere? */
+static void
+spread_note(struct sim_run *run, const struct plm_view *view)
+{
+	const uint32_t above = run->plan->sizes.spread_above;
+	uint32_t *members = &run->check->members[view->room_idx];
+
+	if (view->seq == 1)
+		*members = 0;
+	if (above > 1 && run->nb_workers > 1) {
+		run->fired.world[SIM_WORLD_SPREAD] += *members <= above && view->nb_members > above;
+		run->fired.world[SIM_WORLD_GATHERED] +=
+				*members > above && view->nb_members <= above;
+	}
+	*members = view->nb_members;
+}
+
 static void
 view_published(struct sim_run *run, const struct plm_view *view)
 {
@@ -126,6 +144,7 @@ view_published(struct sim_run *run, const struct plm_view *view)
 	view_whole(run, view);
 	if (run->failed)
 		return;
+	spread_note(run, view);
 	if (check->nb_views == VIEWS)
 		abort();
 	check->views[check->nb_views++] = (struct seen){ .view = view, .sum = view_sum(view) };
@@ -236,6 +255,20 @@ nexthop_set(const void *what, uint64_t mac)
 	atomic_store_explicit(word, mac, memory_order_relaxed);
 }
 
+/* References are counted by one worker, or its line goes from core to core. */
+static void
+count_by(const struct sim_lcore *lcore, const struct rte_mbuf *payload)
+{
+	struct rte_mbuf *m = (struct rte_mbuf *)(uintptr_t)payload;
+
+	if (lcore == NULL || m == NULL || !sim_is_rx(m))
+		return;
+	SIM_EXPECT(sim_counted(m) == 0 || sim_counted(m) == lcore->worker + 1, REFERENCES,
+			"worker %u counts references of a payload that worker %u counts",
+			lcore->worker, sim_counted(m) - 1);
+	sim_counted(m) = lcore->worker + 1;
+}
+
 /* --- sums and budgets ----------------------------------------------------------------------- */
 
 static uint64_t
@@ -328,6 +361,8 @@ sim_check_sums(struct sim_run *run)
 	struct plm_relay *relay = plm_ctl_relay(run->ctl);
 	uint64_t crossed_in = 0;
 	uint64_t crossed_out = 0;
+	uint64_t slices_in = 0;
+	uint64_t slices_out = 0;
 	uint64_t handed = 0;
 	uint64_t carried = 0;
 
@@ -339,6 +374,8 @@ sim_check_sums(struct sim_run *run)
 		worker_sums(run, w, false);
 		crossed_in += get(c, PLM_CNT_CROSSED_IN);
 		crossed_out += get(c, PLM_CNT_CROSSED_OUT);
+		slices_in += get(c, PLM_CNT_SLICES_IN);
+		slices_out += get(c, PLM_CNT_SLICES_OUT);
 		handed += get(c, PLM_CNT_COPIES_HANDED);
 		carried += get(c, PLM_CNT_CARRIED_IN);
 		for (unsigned int i = 0; i < PLM_CNT_MAX; i++) {
@@ -355,6 +392,8 @@ sim_check_sums(struct sim_run *run)
 	}
 	SIM_EXPECT(crossed_in == crossed_out, SUMS, "%" PRIu64 " crossed out, %" PRIu64 " in",
 			crossed_out, crossed_in);
+	SIM_EXPECT(slices_in == slices_out, SUMS, "%" PRIu64 " slices out, %" PRIu64 " in",
+			slices_out, slices_in);
 	SIM_EXPECT(handed == carried, SUMS, "%" PRIu64 " handed, %" PRIu64 " carried", handed,
 			carried);
 }
@@ -478,6 +517,10 @@ sim_check_point(struct sim_run *run, enum plm_sched_site site, const void *what)
 		break;
 	case PLM_SCHED_VIEW_UNPIN:
 		view_pin(run, lcore, what, -1);
+		break;
+	case PLM_SCHED_REF_ADD:
+	case PLM_SCHED_REF_DROP:
+		count_by(lcore, what);
 		break;
 	case PLM_SCHED_SESSION_END:
 		session_home(run, what);

@@ -415,6 +415,7 @@ sim_net_give(struct sim_run *run, unsigned int port, unsigned int queue, unsigne
 		memcpy(rte_pktmbuf_append(m, (uint16_t)len), frame, len);
 		sim_tag(m) = is_frame ? 0 : what + 1;
 		sim_held(m) = 0;
+		sim_counted(m) = 0;
 		sim_trace_word(&run->trace, is_frame ? UINT64_C(0xaa) << 32 | len : what);
 		run->tick++;
 		if (!is_frame)

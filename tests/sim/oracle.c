@@ -289,9 +289,10 @@ sim_oracle_dropped(struct sim_run *run, const struct rte_mbuf *m, enum plm_count
 }
 
 static bool
-copy_drop_explained(struct sim_run *run, const struct sim_packet *packet, const struct sim_peer *to,
+copy_drop_explained(struct sim_run *run, uint32_t arrival, const struct sim_peer *to,
 		uint32_t session_idx, enum plm_counter why)
 {
+	const struct sim_packet *packet = &run->plan->packets[run->plan->arrivals[arrival].packet];
 	const struct peer_state *state = &run->oracle->peers[to->idx];
 	const struct sim_addr *addr = &to->addrs[state->bound];
 
@@ -326,6 +327,13 @@ copy_drop_explained(struct sim_run *run, const struct sim_packet *packet, const 
 				fired(run, PLM_FAULT_RING_CARRY) ||
 				run->plan->sizes.turn_copies < 1000 ||
 				run->plan->sizes.ring_size < 1000;
+	case PLM_CNT_COPY_SLICE_RING:
+		return fired(run, PLM_FAULT_RING_SLICE) || run->plan->sizes.ring_size < 1000 ||
+				run->fired.world[SIM_WORLD_WORKER_STALL] > 0;
+	case PLM_CNT_COPY_SLICE_POOL:
+		return fired(run, PLM_FAULT_POOL_SLICE);
+	case PLM_CNT_COPY_SLICE_STALE:
+		return !sim_sender_certain(run, packet, run->oracle->arrivals[arrival].in_tick);
 	case PLM_CNT_COPY_STOPPED:
 		return run->oracle->ended;
 	default:
@@ -360,7 +368,7 @@ sim_oracle_copy_dropped(struct sim_run *run, const struct rte_mbuf *payload, uin
 	SIM_EXPECT(run->plan->peers[packet->peer].room == to->room, STRANGER,
 			"a copy for %s of a packet of %s", to->name,
 			run->plan->peers[packet->peer].name);
-	SIM_EXPECT(copy_drop_explained(run, packet, to, session_idx, why), EXPLAINED,
+	SIM_EXPECT(copy_drop_explained(run, arrival, to, session_idx, why), EXPLAINED,
 			"a copy for %s is dropped as %s without a cause", to->name,
 			plm_counter_defs[why].name);
 	if (run->failed)

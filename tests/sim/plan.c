@@ -244,6 +244,16 @@ plan_defaults(struct sim_plan *plan, struct sim_rng *rng)
 	plan->in_order = sim_chance(rng, 128);
 }
 
+/* From a number of its own. */
+static void
+spread_default(struct sim_plan *plan)
+{
+	static const uint32_t spread_above[] = { 0, 1, 2, 3, 4, 6, 24 };
+	struct sim_rng rng = sim_rng_keyed(plan->seed, 6, 0);
+
+	plan->sizes.spread_above = SIM_PICK(&rng, spread_above);
+}
+
 struct sim_plan *
 sim_plan_create(const struct sim_story *story, uint64_t seed, const struct sim_cut *cut)
 {
@@ -255,6 +265,7 @@ sim_plan_create(const struct sim_story *story, uint64_t seed, const struct sim_c
 	plan->seed = seed;
 	plan->story = story;
 	plan_defaults(plan, &rng);
+	spread_default(plan);
 	story->plan(plan, &rng);
 	for (unsigned int i = 0; i < cut->nb_ops; i++)
 		if (cut->ops[i] < plan->nb_ops)

@@ -195,6 +195,7 @@ struct sim_sizes {
 	uint32_t ring_size;
 	uint32_t turn_copies;
 	uint32_t park_entries;
+	uint32_t spread_above; /* members of a room */
 	uint32_t max_rooms;
 	uint32_t max_sessions;
 	uint32_t max_backlog;

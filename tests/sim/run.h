@@ -45,7 +45,8 @@
 	X(OWNER, "owner", "only the owner of a queue sends through it")                            \
 	X(VIEW, "view", "a view is whole when it is published, and never changes")                 \
 	X(FREED, "freed", "what was freed is never read")                                          \
-	X(REFERENCES, "references", "a payload lives as long as somebody sends it")                \
+	X(REFERENCES, "references",                                                                \
+			"a payload lives as long as somebody sends it, and one worker counts")     \
 	X(ADMISSION, "admission", "nobody comes in who may not, and refusals say why")             \
 	X(CONSENT, "consent", "exactly the silent lose their session")                             \
 	X(MOVES, "moves", "a session moves for fresh, nominated or overdue requests only")         \
@@ -85,7 +86,9 @@ extern const char *const sim_invariant_names[SIM_INV_MAX];
 	X(LATE_CLOCK, "late_clock", "an lcore is told an old time")                                \
 	X(EXPIRY, "expiry", "a request comes with a credential that has just expired")             \
 	X(FAILOVER, "failover", "a next hop gets another MAC address")                             \
-	X(OFFLINE, "offline", "a worker sleeps, offline")
+	X(OFFLINE, "offline", "a worker sleeps, offline")                                          \
+	X(SPREAD, "spread", "a room grows beyond what lives with one worker")                      \
+	X(GATHERED, "gathered", "a room shrinks to what lives with one worker")
 
 enum sim_world_fault {
 #define SIM_WORLD_ID(id, name, help) SIM_WORLD_##id,
@@ -209,12 +212,14 @@ struct rte_ring *sim_rx_ring(unsigned int port, unsigned int queue);
 struct rte_ring *sim_tx_ring(unsigned int port, unsigned int queue);
 /** Port and queue of an ethdev's number. */
 unsigned int sim_port_of(uint16_t ethdev_id);
-/** Whether this mbuf came from one of the RX pools: it is a packet of the plan, or of a neighbour. */
+/** Whether this mbuf holds what was received: a packet of the plan, or of a neighbour. */
 bool sim_is_rx(const struct rte_mbuf *m);
 /** Arrival + 1 of a received mbuf, 0 if it is none of the plan's. */
 #define sim_tag(m) ((m)->dynfield1[0])
 /** Frames that the ports hold of a payload. */
 #define sim_held(m) ((m)->dynfield1[1])
+/** Worker + 1 that counts its references, 0 if none has yet. */
+#define sim_counted(m) ((m)->dynfield1[2])
 
 /* --- sched.c -------------------------------------------------------------------------------- */
 

@@ -146,6 +146,14 @@ plm_sim_copy_drop(const void *counters, const struct rte_mbuf *payload, uint32_t
 	sim_oracle_copy_dropped(sim, payload, session_idx, (enum plm_counter)counter);
 }
 
+void
+plm_sim_copied(struct rte_mbuf *to, const struct rte_mbuf *from)
+{
+	sim_tag(to) = sim_tag(from);
+	sim_held(to) = 0;
+	sim_counted(to) = 0;
+}
+
 /* --- lcores --------------------------------------------------------------------------------- */
 
 static uint64_t
@@ -405,7 +413,10 @@ sim_at_rest(const struct sim_run *run)
 				!rte_ring_empty(worker->down.ring))
 			return false;
 		for (unsigned int from = 0; from < run->nb_workers; from++)
-			if (from != w && !rte_ring_empty(worker->cross_in[from].ring))
+			if (from != w &&
+					(!rte_ring_empty(worker->cross_in[from].ring) ||
+							!rte_ring_empty(worker->slice_in[from]
+											.ring)))
 				return false;
 		for (unsigned int i = 0; i < worker->nb_carry; i++)
 			if (!rte_ring_empty(worker->carry[i]->box.ring))

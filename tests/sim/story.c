@@ -612,6 +612,65 @@ reuse(struct sim_plan *plan, struct sim_rng *rng)
 	}
 }
 
+/* Rooms that outgrow a worker and shrink again, while members come back with another credential and
+ * workers, rings and pools between them fail. */
+static void
+spread(struct sim_plan *plan, struct sim_rng *rng)
+{
+	static const uint32_t sites[] = { PLM_FAULT_RING_SLICE, PLM_FAULT_POOL_SLICE,
+		PLM_FAULT_RING_BYE, PLM_FAULT_RING_CROSS };
+
+	plan->sizes.spread_above = (uint32_t)sim_range(rng, 1, 6);
+	plan->sizes.publish_interval_ns = sim_chance(rng, 512) ? 0 : sim_range(rng, 1, 4) * MS;
+	plan->sizes.consent_ns = sim_range(rng, 300, 900) * MS;
+	if (sim_chance(rng, 300)) {
+		plan->pace.nap = (uint16_t)sim_range(rng, 50, 5000);
+		plan->pace.naps = (uint16_t)sim_range(rng, 64, 256);
+	}
+	people(plan, rng, (unsigned int)sim_range(rng, 1, 2), 14);
+	for (unsigned int i = 0; i < plan->nb_peers; i++) {
+		struct sim_peer *peer = &plan->peers[i];
+		uint64_t t = sim_below(rng, 200 * MS);
+
+		for (unsigned int c = 0; c < 4; c++) {
+			const unsigned int addr = (unsigned int)sim_below(rng, 2);
+			const uint64_t stay = sim_range(rng, 100, 700) * MS;
+
+			sim_cred_set(plan, peer, c, peer->role, 3600 + c, 0, false);
+			sim_attend(plan, rng, peer, addr, c, t, t + stay);
+			if (peer->role & PLM_ROLE_PUBLISH) {
+				unsigned int pps = (unsigned int)sim_range(rng, 20, 90);
+
+				sim_talk(plan, rng, peer, addr, c % 2, t, t + stay, pps);
+			}
+			/* Back before it has left, or after the room has shrunk. */
+			if (sim_chance(rng, 512))
+				t += stay / 2;
+			else
+				t += stay + plan->sizes.consent_ns + sim_below(rng, 300 * MS);
+		}
+		if (sim_chance(rng, 500))
+			reports(plan, rng, peer, 200 * MS, t);
+	}
+	for (unsigned int i = 0; i < RTE_DIM(sites); i++) {
+		uint64_t t0 = sim_below(rng, 1500 * MS);
+		struct sim_op *op;
+
+		if (sim_chance(rng, 600))
+			continue;
+		op = sim_op_add(plan, SIM_OP_FAULTS, t0, t0 + sim_range(rng, 100, 800) * MS);
+		op->a = sites[i];
+		op->b = (uint32_t)sim_range(rng, 50, 700);
+	}
+	if (sim_chance(rng, 300)) {
+		uint64_t t0 = sim_range(rng, 300, 1500) * MS;
+		struct sim_op *op = sim_op_add(plan, SIM_OP_STALL, t0,
+				t0 + sim_range(rng, 5, 300) * MS);
+
+		op->a = (uint32_t)sim_below(rng, SIM_WORKERS);
+	}
+}
+
 #define STORY(name, help) static const struct sim_story story_##name = { #name, help, name }
 
 STORY(calm, "some rooms, nothing goes wrong");
@@ -631,9 +690,10 @@ STORY(shortage, "pools, rings and tables of the relay run out");
 STORY(limits, "rates, small rooms, media as a sign of life");
 STORY(claims, "SSRCs claimed, contested and revoked while rings are full");
 STORY(reuse, "session indexes given out again within milliseconds");
+STORY(spread, "rooms over several workers, which outgrow one and shrink again");
 STORY(chaos, "a bit of everything");
 
 const struct sim_story *const sim_stories[] = { &story_calm, &story_weather, &story_crowd,
 	&story_churn, &story_roaming, &story_replay, &story_liars, &story_expiry, &story_replaced,
 	&story_operators, &story_flood, &story_failover, &story_stalls, &story_shortage,
-	&story_limits, &story_claims, &story_reuse, &story_chaos, NULL };
+	&story_limits, &story_claims, &story_reuse, &story_spread, &story_chaos, NULL };

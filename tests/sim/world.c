@@ -19,12 +19,13 @@
 #include "packet.h"
 #include "run.h"
 
-#define EAL_MB    "144"
+#define EAL_MB    "192"
 #define RX_RING   1024
 #define TX_RING   4096
 #define RX_MBUFS  2047
 #define HDR_MBUFS 4095
 #define CPY_MBUFS 1023
+#define SLC_MBUFS 2047
 #define FRM_MBUFS 2047
 
 static struct {
@@ -34,6 +35,7 @@ static struct {
 	struct rte_mempool *rx_pools[SIM_WORKERS];
 	struct rte_mempool *hdr_pools[SIM_WORKERS];
 	struct rte_mempool *copy_pools[SIM_WORKERS];
+	struct rte_mempool *slice_pools[SIM_WORKERS];
 	struct rte_mempool *frame_pool;
 	/* header mbufs taken out, so that a run has few */
 	void *withheld[SIM_WORKERS][HDR_MBUFS];
@@ -107,8 +109,11 @@ sim_world_init(void)
 		world.hdr_pools[w] = plm_pool_create_hdr(name, HDR_MBUFS, 0);
 		snprintf(name, sizeof(name), "simcpy%u", w);
 		world.copy_pools[w] = plm_pool_create_copy(name, CPY_MBUFS, 1500, 0);
+		snprintf(name, sizeof(name), "simslc%u", w);
+		world.slice_pools[w] = plm_pool_create_slice(name, SLC_MBUFS, 1500, 0);
 		need(world.rx_pools[w] != NULL && world.hdr_pools[w] != NULL &&
-						world.copy_pools[w] != NULL,
+						world.copy_pools[w] != NULL &&
+						world.slice_pools[w] != NULL,
 				"mempools");
 	}
 	world.frame_pool = plm_pool_create_copy("simfrm", FRM_MBUFS, 1500, 0);
@@ -145,7 +150,7 @@ bool
 sim_is_rx(const struct rte_mbuf *m)
 {
 	for (unsigned int w = 0; w < SIM_WORKERS; w++)
-		if (m->pool == world.rx_pools[w])
+		if (m->pool == world.rx_pools[w] || m->pool == world.slice_pools[w])
 			return true;
 	return false;
 }
@@ -248,6 +253,7 @@ sim_relay_create(struct sim_run *run)
 	for (unsigned int w = 0; w < run->nb_workers; w++) {
 		conf->hdr_pools[w] = world.hdr_pools[w];
 		conf->copy_pools[w] = world.copy_pools[w];
+		conf->slice_pools[w] = world.slice_pools[w];
 	}
 	conf->frame_pool = world.frame_pool;
 	conf->udp_port = SIM_UDP_PORT;
@@ -261,6 +267,7 @@ sim_relay_create(struct sim_run *run)
 	conf->consent_timeout_ns = sizes->consent_ns;
 	conf->max_session_ns = sizes->max_session_ns;
 	conf->rebalance_above = 0;
+	conf->spread_above = sizes->spread_above;
 	conf->ring_size = sizes->ring_size;
 	conf->turn_copies = sizes->turn_copies;
 	conf->park_entries = sizes->park_entries;
@@ -321,6 +328,7 @@ sim_relay_free(struct sim_run *run)
 		pool_check(world.rx_pools[w]);
 		pool_check(world.hdr_pools[w]);
 		pool_check(world.copy_pools[w]);
+		pool_check(world.slice_pools[w]);
 	}
 	pool_check(world.frame_pool);
 }

@@ -195,7 +195,10 @@ pools_create(struct test_relay *r, unsigned int id)
 		r->copy_pools[w] = plm_pool_create_copy(name, 4095, r->conf.mtu, 0);
 		assert_non_null(r->rx_pools[w]);
 		assert_non_null(r->hdr_pools[w]);
+		snprintf(name, sizeof(name), "t%u_slc%u", id, w);
+		r->slice_pools[w] = plm_pool_create_slice(name, 4095, r->conf.mtu, 0);
 		assert_non_null(r->copy_pools[w]);
+		assert_non_null(r->slice_pools[w]);
 	}
 	snprintf(name, sizeof(name), "t%u_frm", id);
 	r->frame_pool = plm_pool_create_copy(name, 1023, r->conf.mtu, 0);
@@ -302,6 +305,7 @@ test_relay_create(const struct test_relay_conf *conf)
 	};
 	memcpy(rc.hdr_pools, r->hdr_pools, sizeof(rc.hdr_pools));
 	memcpy(rc.copy_pools, r->copy_pools, sizeof(rc.copy_pools));
+	memcpy(rc.slice_pools, r->slice_pools, sizeof(rc.slice_pools));
 	for (unsigned int p = 0; p < conf->nb_ports; p++)
 		for (unsigned int q = 0; q < conf->nb_queues; q++)
 			rc.queue_owner[p][q] = (uint8_t)q;
@@ -407,6 +411,7 @@ test_relay_free(struct test_relay *r)
 		pool_check(r->rx_pools[w]);
 		pool_check(r->hdr_pools[w]);
 		pool_check(r->copy_pools[w]);
+		pool_check(r->slice_pools[w]);
 	}
 	pool_check(r->frame_pool);
 	for (unsigned int i = 0; i < r->nb_peers; i++) {
@@ -647,8 +652,13 @@ peer_get(struct test_relay *r, struct test_peer *peer, const uint8_t *payload, u
 	struct test_packet *pkt;
 
 	peer->nb_got++;
-	if (peer->quiet)
+	if (peer->quiet) {
+		uint16_t *next = &peer->next_seq[payload[11] % 4];
+
+		peer->nb_unordered += get16(payload + 2) != *next;
+		*next = (uint16_t)(get16(payload + 2) + 1);
 		return;
+	}
 	peer->got = realloc(peer->got, (peer->nb_kept + 1) * sizeof(*peer->got));
 	assert_non_null(peer->got);
 	pkt = &peer->got[peer->nb_kept++];

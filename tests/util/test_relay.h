@@ -60,7 +60,9 @@ struct test_peer {
 	uint16_t port_idx;
 	uint16_t rx_queue; /**< where RSS puts its packets */
 	bool in_room;
-	bool quiet; /**< count what it gets, keep nothing */
+	bool quiet;                /**< count what it gets, keep nothing */
+	uint16_t next_seq[4];      /**< of RTP that a quiet one gets, by SSRC modulo 4 */
+	unsigned int nb_unordered; /**< of it, what was not that number */
 	unsigned int nb_got;
 	unsigned int nb_kept;
 	struct test_packet *got;
@@ -83,9 +85,10 @@ struct test_relay {
 	struct rte_mempool *rx_pools[PLM_WORKERS_MAX];
 	struct rte_mempool *hdr_pools[PLM_WORKERS_MAX];
 	struct rte_mempool *copy_pools[PLM_WORKERS_MAX];
+	struct rte_mempool *slice_pools[PLM_WORKERS_MAX];
 	struct rte_mempool *frame_pool;
 	struct plm_counters ctl_counters;
-	struct test_peer *peers[8192];
+	struct test_peer *peers[16384];
 	unsigned int nb_peers;
 	unsigned int by_port[65536]; /**< peer + 1 by UDP port */
 	uint64_t nb_out;             /**< frames seen so far */

@@ -401,6 +401,26 @@ replace__keeps_the_tuple(void **state)
 	assert_true(fx_bound(&fx, "alice", &c));
 }
 
+/* Whoever serves it now may be behind with what it has had already. */
+static void
+replace__keeps_the_home(void **state)
+{
+	struct fx_client old = fx_client("alice", 0);
+	struct fx_client new = fx_client("alice", 1);
+	struct fx_client bob = fx_client("bob", 2);
+
+	fx.is_spread = true;
+	fx.spread = 1;
+	assert_int_equal(fx_check(&fx, &old), 0);
+	assert_int_equal(fx.sessions->hot[fx_session(&fx, "alice").idx].home, 1);
+	fx.spread = 0;
+	fx_mint(&new, FX_ROOM, "alice", PLM_ROLE_BOTH, FX_WALL + 60, FX_SECRET);
+	assert_int_equal(fx_check(&fx, &new), 0);
+	assert_int_equal(fx.sessions->hot[fx_session(&fx, "alice").idx].home, 1);
+	assert_int_equal(fx_check(&fx, &bob), 0);
+	assert_int_equal(fx.sessions->hot[fx_session(&fx, "bob").idx].home, 0);
+}
+
 /* Who cannot come in puts nobody out. */
 static void
 replace__ends_nothing_when_it_cannot_begin(void **state)
@@ -530,6 +550,7 @@ main(void)
 		TEST(replay__is_known_across_the_sessions_of_a_credential),
 		TEST(replace__by_another_credential_of_the_participant),
 		TEST(replace__keeps_the_tuple),
+		TEST(replace__keeps_the_home),
 		TEST(replace__ends_nothing_when_it_cannot_begin),
 		TEST(replace__ends_nothing_in_a_room_above_its_limit),
 		TEST(expiry__bars_opening_and_moving_alone),

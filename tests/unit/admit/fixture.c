@@ -27,6 +27,16 @@ home(void *ctx, unsigned int worker)
 	return ((const struct fx *)ctx)->home;
 }
 
+static unsigned int
+spread(void *ctx, uint32_t room_idx)
+{
+	const struct fx *fx = ctx;
+	struct plm_room_info room;
+
+	assert_int_equal(plm_room_info(fx->rooms, room_idx, &room), 0);
+	return fx->is_spread ? fx->spread : room.home;
+}
+
 static int
 route(void *ctx, const struct plm_tuple *tuple, struct plm_egress *egress, uint64_t now_ns)
 {
@@ -140,6 +150,7 @@ fx_create(struct fx *fx, const struct fx_conf *conf)
 		.ctx = fx,
 		.settings = settings,
 		.home = home,
+		.spread = spread,
 		.route = route,
 		.route_put = route_put,
 		.ending = ending,

@@ -34,6 +34,8 @@ struct fx {
 	int route_ret; /* what the next route() says */
 	int nb_routes; /* references on next hops that are out */
 	unsigned int home;
+	bool is_spread; /* newcomers live with `spread`, not with their room */
+	unsigned int spread;
 	unsigned int nb_ending;
 	unsigned int nb_events;
 	struct fx_event events[64]; /* the last ones, by nb_events % 64 */

@@ -75,6 +75,8 @@ port_create(struct fx *fx, unsigned int id)
 		fx->conf.hdr_pools[w] = plm_pool_create_hdr(name, 1023, 0);
 		snprintf(name, sizeof(name), "c%u_cpy%u", id, w);
 		fx->conf.copy_pools[w] = plm_pool_create_copy(name, 511, 1500, 0);
+		snprintf(name, sizeof(name), "c%u_slc%u", id, w);
+		fx->conf.slice_pools[w] = plm_pool_create_slice(name, 511, 1500, 0);
 		snprintf(name, sizeof(name), "c%u_rx%u", id, w);
 		fx->rx[w] = rte_ring_create(name, 512, 0, RING_F_SP_ENQ | RING_F_SC_DEQ);
 		snprintf(name, sizeof(name), "c%u_tx%u", id, w);
@@ -167,9 +169,11 @@ fx_free(struct fx *fx)
 		assert_int_equal(rte_mempool_in_use_count(fx->rx_pools[w]), 0);
 		assert_int_equal(rte_mempool_in_use_count(fx->conf.hdr_pools[w]), 0);
 		assert_int_equal(rte_mempool_in_use_count(fx->conf.copy_pools[w]), 0);
+		assert_int_equal(rte_mempool_in_use_count(fx->conf.slice_pools[w]), 0);
 		rte_mempool_free(fx->rx_pools[w]);
 		rte_mempool_free(fx->conf.hdr_pools[w]);
 		rte_mempool_free(fx->conf.copy_pools[w]);
+		rte_mempool_free(fx->conf.slice_pools[w]);
 	}
 	assert_int_equal(rte_mempool_in_use_count(fx->conf.frame_pool), 0);
 	rte_mempool_free(fx->conf.frame_pool);
@@ -242,7 +246,7 @@ fx_step(struct fx *fx, unsigned int n)
 	while (n-- > 0) {
 		for (unsigned int w = 0; w < FX_WORKERS; w++) {
 			plm_relay_turn(plm_ctl_relay(fx->ctl), w, fx->now_ns);
-			fx->beats[w]++;
+			fx->beats[w] += (fx->no_beats >> w & 1) == 0;
 		}
 		plm_ctl_turn(fx->ctl, fx->now_ns, fx->wall_s);
 		for (unsigned int w = 0; w < FX_WORKERS; w++)

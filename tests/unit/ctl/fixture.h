@@ -24,6 +24,7 @@ struct fx {
 	uint64_t now_ns;
 	uint64_t wall_s;
 	uint64_t beats[FX_WORKERS];
+	uint32_t no_beats; /* bit w: worker w's turns are not counted */
 	unsigned int busy[FX_WORKERS];
 	enum plm_event_type events[FX_EVENTS];
 	unsigned int nb_events;

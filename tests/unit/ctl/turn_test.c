@@ -273,6 +273,52 @@ home__is_chosen_by_rule(void **state)
 	}
 }
 
+static const struct {
+	const char *name;
+	unsigned int spread_above;
+	bool is_stalled;                   /* worker 1, after four of them */
+	unsigned int nb_homed[FX_WORKERS]; /* of 10 members */
+} spread_cases[] = {
+	{ "never", 0, false, { 10, 0 } },
+	{ "at once", 1, false, { 5, 5 } },
+	{ "beyond six", 6, false, { 6, 4 } },
+	{ "beyond ten", 10, false, { 10, 0 } },
+	{ "away from a worker that stands still", 2, true, { 8, 2 } },
+};
+
+static void
+spread__follows_the_limit(void **state)
+{
+	for (size_t i = 0; i < RTE_DIM(spread_cases); i++) {
+		struct plm_room_info room;
+		uint32_t room_idx;
+
+		fx_free(&fx);
+		fx_conf(&fx);
+		fx.conf.spread_above = spread_cases[i].spread_above;
+		fx_create(&fx);
+		for (unsigned int n = 0; n < 10; n++) {
+			char name[8];
+			struct fx_client c;
+
+			snprintf(name, sizeof(name), "p%u", n);
+			c = fx_client("r", name, PLM_ROLE_BOTH, 2 * n);
+			fx_join(&fx, &c);
+			if (n == 3 && spread_cases[i].is_stalled) {
+				fx.no_beats = 1u << 1;
+				fx_step(&fx, 1500);
+				assert_int_equal(plm_ctl_stalled(fx.ctl), 1u << 1);
+			}
+		}
+		assert_int_equal(plm_room_find(plm_ctl_rooms(fx.ctl), 'r', "r", &room_idx), 0);
+		assert_int_equal(plm_room_info(plm_ctl_rooms(fx.ctl), room_idx, &room), 0);
+		for (unsigned int w = 0; w < FX_WORKERS; w++)
+			if (room.nb_homed[w] != spread_cases[i].nb_homed[w])
+				fail_msg("%s: %u with worker %u", spread_cases[i].name,
+						room.nb_homed[w], w);
+	}
+}
+
 static void
 rates__tell_the_last_second(void **state)
 {
@@ -341,6 +387,7 @@ main(void)
 		TEST(turn__notices_a_stalled_worker_and_its_recovery),
 		TEST(turn__counts_events_that_were_lost),
 		TEST(home__is_chosen_by_rule),
+		TEST(spread__follows_the_limit),
 		TEST(rates__tell_the_last_second),
 		TEST(clear__shows_counters_from_zero),
 	};

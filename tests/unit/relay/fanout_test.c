@@ -317,6 +317,7 @@ fan_out__takes_payloads_of_the_slow_path(void **state)
 	int len;
 
 	test_relay_settle(r);
+	msg.aux = plm_room_view(r->rooms, publisher->room_idx)->gen;
 	len = plm_rtcp_build_bye(rte_pktmbuf_mtod(m, uint8_t *), 200, &ssrc, 1);
 	assert_true(len > 0);
 	m->data_len = (uint16_t)len;

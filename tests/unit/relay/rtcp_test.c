@@ -87,8 +87,10 @@ static const struct {
 			PLM_CNT_RX_RTCP_MALFORMED },
 };
 
+/* Member i lives with worker i modulo nb_workers. */
 static struct test_relay *
-room_make(enum plm_rtcp_mode mode, struct test_peer *peers[NB], uint32_t rtcp_rate)
+room_make(enum plm_rtcp_mode mode, struct test_peer *peers[NB], uint32_t rtcp_rate,
+		unsigned int nb_workers)
 {
 	static const enum plm_role roles[NB] = { PLM_ROLE_BOTH, PLM_ROLE_PUBLISH,
 		PLM_ROLE_SUBSCRIBE, PLM_ROLE_SUBSCRIBE };
@@ -97,9 +99,11 @@ room_make(enum plm_rtcp_mode mode, struct test_peer *peers[NB], uint32_t rtcp_ra
 
 	conf.room.rtcp = mode;
 	conf.rtcp_rate = rtcp_rate;
+	conf.nb_workers = conf.nb_queues = nb_workers;
 	r = test_relay_create(&conf);
 	for (unsigned int i = 0; i < NB; i++)
-		peers[i] = test_relay_join(r, "room", roles[i], i % 2 != 0, 0, 0);
+		peers[i] = test_relay_join(r, "room", roles[i], i % 2 != 0, 0,
+				(uint8_t)(i % nb_workers));
 	test_relay_settle(r);
 	test_relay_rtp(r, peers[P1], 1, 0, 50);
 	test_relay_rtp(r, peers[P2], 2, 0, 50);
@@ -110,11 +114,11 @@ room_make(enum plm_rtcp_mode mode, struct test_peer *peers[NB], uint32_t rtcp_ra
 }
 
 static void
-rtcp__goes_where_it_belongs(void **state)
+cases_check(unsigned int nb_workers)
 {
 	for (size_t c = 0; c < RTE_DIM(cases); c++) {
 		struct test_peer *peers[NB];
-		struct test_relay *r = room_make(cases[c].mode, peers, 1000);
+		struct test_relay *r = room_make(cases[c].mode, peers, 1000, nb_workers);
 
 		print_message("  %s\n", cases[c].name);
 		test_relay_send(r, peers[cases[c].from], cases[c].bytes, cases[c].len, 0);
@@ -137,10 +141,23 @@ rtcp__goes_where_it_belongs(void **state)
 }
 
 static void
+rtcp__goes_where_it_belongs(void **state)
+{
+	cases_check(1);
+}
+
+static void
+rtcp__goes_there_whoever_serves_it(void **state)
+{
+	cases_check(2);
+	cases_check(3);
+}
+
+static void
 rtcp__claims_its_sender_for_subscribers_too(void **state)
 {
 	struct test_peer *peers[NB];
-	struct test_relay *r = room_make(PLM_RTCP_CLEAR, peers, 1000);
+	struct test_relay *r = room_make(PLM_RTCP_CLEAR, peers, 1000, 1);
 	const uint8_t rr[] = { RR1(9, 1) };
 	const uint8_t pli[] = { PLI(1, 9) };
 
@@ -160,7 +177,7 @@ static void
 rtcp__claims_no_other_ssrc(void **state)
 {
 	struct test_peer *peers[NB];
-	struct test_relay *r = room_make(PLM_RTCP_CLEAR, peers, 1000);
+	struct test_relay *r = room_make(PLM_RTCP_CLEAR, peers, 1000, 1);
 	const uint8_t forged[] = { RR0(9), BYE(2) };
 	const uint8_t two[] = { RR0(8), PLI(7, 1), BYE(6) };
 
@@ -179,7 +196,7 @@ static void
 rtcp__is_limited(void **state)
 {
 	struct test_peer *peers[NB];
-	struct test_relay *r = room_make(PLM_RTCP_OPAQUE, peers, 10);
+	struct test_relay *r = room_make(PLM_RTCP_OPAQUE, peers, 10, 1);
 	const uint8_t rr[] = { RR0(9) };
 
 	for (unsigned int i = 0; i < 100; i++)
@@ -197,7 +214,7 @@ static void
 rtcp__keeps_its_place(void **state)
 {
 	struct test_peer *peers[NB];
-	struct test_relay *r = room_make(PLM_RTCP_CLEAR, peers, 1000);
+	struct test_relay *r = room_make(PLM_RTCP_CLEAR, peers, 1000, 1);
 	const uint8_t sr[] = { SR(1) };
 
 	test_relay_rtp(r, peers[P1], 1, 1, 50);
@@ -216,6 +233,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rtcp__goes_where_it_belongs),
+		cmocka_unit_test(rtcp__goes_there_whoever_serves_it),
 		cmocka_unit_test(rtcp__claims_its_sender_for_subscribers_too),
 		cmocka_unit_test(rtcp__claims_no_other_ssrc),
 		cmocka_unit_test(rtcp__is_limited),

@@ -219,6 +219,7 @@ relay_create__says_why_it_failed(void **state)
 	rc.nb_ports = 1;
 	rc.queue_owner[0][1] = 1;
 	memcpy(rc.hdr_pools, r->hdr_pools, sizeof(rc.hdr_pools));
+	memcpy(rc.slice_pools, r->slice_pools, sizeof(rc.slice_pools));
 	rc.net = r->net;
 	rc.sessions = r->sessions;
 	rc.rooms = r->rooms;
@@ -234,6 +235,10 @@ relay_create__says_why_it_failed(void **state)
 	assert_null(plm_relay_create(&rc));
 	assert_int_equal(rte_errno, EEXIST);
 	rte_ring_free(taken);
+	rc.slice_pools[1] = NULL;
+	assert_null(plm_relay_create(&rc));
+	assert_int_equal(rte_errno, EINVAL);
+	rc.slice_pools[1] = r->slice_pools[1];
 	plm_relay_free(plm_relay_create(&rc));
 	test_relay_free(r);
 }

@@ -212,6 +212,8 @@ room_view__lists_subscribers_first_and_by_session_index(void **state)
 		assert_int_equal(view->first_range[w], 1);
 	assert_int_equal(view->ranges[0].nb_subs, 3);
 	assert_int_equal(view->ranges[0].nb_members, 5);
+	assert_false(plm_view_is_spread(view, 0));
+	assert_true(plm_view_is_spread(view, 1));
 	for (unsigned int i = 0; i < RTE_DIM(want); i++) {
 		assert_int_equal(view->subs[i].session_idx, want[i]);
 		assert_int_equal(view->subs[i].nexthop_idx, 100 + want[i]);
@@ -245,6 +247,7 @@ room_view__is_sliced_by_worker_and_port(void **state)
 		assert_int_equal(view->ranges[r].home, r / 2);
 		assert_int_equal(view->ranges[r].port_idx, r % 2);
 		assert_int_equal(view->ranges[r].nb_subs, r % 2 == 0 ? 2 : 1);
+		assert_int_equal(view->ranges[r].nb_publishers, 0);
 	}
 	for (uint32_t i = 0; i < MEMBERS; i++) {
 		struct plm_sub *sub = plm_view_find(view, i % 2, i, &range);
@@ -252,6 +255,35 @@ room_view__is_sliced_by_worker_and_port(void **state)
 		assert_non_null(sub);
 		assert_int_equal(sub->session_idx, i);
 		assert_int_equal(range->port_idx, i / 4);
+	}
+}
+
+/* Ranges fill whole lines, and the first member stands behind them. */
+static void
+room_view__has_room_for_every_range(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+	const struct plm_view *view;
+
+	for (uint32_t i = 0; i < MEMBERS; i++) {
+		struct plm_member m = { .session_idx = i, .flags = SUB };
+
+		snprintf(m.name, sizeof(m.name), "p%u", i);
+		m.egress.port_idx = (uint8_t)i;
+		memset(m.egress.hdr, 0xa0 + (int)i, sizeof(m.egress.hdr));
+		assert_int_equal(plm_room_join(f->tbl, room, &m, f->now_ns), 0);
+		turn(f);
+		quiescent(f);
+	}
+	view = plm_room_view(f->tbl, room);
+	assert_int_equal(view->nb_ranges, MEMBERS);
+	for (uint32_t i = 0; i < MEMBERS; i++) {
+		assert_int_equal(view->ranges[i].first, i);
+		assert_int_equal(view->ranges[i].nb_members, 1);
+		assert_int_equal(view->ranges[i].port_idx, i);
+		assert_int_equal(view->subs[i].session_idx, i);
+		assert_int_equal(view->subs[i].hdr[0], 0xa0 + i);
 	}
 }
 
@@ -747,6 +779,54 @@ room_turn__publishes_a_bounded_number_of_rooms(void **state)
 	plm_room_table_free(tbl);
 }
 
+/* Large views that wait are bounded by what they name; newcomers wait for the view, not at the door. */
+static void
+room_backlog__of_members_delays_the_view_and_no_join(void **state)
+{
+	struct fixture *f = *state;
+	struct plm_room_conf conf = {
+		.max_rooms = 1,
+		.max_members = 64,
+		.max_backlog = 64,
+		.max_backlog_members = 8,
+		.publish_interval_ns = INTERVAL_NS,
+		.nb_workers = 2,
+		.rcu = &f->rcu,
+		.socket = SOCKET_ID_ANY,
+		.released = released,
+		.released_ctx = f,
+	};
+	const struct plm_room_settings wide = { .max_members = 64 };
+	struct plm_room_table *small = f->tbl;
+	uint32_t room;
+
+	assert_int_equal(plm_room_table_create(&f->tbl, &conf), 0);
+	assert_int_equal(plm_room_open(f->tbl, 'r', "a", &wide, 0, &room), 0);
+	/* Nobody is quiescent: views of 1, 2 and 3 members wait, of which 4 more would be too many. */
+	for (uint32_t i = 0; i < 8; i++) {
+		assert_int_equal(join(f, room, i, BOTH), 0);
+		turn(f);
+	}
+	assert_int_equal(plm_room_view(f->tbl, room)->nb_members, 4);
+	assert_int_equal(plm_room_backlog(f->tbl), 3);
+	assert_true(plm_room_stats(f->tbl).deferred_backlog > 0);
+	quiescent(f);
+	turn(f);
+	turn(f);
+	assert_int_equal(plm_room_view(f->tbl, room)->nb_members, 8);
+	/* One that is larger than the bound by itself is published when none waits. */
+	for (uint32_t i = 8; i < 20; i++)
+		assert_int_equal(join(f, room, i, BOTH), 0);
+	quiescent(f);
+	turn(f);
+	quiescent(f);
+	turn(f);
+	turn(f);
+	assert_int_equal(plm_room_view(f->tbl, room)->nb_members, 20);
+	plm_room_table_free(f->tbl);
+	f->tbl = small;
+}
+
 static void
 room_info__counts_roles(void **state)
 {
@@ -762,6 +842,8 @@ room_info__counts_roles(void **state)
 	assert_int_equal(info.nb_members, 2);
 	assert_int_equal(info.nb_publishers, 2);
 	assert_int_equal(info.nb_subscribers, 1);
+	assert_int_equal(info.nb_homed[0], 2);
+	assert_int_equal(info.nb_homed[1], 0);
 	assert_string_equal(info.name, "a");
 }
 
@@ -777,6 +859,7 @@ main(void)
 		T(room_join__refuses_a_name_that_is_there),
 		T(room_view__lists_subscribers_first_and_by_session_index),
 		T(room_view__is_sliced_by_worker_and_port),
+		T(room_view__has_room_for_every_range),
 		T(room_publish__coalesces_the_changes_of_an_interval),
 		T(room_leave__buries_in_every_standing_view_at_once),
 		T(room_leave__hands_back_when_no_view_names_the_member),
@@ -790,6 +873,7 @@ main(void)
 		T(room_move__of_all_members_across_ports_completes),
 		T(room_backlog__at_its_limit_refuses_joins_but_not_leaves),
 		T(room_backlog__holds_closing_rooms_too),
+		T(room_backlog__of_members_delays_the_view_and_no_join),
 		T(room_publish__waits_for_memory),
 		T(room_storm__costs_a_view_an_interval_and_bounded_turns),
 		T(room_turn__publishes_a_bounded_number_of_rooms),
