@@ -52,6 +52,8 @@ struct conf_path {
 struct conf_limits {
 	uint32_t rooms;
 	uint32_t sessions;
+	uint32_t sessions_per_net6; /* 0: unlimited; so the next */
+	uint32_t sessions_per_address4;
 	uint32_t participants; /* of one room */
 	uint32_t admissions_per_s;
 	uint32_t view_backlog;

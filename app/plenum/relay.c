@@ -254,6 +254,8 @@ create_ctl(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 	ctl->max_ssrcs = conf->limits.ssrcs;
 	ctl->max_bars = conf->limits.bars;
 	ctl->admissions_per_s = conf->limits.admissions_per_s;
+	ctl->per_net6 = conf->limits.sessions_per_net6;
+	ctl->per_address4 = conf->limits.sessions_per_address4;
 	ctl->publish_interval_ns = conf->tuning.publish_us * PLM_NS_PER_US;
 	ctl->consent_timeout_ns = conf->consent_timeout_s * PLM_NS_PER_S;
 	ctl->max_session_ns = conf->max_session_s * PLM_NS_PER_S;

@@ -47,6 +47,7 @@ struct admit_session {
 	/* The password outlives the secret that made it: a reload touches no session that runs. */
 	char pwd[PLM_PWD_LEN + 1];
 	uint64_t ufrag_hash;
+	uint64_t source; /* the network it was opened from; see sources.c */
 	uint64_t expiry_s;
 	uint64_t since_ns;
 	uint64_t consent_ns; /* last authentic new request */
@@ -106,8 +107,20 @@ struct admit_spent {
 	uint32_t mask;
 };
 
+/** Open sessions by the network they were opened from: open addressing, like the bars. */
+struct admit_source {
+	uint64_t hash; /* 0: free */
+	uint32_t nb;
+};
+
+struct admit_sources {
+	struct admit_source *slots; /* [mask + 1], more than there can be sessions */
+	uint32_t mask;
+};
+
 struct plm_admit {
 	struct plm_admit_conf conf;
+	struct plm_admit_limits limits;
 	struct plm_hmac *hmac;
 	uint8_t hash_key[16];
 	struct admit_session *sessions; /* [max_sessions] */
@@ -115,6 +128,7 @@ struct plm_admit {
 	struct admit_wheel wheel;
 	struct admit_bars bars;
 	struct admit_spent spent;
+	struct admit_sources sources;
 	uint64_t admission_tat; /* theoretical arrival time of the admission rate, ns */
 	uint32_t nb_homed[PLM_WORKERS_MAX];
 	bool draining;
@@ -177,6 +191,15 @@ void admit_wheel_init(struct admit_wheel *wheel);
 /** Look at the session at `due_ns` at the latest (and a tick). */
 void admit_wheel_arm(struct plm_admit *admit, struct admit_session *s, uint64_t due_ns);
 void admit_wheel_disarm(struct plm_admit *admit, struct admit_session *s);
+
+/* sources.c */
+int admit_sources_init(struct admit_sources *sources, uint32_t max_sessions);
+void admit_sources_fini(struct admit_sources *sources);
+/** A tuple's network: its IPv4 address, its IPv6 /64. Never 0. */
+uint64_t admit_source(const struct plm_admit *admit, const struct plm_tuple *tuple);
+uint32_t admit_sources_get(const struct admit_sources *sources, uint64_t hash);
+void admit_sources_add(struct admit_sources *sources, uint64_t hash);
+void admit_sources_del(struct admit_sources *sources, uint64_t hash);
 
 /* bars.c */
 int admit_bars_init(struct admit_bars *bars, uint32_t max);

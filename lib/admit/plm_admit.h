@@ -91,6 +91,19 @@ struct plm_event {
 	bool has_tuple;
 };
 
+/** What may change while the relay runs. Tables are as large as they were made: see each. */
+struct plm_admit_limits {
+	uint32_t sessions;         /**< at most the session table's */
+	uint32_t rooms;            /**< at most the room table's */
+	uint32_t participants;     /**< of one room, whatever its settings say */
+	uint32_t backlog;          /**< views waiting for reclamation at which rooms refuse joins */
+	uint32_t bars;             /**< barred credentials remembered; at most plm_admit_conf's */
+	uint32_t admissions_per_s; /**< new sessions, 0: unlimited */
+	uint32_t per_net6;         /**< sessions opened from one IPv6 /64, 0: unlimited */
+	uint32_t per_address4;     /**< sessions opened from one IPv4 address, 0: unlimited */
+	uint8_t ssrcs;             /**< of a session that opens from now on, 1 to PLM_SSRCS */
+};
+
 struct plm_admit;
 
 struct plm_admit_conf {
@@ -99,8 +112,10 @@ struct plm_admit_conf {
 	struct plm_counters *counters;
 	struct plm_secrets secrets;
 	uint32_t admissions_per_s; /**< new sessions, 0: unlimited */
-	uint32_t max_bars;         /**< barred credentials remembered */
-	uint32_t max_backlog;      /**< views waiting for reclamation at which rooms refuse joins */
+	uint32_t per_net6;         /**< see struct plm_admit_limits; so the next */
+	uint32_t per_address4;
+	uint32_t max_bars;    /**< barred credentials remembered */
+	uint32_t max_backlog; /**< views waiting for reclamation at which rooms refuse joins */
 	uint64_t consent_timeout_ns; /**< 30 s */
 	uint64_t max_session_ns;     /**< 0: unlimited */
 	uint8_t max_ssrcs;
@@ -177,6 +192,10 @@ uint32_t plm_admit_nb_homed(const struct plm_admit *admit, unsigned int worker);
 
 /** Take new secrets; sessions that run are not touched. */
 void plm_admit_set_secrets(struct plm_admit *admit, const struct plm_secrets *secrets);
+
+/** Take new limits. Who is in stays in: they hold for who comes from now on. */
+void plm_admit_set_limits(struct plm_admit *admit, const struct plm_admit_limits *limits);
+void plm_admit_get_limits(const struct plm_admit *admit, struct plm_admit_limits *limits);
 
 /** No new sessions from now on (true), or again. Consent goes on. */
 void plm_admit_drain(struct plm_admit *admit, bool draining);

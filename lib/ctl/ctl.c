@@ -256,6 +256,8 @@ admit_init(struct plm_ctl *ctl)
 		.counters = &ctl->counters,
 		.secrets = conf->secrets,
 		.admissions_per_s = conf->admissions_per_s,
+		.per_net6 = conf->per_net6,
+		.per_address4 = conf->per_address4,
 		.max_bars = conf->max_bars,
 		.max_backlog = conf->max_backlog,
 		.consent_timeout_ns = conf->consent_timeout_ns,

@@ -46,6 +46,8 @@ struct plm_ctl_conf {
 	uint64_t publish_interval_ns;
 	uint8_t max_ssrcs;
 	uint32_t admissions_per_s;
+	uint32_t per_net6; /**< see struct plm_admit_limits; 0: unlimited; so the next */
+	uint32_t per_address4;
 	uint32_t max_bars;
 	uint64_t consent_timeout_ns;
 	uint64_t max_session_ns;

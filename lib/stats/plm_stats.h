@@ -126,6 +126,8 @@ enum plm_counter_class {
 			"STUN that cannot be parsed, or is neither Binding request nor indication")                \
 	X(ADMIT_RATE, "admit_rate", CTL_DROP, "admissions above the configured rate")                              \
 	X(ADMIT_SESSIONS, "admit_sessions", CTL_DROP, "admissions refused: session table full")                    \
+	X(ADMIT_SOURCE, "admit_source", CTL_DROP,                                                                  \
+			"admissions above the sessions of one source address or /64")                              \
 	X(ADMIT_ROOMS, "admit_rooms", CTL_DROP, "admissions refused: room table full")                             \
 	X(ADMIT_BACKLOG, "admit_backlog", CTL_DROP,                                                                \
 			"admissions refused: too many views wait for reclamation")                                 \
