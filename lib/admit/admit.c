@@ -8,6 +8,7 @@
  *   unknown user name, wrong key, expired       401
  *   unknown comprehension-required attribute    420
  *   role letter that we do not know, barred     403
+ *   participant is a static endpoint            403
  *   ICE-CONTROLLED                              487
  *   room full                                   486
  */
@@ -61,7 +62,8 @@ plm_admit_create(const struct plm_admit_conf *conf)
 	admit->sessions = calloc(admit->max_sessions, sizeof(*admit->sessions));
 	if (admit->sessions == NULL || admit_bars_init(&admit->bars, conf->max_bars) < 0 ||
 			admit_spent_init(&admit->spent, admit->max_sessions) < 0 ||
-			admit_sources_init(&admit->sources, admit->max_sessions) < 0)
+			admit_sources_init(&admit->sources, admit->max_sessions) < 0 ||
+			admit_statics_init(&admit->statics) < 0)
 		goto fail;
 	return admit;
 
@@ -80,6 +82,7 @@ plm_admit_free(struct plm_admit *admit)
 		plm_crypto_erase(admit->sessions,
 				(size_t)admit->max_sessions * sizeof(*admit->sessions));
 	free(admit->sessions);
+	admit_statics_fini(&admit->statics);
 	admit_sources_fini(&admit->sources);
 	admit_spent_fini(&admit->spent);
 	admit_bars_fini(&admit->bars);
@@ -222,6 +225,10 @@ handle_request(struct plm_admit *admit, struct admit_check *check)
 		check->reason = "barred";
 		return 403;
 	}
+	if (check->session != NULL && check->session->is_static) {
+		check->reason = "static endpoint";
+		return 403;
+	}
 	/* We are lite, hence always controlled. Only what says so of itself conflicts: an agent
 	 * that is told to switch although it controls may never nominate. */
 	if (msg->controlled) {
@@ -321,6 +328,7 @@ plm_admit_info(const struct plm_admit *admit, struct plm_handle session,
 		.consent_ns = s->consent_ns,
 		.expiry_s = s->expiry_s,
 		.moves = s->moves,
+		.is_static = s->is_static,
 	};
 	return 0;
 }
@@ -358,6 +366,8 @@ plm_admit_kick(struct plm_admit *admit, struct plm_handle session, uint64_t now_
 
 	if (s == NULL)
 		return -ENOENT;
+	if (s->is_static)
+		return -EPERM;
 	hash = s->ufrag_hash;
 	expiry_s = s->expiry_s;
 	admit_end(admit, s, PLM_END_KICKED, now_ns, wall_s);

@@ -150,14 +150,19 @@ static int
 prepare(struct plm_admit *admit, const struct admit_check *check, struct entry *entry)
 {
 	const struct plm_admit_conf *conf = &admit->conf;
+	const struct plm_static *fixed = check->fixed;
+	const struct plm_room_settings *room = &entry->room.settings;
 	const struct plm_session_new new = {
 		.room_idx = entry->room_idx,
 		.home = entry->room.home,
 		.role = check->role,
 		.max_ssrcs = admit->limits.ssrcs,
-		.consent_alive = entry->room.settings.consent_alive,
-		.packet_rate = packet_rate(entry->room.settings.packets_per_s),
-		.bit_rate = bit_rate(entry->room.settings.bits_per_s),
+		.consent_alive = room->consent_alive,
+		.packet_rate = packet_rate(fixed != NULL && fixed->packets_per_s != 0
+						? fixed->packets_per_s
+						: room->packets_per_s),
+		.bit_rate = bit_rate(fixed != NULL && fixed->bits_per_s != 0 ? fixed->bits_per_s
+									     : room->bits_per_s),
 	};
 	int ret;
 
@@ -232,6 +237,7 @@ start(struct plm_admit *admit, struct admit_check *check, const struct entry *en
 		.bound = entry->slot,
 		.want = ADMIT_NO_SLOT,
 		.is_alive_room = entry->room.settings.consent_alive,
+		.is_static = check->fixed != NULL,
 		.ufrag_hash = check->ufrag_hash,
 		.expiry_s = check->name.expiry_s,
 		.since_ns = req->now_ns,
@@ -246,6 +252,12 @@ start(struct plm_admit *admit, struct admit_check *check, const struct entry *en
 		s->tids = used->tids;
 	admit_tid_remember(&s->tids, check->tid);
 	admit->nb_homed[s->home]++;
+	if (s->is_static) { /* no deadline: it goes when the list of them says so */
+		admit->statics.nb_open++;
+		admit_count(admit, PLM_CNT_STATIC_OPENED);
+		admit_event(admit, PLM_EVENT_ADMIT, s, NULL, "static", 0, req->now_ns, req->wall_s);
+		return;
+	}
 	s->source = admit_source(admit, &req->tuple);
 	admit_sources_add(&admit->sources, s->source);
 	if (conf->max_session_ns != 0)
@@ -255,38 +267,15 @@ start(struct plm_admit *admit, struct admit_check *check, const struct entry *en
 	admit_event(admit, PLM_EVENT_ADMIT, s, NULL, NULL, 0, req->now_ns, req->wall_s);
 }
 
-/*
- * A credential that ran a session before, and was followed by another one of its participant,
- * does not take the place back: two clients with a credential each would throw each other out for
- * ever, and a request captured from the older one would do it for anybody. Where nobody followed,
- * it opens a session again (a client that crashed), but only with a request that was not seen yet.
- * A success would confirm an address that nobody spoke from: what was seen gets no answer.
- */
-int
-admit_open(struct plm_admit *admit, struct admit_check *check)
+/* Whoever may come in does so here, if there is a place. 0 or ADMIT_SILENCE. */
+static int
+come_in(struct plm_admit *admit, struct admit_check *check)
 {
 	const struct plm_admit_conf *conf = &admit->conf;
 	const struct plm_admit_request *req = check->req;
-	const struct admit_used *used = admit_spent_find(&admit->spent, check->ufrag_hash);
 	struct entry entry = { 0 };
 	int ret;
 
-	if (used != NULL && admit_tid_seen(&used->tids, check->tid))
-		return silence(admit, check, PLM_CNT_STUN_REPLAYED);
-	if (check->session != NULL && used != NULL) {
-		check->reason = "replaced";
-		return 403;
-	}
-	if (admit->draining)
-		return silence(admit, check, PLM_CNT_ADMIT_DRAINING);
-	if (room_full(admit, check)) {
-		check->reason = "room full";
-		return 486;
-	}
-	if (source_full(admit, check)) /* others of its network may leave: that will pass */
-		return silence(admit, check, PLM_CNT_ADMIT_SOURCE);
-	if (!admission_due(admit, req->now_ns))
-		return silence(admit, check, PLM_CNT_ADMIT_RATE);
 	if (plm_session_nb_open(conf->sessions) + plm_session_nb_pending(conf->sessions) >=
 			admit->limits.sessions)
 		return silence(admit, check, PLM_CNT_ADMIT_SESSIONS);
@@ -318,9 +307,54 @@ admit_open(struct plm_admit *admit, struct admit_check *check)
 	}
 	/* Not before the old session has left the views, which its own packets would reach. */
 	plm_session_open(conf->sessions, entry.session);
-	admission_charge(admit, req->now_ns);
 	start(admit, check, &entry);
 	return 0;
+}
+
+/*
+ * A credential that ran a session before, and was followed by another one of its participant,
+ * does not take the place back: two clients with a credential each would throw each other out for
+ * ever, and a request captured from the older one would do it for anybody. Where nobody followed,
+ * it opens a session again (a client that crashed), but only with a request that was not seen yet.
+ * A success would confirm an address that nobody spoke from: what was seen gets no answer.
+ */
+int
+admit_open(struct plm_admit *admit, struct admit_check *check)
+{
+	const struct plm_admit_request *req = check->req;
+	const struct admit_used *used = admit_spent_find(&admit->spent, check->ufrag_hash);
+	int ret;
+
+	if (used != NULL && admit_tid_seen(&used->tids, check->tid))
+		return silence(admit, check, PLM_CNT_STUN_REPLAYED);
+	if (check->session != NULL && used != NULL) {
+		check->reason = "replaced";
+		return 403;
+	}
+	if (admit->draining)
+		return silence(admit, check, PLM_CNT_ADMIT_DRAINING);
+	if (room_full(admit, check)) {
+		check->reason = "room full";
+		return 486;
+	}
+	if (source_full(admit, check)) /* others of its network may leave: that will pass */
+		return silence(admit, check, PLM_CNT_ADMIT_SOURCE);
+	if (!admission_due(admit, req->now_ns))
+		return silence(admit, check, PLM_CNT_ADMIT_RATE);
+	ret = come_in(admit, check);
+	if (ret == 0)
+		admission_charge(admit, req->now_ns);
+	return ret;
+}
+
+int
+admit_open_static(struct plm_admit *admit, struct admit_check *check)
+{
+	if (room_full(admit, check)) {
+		check->reason = "room full";
+		return ADMIT_SILENCE;
+	}
+	return come_in(admit, check);
 }
 
 void
@@ -339,8 +373,12 @@ admit_end(struct plm_admit *admit, struct admit_session *s, enum plm_end_reason 
 		admit_count(admit, PLM_CNT_SESSIONS_EXPIRED);
 	if (reason == PLM_END_REPLACED)
 		admit_count(admit, PLM_CNT_SESSIONS_REPLACED);
-	admit_spent_add(&admit->spent, s->ufrag_hash, s->expiry_s, &s->tids);
-	admit_sources_del(&admit->sources, s->source);
+	if (s->is_static) {
+		admit->statics.nb_open--;
+	} else {
+		admit_spent_add(&admit->spent, s->ufrag_hash, s->expiry_s, &s->tids);
+		admit_sources_del(&admit->sources, s->source);
+	}
 	admit_wheel_disarm(admit, s);
 	admit->nb_homed[s->home]--;
 

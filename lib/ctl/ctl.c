@@ -65,13 +65,12 @@ admit_settings(void *ctx, const char *room, struct plm_room_settings *settings)
 	for (unsigned int i = 0; i < ctl->conf.nb_rules; i++) {
 		if (fnmatch(ctl->rules[i].pattern, room, 0) == 0) {
 			*settings = ctl->rules[i].settings;
-			settings->max_members =
-					RTE_MIN(settings->max_members, ctl->conf.max_members);
+			settings->max_members = RTE_MIN(settings->max_members, ctl->most_members);
 			return;
 		}
 	}
 	*settings = (struct plm_room_settings){
-		.max_members = ctl->conf.max_members,
+		.max_members = ctl->most_members,
 		.rtcp = PLM_RTCP_CLEAR,
 		.dscp = PLM_DSCP_COPY,
 	};
@@ -110,7 +109,8 @@ admit_home(void *ctx, unsigned int worker)
 {
 	const struct plm_ctl *ctl = ctx;
 
-	if (ctl->conf.rebalance_above != 0 && busy(ctl, worker) <= ctl->conf.rebalance_above)
+	if (worker < ctl->conf.nb_workers && ctl->conf.rebalance_above != 0 &&
+			busy(ctl, worker) <= ctl->conf.rebalance_above)
 		return worker;
 	return least_busy(ctl);
 }
@@ -279,6 +279,21 @@ admit_init(struct plm_ctl *ctl)
 }
 
 static int
+statics_init(struct plm_ctl *ctl)
+{
+	const struct plm_ctl_conf *conf = &ctl->conf;
+	int ret = 0;
+
+	plm_admit_static_begin(ctl->admit);
+	for (unsigned int i = 0; ret == 0 && i < conf->nb_statics; i++)
+		ret = plm_admit_static_add(ctl->admit, &conf->statics[i]);
+	if (ret == 0)
+		plm_admit_static_commit(ctl->admit);
+	ctl->conf.statics = NULL;
+	return ret;
+}
+
+static int
 conf_check(const struct plm_ctl_conf *conf, struct plm_text *why)
 {
 	if (conf->nb_workers < 1 || conf->nb_workers > PLM_WORKERS_MAX)
@@ -341,6 +356,7 @@ static const struct {
 	{ net_init, "network layer (check addresses, prefixes and gateways)" },
 	{ relay_init, "workers (check ring size, copies of a turn, parked entries; or more memory)" },
 	{ admit_init, "admission (lower the limit of sessions, or check OpenSSL)" },
+	{ statics_init, "static endpoints" },
 };
 
 int
@@ -360,6 +376,7 @@ plm_ctl_create(struct plm_ctl **out, const struct plm_ctl_conf *conf, struct plm
 	}
 	memset(ctl, 0, size);
 	ctl->conf = *conf;
+	ctl->most_members = conf->max_members;
 	ctl->known_budget = RTE_MAX(KNOWN_BUDGET / conf->nb_workers, 8u);
 	ctl->unknown_budget = RTE_MAX(UNKNOWN_BUDGET / conf->nb_workers, 4u);
 	plm_rand_fill(&conf->rand, ctl->room_key, sizeof(ctl->room_key));
@@ -399,6 +416,16 @@ plm_ctl_free(struct plm_ctl *ctl)
 	free(ctl->calls);
 	free(ctl->rules);
 	free(ctl);
+}
+
+void
+plm_ctl_set_limits(struct plm_ctl *ctl, const struct plm_admit_limits *limits)
+{
+	struct plm_admit_limits now = *limits;
+
+	now.participants = RTE_MIN(limits->participants, ctl->most_members);
+	ctl->conf.max_members = now.participants;
+	plm_admit_set_limits(ctl->admit, &now);
 }
 
 void

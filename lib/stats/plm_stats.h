@@ -108,6 +108,7 @@ enum plm_counter_class {
 	X(STUN_CONSENT, "stun_consent", CTL, "requests that refreshed consent")                                    \
 	X(STUN_REPLAYED, "stun_replayed", CTL, "requests with a transaction ID already seen")                      \
 	X(STUN_INDICATIONS, "stun_indications", CTL, "STUN indications")                                           \
+	X(STATIC_OPENED, "static_opened", CTL, "static endpoints opened")                                          \
 	X(SESSIONS_MOVED, "sessions_moved", CTL, "sessions that changed their address")                            \
 	X(SESSIONS_REPLACED, "sessions_replaced", CTL,                                                             \
 			"sessions replaced by the same participant")                                               \
@@ -116,7 +117,7 @@ enum plm_counter_class {
 	X(STUN_400, "stun_400", CTL_DROP, "requests refused: malformed")                                           \
 	X(STUN_401, "stun_401", CTL_DROP, "requests refused: credential wrong or expired")                         \
 	X(STUN_403, "stun_403", CTL_DROP,                                                                          \
-			"requests refused: barred, replaced, or a role that does not exist")                       \
+			"requests refused: barred, replaced, a static endpoint's name, or no such role")           \
 	X(STUN_420, "stun_420", CTL_DROP, "requests refused: unknown mandatory attribute")                         \
 	X(STUN_486, "stun_486", CTL_DROP, "requests refused: room full")                                           \
 	X(STUN_487, "stun_487", CTL_DROP, "requests refused: role conflict")                                       \
@@ -136,6 +137,8 @@ enum plm_counter_class {
 	X(ADMIT_DRAINING, "admit_draining", CTL_DROP, "admissions refused: draining")                              \
 	X(ADMIT_NO_ROUTE, "admit_no_route", CTL_DROP,                                                              \
 			"admissions refused: no way back to the source")                                           \
+	X(STATIC_WAITING, "static_waiting", CTL_DROP,                                                              \
+			"attempts to open a static endpoint that found no place")                                  \
 	X(SSRC_CLASH, "ssrc_clash", CTL_DROP, "SSRC claims settled against the claimant")                          \
 	X(SSRC_TABLE_FULL, "ssrc_table_full", CTL_DROP, "SSRC claims that found the table full")                   \
 	X(NEIGH_TABLE_FULL, "neigh_table_full", CTL_DROP, "neighbours that found the table full")                  \
