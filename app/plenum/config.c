@@ -459,6 +459,8 @@ conf_show(const struct conf *conf, struct plm_text *text)
 		for (unsigned int a = 0; a < port->nb_addresses; a++)
 			plm_text_add(text, " %s/%u", plm_ip_text(&port->addresses[a].prefix.ip, ip),
 					port->addresses[a].prefix.len);
+		if (port->vlan != 0)
+			plm_text_add(text, ", VLAN %u", port->vlan);
 		plm_text_add(text, "\n");
 	}
 	if (conf->nb_statics > 0)

@@ -41,6 +41,7 @@ struct conf_port {
 	char device[CONF_DEVICE_SIZE]; /* name[,devargs] */
 	char name[CONF_DEVICE_SIZE];   /* `device` up to the comma */
 	struct conf_nic nic;
+	uint16_t vlan; /* 0: untagged */
 	struct conf_address addresses[CONF_ADDRESSES];
 	unsigned int nb_addresses;
 };

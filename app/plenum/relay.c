@@ -164,6 +164,7 @@ open_ports(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 			.mtu = conf->ports[p].nic.mtu,
 			.chain = (enum plm_chain)conf->ports[p].nic.chain,
 			.copy_below = conf->ports[p].nic.copy_below,
+			.vlan = conf->ports[p].vlan,
 			.rx_pools = pools,
 		};
 

@@ -137,6 +137,7 @@ static const struct plm_conf_word rtcp_words[] = {
 	{ "opaque", PLM_RTCP_OPAQUE },
 	{ NULL, 0 },
 };
+static const struct plm_conf_word untagged_words[] = { { "untagged", 0 }, { NULL, 0 } };
 static const struct plm_conf_word room_words[] = { { "room", 0 }, { NULL, 0 } };
 static const struct plm_conf_word role_words[] = {
 	{ "p", PLM_ROLE_PUBLISH },
@@ -184,6 +185,12 @@ static const struct plm_conf_def port_defs[] = {
 			LIST(struct conf_port, addresses, 1, CONF_ADDRESSES),
 			.group = address_defs,
 			.help = "own addresses; clients send to them" },
+	{ .key = "vlan",
+			UINT(struct conf_port, vlan, 1, 4094),
+			.words = untagged_words,
+			.fallback = "untagged",
+			.help = "802.1Q tag that everything sent carries and everything received must "
+				"carry; what does not is dropped" },
 	{ .key = "queues",
 			UINT(struct conf_port, nic.queues, 1, PLM_WORKERS_MAX),
 			.words = port_queues_words,
@@ -250,7 +257,7 @@ static const struct plm_conf_def static_defs[] = {
 			UINT(struct conf_static, port, 0, PLM_PORTS_MAX - 1),
 			.fallback = "0",
 			.help = "the one port, by its position in `ports`, that it is heard and served "
-				"on" },
+				"on, in that port's VLAN" },
 	{ .key = "relay",
 			.type = PLM_CONF_PARSED,
 			FIELD(struct conf_static, relay),

@@ -41,6 +41,7 @@ enum plm_counter_class {
 	X(RTCP, "rtcp", RX, "RTCP packets accepted for routing")                                                   \
 	X(RX_L2_FOREIGN, "l2_foreign", RX_DROP, "frame for another MAC address")                                   \
 	X(RX_L2_TYPE, "l2_type", RX_DROP, "EtherType that is neither ARP, IPv4 nor IPv6")                          \
+	X(RX_VLAN, "vlan", RX_DROP, "not tagged with the port's VLAN")                                             \
 	X(RX_L2_SHORT, "l2_short", RX_DROP, "frame shorter than its headers")                                      \
 	X(RX_IP_VERSION, "ip_version", RX_DROP, "IP version field contradicts the EtherType")                      \
 	X(RX_IP_LENGTH, "ip_length", RX_DROP,                                                                      \

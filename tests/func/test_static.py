@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Endpoints without STUN, and what a reload changes."""
+"""Endpoints without STUN, what a reload changes, and VLANs."""
 
 import re
+import select
+import socket
+import struct
 import subprocess
 import time
 
-from endpoint import Clients, Stream, rtp
-from lab import PORT, RELAY4, RELAY6, expect
+from endpoint import Clients, Stream, binding_request, rtp
+from lab import PORT, RELAY4, RELAY6, RELAY_MAC, expect
 from relay import GATEWAY4, GATEWAY6, Relay, in_lab, test
+from test_worker import datagram
 
 OTHER4 = "198.18.0.3"
 V4, V6 = "198.18.0.2", "fd00:198:18::2"
@@ -186,4 +190,90 @@ def reload_settings(lab, long):
     wait_open(relay, 0)
     fifth.errors.clear()
     fifth.join()
+    relay.stop()
+
+
+class Trunk:
+    """A host of its own on the outer end of the wire, which puts a VLAN tag into its frames and notes
+    those of what comes: not every kernel has VLAN devices. `got` maps UDP port to payloads."""
+
+    ADDRESS, MAC = "198.18.77.2", bytes.fromhex("020000000077")
+    SOL_PACKET, PACKET_AUXDATA, PACKET_OUTGOING, VLAN_VALID = 263, 8, 4, 0x10
+
+    def __init__(self, lab):
+        self.sock = lab.socket(lab.outside, socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        self.sock.setsockopt(self.SOL_PACKET, self.PACKET_AUXDATA, 1)
+        self.sock.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
+        self.sock.bind(("p0", 0))
+        self.sock.setblocking(False)
+        self.got, self.tags = {}, set()
+
+    def put(self, frame, tag=b"\x81\0\0\x64"):
+        self.sock.send(frame[:12] + tag + frame[12:])
+
+    def send(self, port, payload, **options):
+        frame = datagram(self.MAC, self.ADDRESS, port, payload)
+        self.put(bytes.fromhex(RELAY_MAC.replace(":", "")) + frame[6:], **options)
+
+    def run(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if not select.select([self.sock], [], [], max(0, end - time.monotonic()))[0]:
+                return
+            data, ancillary, _, source = self.sock.recvmsg(2048, 128)
+            tag = None
+            for level, kind, value in ancillary:
+                if (level, kind) == (self.SOL_PACKET, self.PACKET_AUXDATA):
+                    status, _, _, _, _, tci, _ = struct.unpack("=IIIHHHH", value)
+                    tag = tci if status & self.VLAN_VALID else None
+            if source[2] != self.PACKET_OUTGOING and data[6:12] == bytes.fromhex(
+                    RELAY_MAC.replace(":", "")):
+                self.take(data, tag)
+
+    def take(self, data, tag):
+        if data[12:14] == b"\x81\0":
+            data, tag = data[:12] + data[16:], struct.unpack_from("!H", data, 14)[0]
+        self.tags.add(tag)
+        own = socket.inet_aton(self.ADDRESS)
+        if data[12:14] == b"\x08\x06" and data[20:22] == b"\0\1" and data[38:42] == own:
+            self.put(data[6:12] + self.MAC + data[12:20] + b"\0\2" + self.MAC + own + data[22:32])
+        elif data[12:14] == b"\x08\0" and data[23] == 17 and data[30:34] == own:
+            port, length = struct.unpack_from("!HH", data, 36)
+            self.got.setdefault(port, []).append(data[42:34 + length])
+
+
+@test()
+@in_lab
+def vlan(lab, long):
+    """a port with a VLAN hears what carries its tag and sends it with everything; nothing else"""
+    relay = Relay(lab, ports=ports(vlan=100), trusted_network=True,
+                  static=(static("gear", "p", 5004, Trunk.ADDRESS),
+                          static("screen", "s", 5006, Trunk.ADDRESS)))
+    trunk = Trunk(lab)
+    wait_open(relay, 2)
+    trunk.run(1.2)
+    expect(trunk.tags == {100}, f"ARP came with the tags {trunk.tags}")
+    trunk.send(5008, binding_request(*relay.credential("studio", "agent")))
+    trunk.run(0.3)
+    expect([p[:2] for p in trunk.got.get(5008, [])] == [b"\1\1"], f"STUN: {trunk.got.get(5008)}")
+    sizes = (100, 900, 1400)
+    sent = [rtp(7, number, sizes[number % 3]) for number in range(90)]
+    for packet in sent:
+        trunk.send(5004, packet)
+        trunk.run(0.005)
+    trunk.run(0.5)
+    expect(trunk.got[5006] == sent, f"{len(trunk.got[5006])} of {len(sent)} packets, or changed ones")
+    expect(trunk.got[5008][1:] == sent, f"{len(trunk.got[5008]) - 1} packets to the agent")
+    expect(trunk.tags == {100}, f"frames came with the tags {trunk.tags}")
+    expect(", vlan 100" in relay.ctl("show port info all"), "show port info")
+
+    # The same frames in another VLAN, with a priority alone, and in none.
+    for tag in (b"\x81\0\0\x65", b"\x81\0\xe0\0", b""):
+        before = relay.counters()
+        for number in range(10):
+            trunk.send(5004, rtp(7, 1000 + number, 200), tag=tag)
+        trunk.run(0.3)
+        after = relay.counters()
+        expect(after["vlan"] - before["vlan"] >= 10, f"{tag}: not counted")
+        expect(after["media"] == before["media"], f"{tag}: forwarded")
     relay.stop()
