@@ -89,7 +89,7 @@ void app_tick(struct app *app);
 /* Ask main to drain and end. Any thread. */
 void app_end(struct app *app, unsigned int drain_s);
 
-/* Read secrets again. 0 or negative errno; `why` says what was done or why not. Lock held. */
+/* Read secrets, limits and static endpoints again. 0 or negative errno; `why` says what was done or why not. Lock held. */
 int app_reload(struct app *app, struct plm_text *why);
 
 /* eal.c */
@@ -125,6 +125,7 @@ int cmd_show_session_all(struct plm_cli *cli, void *ctx, const struct plm_cli_ar
 int cmd_show_session(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_kick_session(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_kick_participant(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
+int cmd_show_static_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_lcore_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_latency(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_memory(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);

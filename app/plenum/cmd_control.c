@@ -43,12 +43,21 @@ cmd_quit(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 	return 0;
 }
 
-/* New secrets, or why there are none. */
+/* What changes all at once, or why nothing does. */
 struct reload {
 	struct plm_secrets secrets; /* nb 0: the file is invalid */
-	char why[96];
+	struct plm_admit_limits limits;
+	char why[128];
 };
 static_assert(sizeof(struct reload) <= PLM_CALL_ARG, "travels by value");
+
+/* Static endpoints travel ahead, a few at a time; they count with the rest. */
+struct reload_statics {
+	bool begins;
+	uint8_t nb;
+	struct plm_static entries[4];
+};
+static_assert(sizeof(struct reload_statics) <= PLM_CALL_ARG, "travel by value");
 
 static int
 call_reload(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
@@ -62,10 +71,52 @@ call_reload(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t
 		.reason = reload->why,
 	};
 
-	if (reload->secrets.nb != 0)
+	if (reload->secrets.nb != 0) {
 		plm_admit_set_secrets(plm_ctl_admit(ctl), &reload->secrets);
+		plm_ctl_set_limits(ctl, &reload->limits);
+		plm_admit_static_commit(plm_ctl_admit(ctl));
+	}
 	plm_ctl_event(ctl, &event);
 	return 0;
+}
+
+static int
+call_reload_statics(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
+		uint64_t now_ns, uint64_t wall_s)
+{
+	const struct reload_statics *statics = arg;
+	int ret = 0;
+
+	if (statics->begins)
+		plm_admit_static_begin(plm_ctl_admit(ctl));
+	for (unsigned int i = 0; ret == 0 && i < statics->nb; i++)
+		ret = plm_admit_static_add(plm_ctl_admit(ctl), &statics->entries[i]);
+	return ret;
+}
+
+static int
+call(struct app *app, plm_call_fn fn, const void *arg, size_t len)
+{
+	char out[PLM_CALL_TEXT];
+	uint32_t cursor = 0;
+
+	return plm_ctl_call(app->ctl, fn, arg, len, out, &cursor, 2000);
+}
+
+static int
+send_statics(struct app *app, const struct conf *conf)
+{
+	unsigned int done = 0;
+	int ret;
+
+	do {
+		struct reload_statics statics = { .begins = done == 0 };
+
+		while (statics.nb < RTE_DIM(statics.entries) && done < conf->nb_statics)
+			statics.entries[statics.nb++] = conf->statics[done++].entry;
+		ret = call(app, call_reload_statics, &statics, sizeof(statics));
+	} while (ret == 0 && done < conf->nb_statics);
+	return ret;
 }
 
 int
@@ -73,30 +124,35 @@ app_reload(struct app *app, struct plm_text *why)
 {
 	struct conf *conf = malloc(sizeof(*conf));
 	struct reload reload = { .why = "" };
-	char out[PLM_CALL_TEXT];
-	uint32_t cursor = 0;
-	int called;
+	int called = 0;
 	int ret;
 
 	if (conf == NULL)
 		return -ENOMEM;
-	/* The whole file, not only the secrets: who reloads a file that would not start wants to
+	/* The whole file, whatever changes: who reloads a file that would not start wants to
 	 * know. */
-	ret = conf_load(conf, app->conf_path, why);
+	ret = conf_load(conf, app->conf_path, &app->conf, why);
 	if (ret == 0)
 		ret = app_read_secrets(conf, &reload.secrets, why);
-	if (ret == 0)
-		plm_text_add(why, "%u secret%s read, other settings need a restart",
-				reload.secrets.nb, reload.secrets.nb == 1 ? "" : "s");
-	else
+	if (ret == 0) {
+		conf_fill_limits(conf, &reload.limits);
+		plm_text_add(why,
+				"%u secret%s read, limits, %u static endpoint%s; other settings "
+				"need a restart",
+				reload.secrets.nb, reload.secrets.nb == 1 ? "" : "s",
+				conf_nb_endpoints(conf), conf_nb_endpoints(conf) == 1 ? "" : "s");
+		called = send_statics(app, conf);
+	} else {
 		plm_text_add(why, " (nothing changed)");
+	}
 	free(conf);
 	snprintf(reload.why, sizeof(reload.why), "%s", why->buf);
-	called = plm_ctl_call(app->ctl, call_reload, &reload, sizeof(reload), out, &cursor, 2000);
+	if (called == 0)
+		called = call(app, call_reload, &reload, sizeof(reload));
 	plm_crypto_erase(&reload, sizeof(reload));
 	if (called < 0 && ret == 0) {
 		plm_text_init(why, why->buf, why->size);
-		plm_text_add(why, "the slow path did not take the secrets: %s", strerror(-called));
+		plm_text_add(why, "the slow path did not take the settings: %s", strerror(-called));
 		return called;
 	}
 	return ret;

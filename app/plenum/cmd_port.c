@@ -54,7 +54,10 @@ cmd_show_port_info(struct plm_cli *cli, void *ctx, const struct plm_cli_args *ar
 						: "down");
 		if (mbps != 0 && mbps != RTE_ETH_SPEED_NUM_UNKNOWN)
 			plm_cli_print(cli, " (%u Mbit/s)", mbps);
-		plm_cli_print(cli, ", mtu %u\n", port->mtu);
+		plm_cli_print(cli, ", mtu %u", port->mtu);
+		if (port->vlan != 0)
+			plm_cli_print(cli, ", vlan %u", port->vlan);
+		plm_cli_print(cli, "\n");
 		plm_cli_print(cli, "  %u queues of %u RX and %u TX descriptors, promiscuous %s\n",
 				port->nb_queues, port->nb_rxd, port->nb_txd,
 				yes_no(port->promiscuous));

@@ -84,8 +84,9 @@ room_head(const struct plm_ctl *ctl, const struct plm_room_info *info, struct pl
 	plm_text_add(out,
 			"room %s: %u members (max %u), %u publish, %u subscribe, home worker %u, "
 			"view %" PRIu64 "\n",
-			info->name, info->nb_members, s->max_members, info->nb_publishers,
-			info->nb_subscribers, info->home, info->view_seq);
+			info->name, info->nb_members,
+			RTE_MIN(s->max_members, plm_ctl_conf(ctl)->max_members),
+			info->nb_publishers, info->nb_subscribers, info->home, info->view_seq);
 	if (is_spread(info)) {
 		plm_text_add(out, "members by worker:");
 		for (unsigned int w = 0; w < plm_ctl_conf(ctl)->nb_workers; w++)
@@ -101,8 +102,8 @@ room_head(const struct plm_ctl *ctl, const struct plm_room_info *info, struct pl
 		plm_text_add(out, "%u", s->dscp);
 	plm_text_add(out, ", per session %u packets/s, %" PRIu64 " bits/s (0: unlimited)\n",
 			s->packets_per_s, s->bits_per_s);
-	plm_text_add(out, "%-32s %-14s %-9s %4s %9s %11s %9s %11s\n", "participant", "session",
-			"role", "home", "in pkt/s", "in Mbit/s", "out pkt/s", "out Mbit/s");
+	plm_text_add(out, "%-32s %-14s %-9s %-6s %4s %9s %11s %9s %11s\n", "participant", "session",
+			"role", "by", "home", "in pkt/s", "in Mbit/s", "out pkt/s", "out Mbit/s");
 }
 
 static int
@@ -123,6 +124,9 @@ call_show_room(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint3
 	for (; pos < info.nb_members; pos++) {
 		const struct plm_member *m = plm_room_member(plm_ctl_rooms(ctl), idx, pos);
 		const struct plm_session_hot *hot = &sessions->hot[m->session_idx];
+		struct plm_handle session = { m->session_idx,
+			atomic_load_explicit(&hot->gen, memory_order_relaxed) };
+		struct plm_admit_info admitted = { 0 };
 		struct plm_ctl_rates rates;
 		char id[32];
 
@@ -130,10 +134,10 @@ call_show_room(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint3
 			*cursor = pos;
 			return 0;
 		}
-		snprintf(id, sizeof(id), "%u.%u", m->session_idx,
-				atomic_load_explicit(&hot->gen, memory_order_relaxed));
-		plm_text_add(out, "%-32s %-14s %-9s %4u", m->name, id, role_name(hot->role),
-				m->home);
+		plm_admit_info(plm_ctl_admit(ctl), session, &admitted);
+		snprintf(id, sizeof(id), "%u.%u", session.idx, session.gen);
+		plm_text_add(out, "%-32s %-14s %-9s %-6s %4u", m->name, id, role_name(hot->role),
+				admitted.is_static ? "static" : "ice", m->home);
 		plm_ctl_session_rates(ctl, m->session_idx, &rates);
 		rates_text(out, &rates);
 	}

@@ -22,17 +22,20 @@ session_line(struct plm_ctl *ctl, struct plm_handle h, const struct plm_admit_in
 	const struct plm_tuple *tuple = plm_session_tuple(sessions, h, info->bound_slot);
 	struct plm_ctl_rates rates;
 	char address[TUPLE_TEXT_SIZE] = "-";
+	char quiet[24] = "static";
 	char id[32];
 
 	if (tuple != NULL)
 		tuple_text(tuple, address);
 	snprintf(id, sizeof(id), "%u.%u", h.idx, h.gen);
 	plm_ctl_session_rates(ctl, h.idx, &rates);
-	plm_text_add(out, "%-14s %-20s %-20s %-9s %4u %-24s %9u %9u %7" PRIu64 " %7" PRIu64 "\n",
-			id, room_name(ctl, info->room_idx), info->participant,
-			role_name(info->role), sessions->hot[h.idx].home, address, rates.rx_packets,
-			rates.tx_packets, (now_ns - info->since_ns) / PLM_NS_PER_S,
-			(now_ns - info->consent_ns) / PLM_NS_PER_S);
+	if (!info->is_static)
+		snprintf(quiet, sizeof(quiet), "%" PRIu64,
+				(now_ns - info->consent_ns) / PLM_NS_PER_S);
+	plm_text_add(out, "%-14s %-20s %-20s %-9s %4u %-24s %9u %9u %7" PRIu64 " %7s\n", id,
+			room_name(ctl, info->room_idx), info->participant, role_name(info->role),
+			sessions->hot[h.idx].home, address, rates.rx_packets, rates.tx_packets,
+			(now_ns - info->since_ns) / PLM_NS_PER_S, quiet);
 }
 
 static int
@@ -123,12 +126,19 @@ call_show_session(struct plm_ctl *ctl, const void *arg, struct plm_text *out, ui
 	plm_text_add(out, "session %u.%u: %s in room %s, %s, home worker %u\n", h->idx, h->gen,
 			info.participant, room_name(ctl, info.room_idx), role_name(info.role),
 			plm_ctl_sessions(ctl)->hot[h->idx].home);
-	plm_text_add(out,
-			"open for %" PRIu64 " s, last consent %" PRIu64 " s ago, moved %u times, "
-			"credential %s\n",
-			(now_ns - info.since_ns) / PLM_NS_PER_S,
-			(now_ns - info.consent_ns) / PLM_NS_PER_S, info.moves,
-			info.expiry_s > wall_s ? "valid" : "expired since");
+	if (info.is_static)
+		plm_text_add(out,
+				"open for %" PRIu64
+				" s, a static endpoint: no consent, no credential\n",
+				(now_ns - info.since_ns) / PLM_NS_PER_S);
+	else
+		plm_text_add(out,
+				"open for %" PRIu64 " s, last consent %" PRIu64
+				" s ago, moved %u times, "
+				"credential %s\n",
+				(now_ns - info.since_ns) / PLM_NS_PER_S,
+				(now_ns - info.consent_ns) / PLM_NS_PER_S, info.moves,
+				info.expiry_s > wall_s ? "valid" : "expired since");
 	session_addresses(ctl, *h, &info, out);
 	session_traffic(ctl, *h, out);
 	return 0;
@@ -140,7 +150,12 @@ kick(struct plm_ctl *ctl, struct plm_handle h, struct plm_text *out, uint64_t no
 {
 	int ret = plm_admit_kick(plm_ctl_admit(ctl), h, now_ns, wall_s);
 
-	if (ret == -ENOSPC)
+	if (ret == -EPERM)
+		plm_text_add(out,
+				"session %u.%u is a static endpoint: take it out of plenum.conf, "
+				"then `reload`\n",
+				h.idx, h.gen);
+	else if (ret == -ENOSPC)
 		plm_text_add(out, "ended, but not barred: limits.bars are all taken\n");
 	else if (ret < 0)
 		plm_text_add(out, "there is no session %u.%u\n", h.idx, h.gen);
@@ -179,6 +194,37 @@ call_kick_participant(struct plm_ctl *ctl, const void *arg, struct plm_text *out
 }
 
 static int
+call_show_statics(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
+		uint64_t now_ns, uint64_t wall_s)
+{
+	uint32_t pos = *cursor;
+	struct plm_static_info info;
+
+	if (pos == 0)
+		plm_text_add(out, "%-20s %-20s %-9s %-24s %-20s %s\n", "room", "participant",
+				"role", "address", "to", "session");
+	for (; plm_admit_static_get(plm_ctl_admit(ctl), pos, &info) == 0; pos++) {
+		const struct plm_net_local_conf *own =
+				plm_net_local(plm_ctl_net(ctl), info.tuple.local_idx);
+		char address[TUPLE_TEXT_SIZE];
+		char ip[INET6_ADDRSTRLEN];
+		char id[32] = "waits";
+
+		if (app_page_full(out)) {
+			*cursor = pos;
+			return 0;
+		}
+		if (info.session.gen != 0)
+			snprintf(id, sizeof(id), "%u.%u", info.session.idx, info.session.gen);
+		plm_text_add(out, "%-20s %-20s %-9s %-24s %-20s %s\n", info.entry->room,
+				info.participant, role_name(info.entry->role),
+				tuple_text(&info.tuple, address), plm_ip_text(&own->ip, ip), id);
+	}
+	*cursor = 0;
+	return 0;
+}
+
+static int
 call_by_id(struct plm_cli *cli, struct app *app, const char *word, plm_call_fn fn)
 {
 	struct plm_handle h;
@@ -201,6 +247,12 @@ int
 cmd_show_session(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 {
 	return call_by_id(cli, ctx, args->arg[0].word, call_show_session);
+}
+
+int
+cmd_show_static_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
+{
+	return app_call(ctx, cli, call_show_statics, NULL, 0);
 }
 
 int

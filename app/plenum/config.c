@@ -113,31 +113,37 @@ check_cpus(struct conf *conf, const struct plm_conf *file, struct plm_text *why)
 	return ret;
 }
 
-static bool
-on_link(const struct conf_address *address)
+bool
+conf_on_link(const struct conf_prefix *prefix, const struct plm_ip *ip)
 {
-	const uint8_t *a = address->prefix.ip.addr;
-	const uint8_t *b = address->gateway.addr;
-	unsigned int bytes = address->prefix.len / 8;
-	unsigned int bits = address->prefix.len % 8;
+	const uint8_t *a = prefix->ip.addr;
+	const uint8_t *b = ip->addr;
+	unsigned int bytes = prefix->len / 8;
+	unsigned int bits = prefix->len % 8;
 
-	if (memcmp(a, b, bytes) != 0)
+	if (prefix->ip.is_v6 != ip->is_v6 || memcmp(a, b, bytes) != 0)
 		return false;
 	return bits == 0 || ((a[bytes] ^ b[bytes]) & (0xff00 >> bits & 0xff)) == 0;
 }
 
-static const char *
-wrong_address(const struct conf_prefix *prefix)
+const char *
+conf_wrong_address(const struct plm_ip *ip)
 {
-	const uint8_t *a = prefix->ip.addr;
+	const uint8_t *a = ip->addr;
 
-	if (!prefix->ip.is_v6)
+	if (!ip->is_v6)
 		return a[0] == 0 || a[0] == 127 || a[0] >= 224 ? "must be a unicast address" : NULL;
 	if (a[0] == 0xff || (a[0] == 0 && memcmp(a, a + 1, 14) == 0))
 		return "must be a unicast address";
-	if (a[0] == 0xfe && (a[1] & 0xc0) == 0x80)
-		return "a link-local address is added by itself, must be a global or unique local one";
 	return NULL;
+}
+
+static const char *
+wrong_own_address(const struct plm_ip *ip)
+{
+	if (ip->is_v6 && ip->addr[0] == 0xfe && (ip->addr[1] & 0xc0) == 0x80)
+		return "a link-local address is added by itself, must be a global or unique local one";
+	return conf_wrong_address(ip);
 }
 
 static int
@@ -146,7 +152,7 @@ check_address(const struct conf *conf, unsigned int port, unsigned int idx,
 {
 	static const struct plm_ip none;
 	const struct conf_address *a = &conf->ports[port].addresses[idx];
-	const char *wrong = wrong_address(&a->prefix);
+	const char *wrong = wrong_own_address(&a->prefix.ip);
 	const char *name = "address";
 	char key[64];
 
@@ -168,7 +174,7 @@ check_address(const struct conf *conf, unsigned int port, unsigned int idx,
 		name = "gateway";
 		if (a->gateway.is_v6 != a->prefix.ip.is_v6)
 			wrong = "must be of the address's family";
-		else if (!link_local && !on_link(a))
+		else if (!link_local && !conf_on_link(&a->prefix, &a->gateway))
 			wrong = "is not on the link, must be within the address's prefix";
 	}
 	if (wrong == NULL)
@@ -313,8 +319,62 @@ check_files(struct conf *conf, const char *path, const struct plm_conf *file, st
 	return ret;
 }
 
+/* Tables stay as large as they were made: a limit follows the file up to that. */
+static int
+check_limits(const struct conf *conf, const struct conf *running, const struct plm_conf *file,
+		struct plm_text *why)
+{
+	const struct conf_limits *now = &conf->limits;
+	const struct conf_limits *made = &running->limits;
+	const struct {
+		const char *key;
+		uint32_t now;
+		uint32_t made;
+	} limits[] = {
+		{ "limits.rooms", now->rooms, made->rooms },
+		{ "limits.sessions", now->sessions, made->sessions },
+		{ "limits.participants", now->participants, made->participants },
+		{ "limits.view_backlog", now->view_backlog, made->view_backlog },
+		{ "limits.bars", now->bars, made->bars },
+	};
+
+	for (unsigned int i = 0; i < RTE_DIM(limits); i++) {
+		if (limits[i].now <= limits[i].made)
+			continue;
+		plm_conf_where(file, limits[i].key, why);
+		plm_text_add(why,
+				"%u is above %u, which the relay was started with; must be at most "
+				"that, or restart",
+				limits[i].now, limits[i].made);
+		return -EINVAL;
+	}
+	if (now->neighbours != made->neighbours) {
+		plm_conf_where(file, "limits.neighbours", why);
+		plm_text_add(why, "must be %u as long as the relay runs, or restart",
+				made->neighbours);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+void
+conf_fill_limits(const struct conf *conf, struct plm_admit_limits *limits)
+{
+	*limits = (struct plm_admit_limits){
+		.sessions = conf->limits.sessions,
+		.rooms = conf->limits.rooms,
+		.participants = conf->limits.participants,
+		.backlog = conf->limits.view_backlog,
+		.bars = conf->limits.bars,
+		.admissions_per_s = conf->limits.admissions_per_s,
+		.per_net6 = conf->limits.sessions_per_net6,
+		.per_address4 = conf->limits.sessions_per_address4,
+		.ssrcs = conf->limits.ssrcs,
+	};
+}
+
 int
-conf_load(struct conf *conf, const char *path, struct plm_text *why)
+conf_load(struct conf *conf, const char *path, const struct conf *running, struct plm_text *why)
 {
 	struct plm_conf *file;
 	int ret;
@@ -328,6 +388,10 @@ conf_load(struct conf *conf, const char *path, struct plm_text *why)
 		ret = check_port(conf, i, file, why);
 	if (ret == 0)
 		ret = check_rules(conf, file, why);
+	if (ret == 0 && running != NULL)
+		ret = check_limits(conf, running, file, why);
+	if (ret == 0)
+		ret = conf_check_statics(conf, running, file, why);
 	if (ret == 0)
 		ret = check_files(conf, path, file, why);
 	plm_conf_free(file);
@@ -395,8 +459,12 @@ conf_show(const struct conf *conf, struct plm_text *text)
 		for (unsigned int a = 0; a < port->nb_addresses; a++)
 			plm_text_add(text, " %s/%u", plm_ip_text(&port->addresses[a].prefix.ip, ip),
 					port->addresses[a].prefix.len);
+		if (port->vlan != 0)
+			plm_text_add(text, ", VLAN %u", port->vlan);
 		plm_text_add(text, "\n");
 	}
+	if (conf->nb_statics > 0)
+		plm_text_add(text, "static endpoints: %u\n", conf_nb_endpoints(conf));
 	plm_text_add(text, "udp port: %u\n", conf->udp_port);
 	plm_text_add(text, "rx pool: %u mbufs, %u of them\n", plan.rx, n);
 	plm_text_add(text, "header pool: %u mbufs, %u of them\n", plan.hdr, n);

@@ -41,6 +41,7 @@ struct conf_port {
 	char device[CONF_DEVICE_SIZE]; /* name[,devargs] */
 	char name[CONF_DEVICE_SIZE];   /* `device` up to the comma */
 	struct conf_nic nic;
+	uint16_t vlan; /* 0: untagged */
 	struct conf_address addresses[CONF_ADDRESSES];
 	unsigned int nb_addresses;
 };
@@ -49,9 +50,20 @@ struct conf_path {
 	char path[CONF_PATH_SIZE];
 };
 
+/* A static endpoint as the file has it, and as the relay takes it once it was checked. */
+struct conf_static {
+	struct plm_static entry;
+	struct plm_ip address;
+	struct plm_ip relay; /* own address; all zero: the port's first of the family */
+	uint16_t udp_port;
+	uint8_t port; /* position in `ports` */
+};
+
 struct conf_limits {
 	uint32_t rooms;
 	uint32_t sessions;
+	uint32_t sessions_per_net6; /* 0: unlimited; so the next */
+	uint32_t sessions_per_address4;
 	uint32_t participants; /* of one room */
 	uint32_t admissions_per_s;
 	uint32_t view_backlog;
@@ -100,6 +112,9 @@ struct conf {
 
 	struct plm_room_rule rules[CONF_RULES + 1]; /* the last is made: "*" with defaults */
 	unsigned int nb_rules;
+	bool trusted_network;
+	struct conf_static statics[PLM_STATICS];
+	unsigned int nb_statics;
 	struct conf_limits limits;
 	struct conf_tuning tuning;
 	uint32_t consent_timeout_s;
@@ -118,10 +133,29 @@ extern const struct plm_conf_def conf_defs[];
 extern const struct plm_conf_def conf_rule_defs[];
 
 /*
- * Read and check a file: values, then what only holds between them (CPUs, queues, gateways).
+ * Read and check a file: values, then what only holds between them (CPUs, queues, gateways); and, at
+ * a reload, what the relay that runs by `running` (else NULL) cannot follow: a limit above what
+ * its tables were made for, a static endpoint on an address that it does not have.
  * 0 or negative errno, `why` is one line for the operator.
  */
-int conf_load(struct conf *conf, const char *path, struct plm_text *why);
+int conf_load(struct conf *conf, const char *path, const struct conf *running,
+		struct plm_text *why);
+
+/* config_static.c: static endpoints as the relay takes them, or what is wrong with them. */
+int conf_check_statics(struct conf *conf, const struct conf *running, const struct plm_conf *file,
+		struct plm_text *why);
+
+/* Endpoints that the entries stand for. */
+uint32_t conf_nb_endpoints(const struct conf *conf);
+
+/* Is this address within the prefix? */
+bool conf_on_link(const struct conf_prefix *prefix, const struct plm_ip *ip);
+
+/* What is wrong with an address of the relay or of an endpoint, or NULL. */
+const char *conf_wrong_address(const struct plm_ip *ip);
+
+/* The limits that a running relay takes. */
+void conf_fill_limits(const struct conf *conf, struct plm_admit_limits *limits);
 
 /* Whether frames of this port pass through the kernel: there a busy poll only steals its CPU. */
 bool conf_port_is_kernel(const struct conf_port *port);

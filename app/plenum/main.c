@@ -176,7 +176,7 @@ main(int argc, char **argv)
 	ret = parse_options(argc, argv, app, &only_check, &cmdline_file);
 	if (ret < 0) {
 		plm_text_init(&why, buf, sizeof(buf));
-		ret = conf_load(&app->conf, app->conf_path, &why);
+		ret = conf_load(&app->conf, app->conf_path, NULL, &why);
 		if (ret < 0)
 			ret = fail(&why, ret);
 		else

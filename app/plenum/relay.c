@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <rte_errno.h>
@@ -170,6 +171,7 @@ open_ports(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 			.mtu = conf->ports[p].nic.mtu,
 			.chain = (enum plm_chain)conf->ports[p].nic.chain,
 			.copy_below = conf->ports[p].nic.copy_below,
+			.vlan = conf->ports[p].vlan,
 			.rx_pools = pools,
 		};
 
@@ -238,8 +240,16 @@ create_ctl(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 {
 	const struct conf *conf = &app->conf;
 	struct plm_net_local_conf locals[PLM_PORTS_MAX * CONF_ADDRESSES];
+	struct plm_static *statics;
 	int ret;
 
+	statics = malloc((conf->nb_statics + 1) * sizeof(*statics));
+	if (statics == NULL)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < conf->nb_statics; i++)
+		statics[i] = conf->statics[i].entry;
+	ctl->statics = statics;
+	ctl->nb_statics = conf->nb_statics;
 	ctl->name = "plenum";
 	ctl->socket = (int)rte_socket_id();
 	ctl->clock = (struct plm_clock){ .now_ns = clock_now_ns };
@@ -262,6 +272,8 @@ create_ctl(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 	ctl->max_ssrcs = conf->limits.ssrcs;
 	ctl->max_bars = conf->limits.bars;
 	ctl->admissions_per_s = conf->limits.admissions_per_s;
+	ctl->per_net6 = conf->limits.sessions_per_net6;
+	ctl->per_address4 = conf->limits.sessions_per_address4;
 	ctl->publish_interval_ns = conf->tuning.publish_us * PLM_NS_PER_US;
 	ctl->consent_timeout_ns = conf->consent_timeout_s * PLM_NS_PER_S;
 	ctl->max_session_ns = conf->max_session_s * PLM_NS_PER_S;
@@ -285,6 +297,7 @@ create_ctl(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 	if (ret == 0)
 		ret = plm_ctl_create(&app->ctl, ctl, why);
 	plm_crypto_erase(&ctl->secrets, sizeof(ctl->secrets));
+	free(statics);
 	return ret;
 }
 
@@ -413,7 +426,10 @@ call_drain(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t 
 		uint64_t now_ns, uint64_t wall_s)
 {
 	plm_ctl_drain(ctl, true);
-	plm_text_add(out, "%u", plm_session_nb_open(plm_ctl_sessions(ctl)));
+	/* Static endpoints do not leave by themselves. */
+	plm_text_add(out, "%u",
+			plm_session_nb_open(plm_ctl_sessions(ctl)) -
+					plm_admit_nb_static(plm_ctl_admit(ctl)));
 	return 0;
 }
 

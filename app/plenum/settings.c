@@ -50,6 +50,45 @@ parse_gateway(const char *text, void *field, struct plm_text *why)
 	return 0;
 }
 
+static int
+parse_address(const char *text, void *field, struct plm_text *why)
+{
+	struct plm_ip ip;
+
+	if (plm_ip_parse(text, &ip) < 0) {
+		plm_text_add(why, "\"%s\" is not an address, must be like 198.18.0.7 or fd00::7",
+				text);
+		return -EINVAL;
+	}
+	memcpy(field, &ip, sizeof(ip));
+	return 0;
+}
+
+static int
+parse_own_address(const char *text, void *field, struct plm_text *why)
+{
+	if (*text != '\0')
+		return parse_address(text, field, why);
+	memset(field, 0, sizeof(struct plm_ip));
+	return 0;
+}
+
+static int
+parse_name(const char *text, void *field, struct plm_text *why)
+{
+	size_t len = strlen(text);
+
+	if (!plm_name_valid(text, len)) {
+		plm_text_add(why,
+				"\"%s\" is not a name, must be 1 to %d letters, digits, `.`, `_` "
+				"and `-`",
+				text, PLM_NAME_SIZE - 1);
+		return -EINVAL;
+	}
+	memcpy(field, text, len + 1);
+	return 0;
+}
+
 #define FIELD(s, f) .offset = offsetof(s, f), .size = sizeof(((s *)0)->f)
 #define LIST(s, f, least, most)                                                                    \
 	.offset = offsetof(s, f), .size = sizeof(((s *)0)->f[0]),                                  \
@@ -99,6 +138,19 @@ static const struct plm_conf_word rtcp_words[] = {
 	{ "opaque", PLM_RTCP_OPAQUE },
 	{ NULL, 0 },
 };
+static const struct plm_conf_word untagged_words[] = { { "untagged", 0 }, { NULL, 0 } };
+static const struct plm_conf_word room_words[] = { { "room", 0 }, { NULL, 0 } };
+static const struct plm_conf_word role_words[] = {
+	{ "p", PLM_ROLE_PUBLISH },
+	{ "s", PLM_ROLE_SUBSCRIBE },
+	{ "b", PLM_ROLE_BOTH },
+	{ NULL, 0 },
+};
+static const struct plm_conf_word each_words[] = {
+	{ "port", 0 },
+	{ "address", 1 },
+	{ NULL, 0 },
+};
 static const struct plm_conf_word consent_words[] = {
 	{ "strict", 0 },
 	{ "alive", 1 },
@@ -134,6 +186,12 @@ static const struct plm_conf_def port_defs[] = {
 			LIST(struct conf_port, addresses, 1, CONF_ADDRESSES),
 			.group = address_defs,
 			.help = "own addresses; clients send to them" },
+	{ .key = "vlan",
+			UINT(struct conf_port, vlan, 1, 4094),
+			.words = untagged_words,
+			.fallback = "untagged",
+			.help = "802.1Q tag that everything sent carries and everything received must "
+				"carry; what does not is dropped" },
 	{ .key = "queues",
 			UINT(struct conf_port, nic.queues, 1, PLM_WORKERS_MAX),
 			.words = port_queues_words,
@@ -165,6 +223,70 @@ static const struct plm_conf_def port_defs[] = {
 			.words = inherit_words,
 			.fallback = "inherit",
 			.help = "as above, of this port" },
+	{ .key = NULL },
+};
+
+static const struct plm_conf_def static_defs[] = {
+	{ .key = "room",
+			.type = PLM_CONF_PARSED,
+			FIELD(struct conf_static, entry.room),
+			.parse = parse_name,
+			.form = "NAME",
+			.help = "room that it is in" },
+	{ .key = "participant",
+			.type = PLM_CONF_PARSED,
+			FIELD(struct conf_static, entry.participant),
+			.parse = parse_name,
+			.form = "NAME",
+			.help = "its name there; no credential of that name comes in. With `count`, `-1`, "
+				"`-2`... is put behind it" },
+	{ .key = "role",
+			.type = PLM_CONF_WORD,
+			FIELD(struct conf_static, entry.role),
+			.words = role_words,
+			.help = "publishes, subscribes, or both" },
+	{ .key = "address",
+			.type = PLM_CONF_PARSED,
+			FIELD(struct conf_static, address),
+			.parse = parse_address,
+			.form = "ADDRESS",
+			.help = "where its packets come from and go to" },
+	{ .key = "udp_port",
+			UINT(struct conf_static, udp_port, 1, 65535),
+			.help = "and its UDP port" },
+	{ .key = "port",
+			UINT(struct conf_static, port, 0, PLM_PORTS_MAX - 1),
+			.fallback = "0",
+			.help = "the one port, by its position in `ports`, that it is heard and served "
+				"on, in that port's VLAN" },
+	{ .key = "relay",
+			.type = PLM_CONF_PARSED,
+			FIELD(struct conf_static, relay),
+			.parse = parse_own_address,
+			.form = "ADDRESS",
+			.fallback = "",
+			.help = "own address of that port that it sends to; none: the port's first of "
+				"the family" },
+	{ .key = "count",
+			UINT(struct conf_static, entry.count, 1, PLM_ROOM_MEMBERS_MAX),
+			.fallback = "1",
+			.help = "a row of so many endpoints, for generators" },
+	{ .key = "each",
+			.type = PLM_CONF_WORD,
+			FIELD(struct conf_static, entry.each_address),
+			.words = each_words,
+			.fallback = "port",
+			.help = "what is one more for each next endpoint of a row" },
+	{ .key = "packets_per_s",
+			UINT(struct conf_static, entry.packets_per_s, 1, 100000000),
+			.words = room_words,
+			.fallback = "room",
+			.help = "packets that each may send, per second; `room`: as its room's rule says" },
+	{ .key = "bits_per_s",
+			UINT(struct conf_static, entry.bits_per_s, 1000, 1000000000000),
+			.words = room_words,
+			.fallback = "room",
+			.help = "the same in bits; write L behind more than 2147483647" },
 	{ .key = NULL },
 };
 
@@ -221,6 +343,16 @@ static const struct plm_conf_def limit_defs[] = {
 			UINT(struct conf_limits, sessions, 1, 4000000),
 			.fallback = "10000",
 			.help = "sessions at once, all rooms" },
+	{ .key = "sessions_per_net6",
+			UINT(struct conf_limits, sessions_per_net6, 1, 4000000),
+			.words = unlimited_words,
+			.fallback = "1000",
+			.help = "sessions opened from one IPv6 /64; more are met with silence" },
+	{ .key = "sessions_per_address4",
+			UINT(struct conf_limits, sessions_per_address4, 1, 4000000),
+			.words = unlimited_words,
+			.fallback = "unlimited",
+			.help = "the same of one IPv4 address, behind which a whole office may be" },
 	{ .key = "participants",
 			UINT(struct conf_limits, participants, 1, PLM_ROOM_MEMBERS_MAX),
 			.fallback = "1000",
@@ -387,6 +519,19 @@ const struct plm_conf_def conf_defs[] = {
 			.group = conf_rule_defs,
 			.fallback = "",
 			.help = "rules for rooms by name; a room without one has their defaults" },
+	{ .key = "trusted_network",
+			.type = PLM_CONF_BOOL,
+			FIELD(struct conf, trusted_network),
+			.fallback = "false",
+			.help = "nobody on the ports' networks sends from addresses of others, so that "
+				"static endpoints may be known by theirs" },
+	{ .key = "static",
+			.type = PLM_CONF_GROUP,
+			LIST(struct conf, statics, 0, PLM_STATICS),
+			.group = static_defs,
+			.fallback = "",
+			.help = "endpoints without STUN, for plain RTP gear and generators; only where "
+				"`trusted_network = true`" },
 	{ .key = "limits",
 			.type = PLM_CONF_GROUP,
 			FIELD(struct conf, limits),

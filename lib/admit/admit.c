@@ -8,6 +8,7 @@
  *   unknown user name, wrong key, expired       401
  *   unknown comprehension-required attribute    420
  *   role letter that we do not know, barred     403
+ *   participant is a static endpoint            403
  *   ICE-CONTROLLED                              487
  *   room full                                   486
  */
@@ -40,6 +41,17 @@ plm_admit_create(const struct plm_admit_conf *conf)
 		goto fail;
 	admit->conf = *conf;
 	admit->max_sessions = conf->sessions->max_sessions;
+	admit->limits = (struct plm_admit_limits){
+		.sessions = admit->max_sessions,
+		.rooms = conf->rooms->max_rooms,
+		.participants = UINT32_MAX,
+		.backlog = conf->max_backlog,
+		.bars = conf->max_bars,
+		.admissions_per_s = conf->admissions_per_s,
+		.per_net6 = conf->per_net6,
+		.per_address4 = conf->per_address4,
+		.ssrcs = conf->max_ssrcs,
+	};
 	plm_rand_fill(&conf->rand, admit->hash_key, sizeof(admit->hash_key));
 	admit_wheel_init(&admit->wheel);
 	admit->hmac = plm_hmac_create();
@@ -49,7 +61,9 @@ plm_admit_create(const struct plm_admit_conf *conf)
 	}
 	admit->sessions = calloc(admit->max_sessions, sizeof(*admit->sessions));
 	if (admit->sessions == NULL || admit_bars_init(&admit->bars, conf->max_bars) < 0 ||
-			admit_spent_init(&admit->spent, admit->max_sessions) < 0)
+			admit_spent_init(&admit->spent, admit->max_sessions) < 0 ||
+			admit_sources_init(&admit->sources, admit->max_sessions) < 0 ||
+			admit_statics_init(&admit->statics) < 0)
 		goto fail;
 	return admit;
 
@@ -68,6 +82,8 @@ plm_admit_free(struct plm_admit *admit)
 		plm_crypto_erase(admit->sessions,
 				(size_t)admit->max_sessions * sizeof(*admit->sessions));
 	free(admit->sessions);
+	admit_statics_fini(&admit->statics);
+	admit_sources_fini(&admit->sources);
 	admit_spent_fini(&admit->spent);
 	admit_bars_fini(&admit->bars);
 	plm_hmac_free(admit->hmac);
@@ -209,6 +225,10 @@ handle_request(struct plm_admit *admit, struct admit_check *check)
 		check->reason = "barred";
 		return 403;
 	}
+	if (check->session != NULL && check->session->is_static) {
+		check->reason = "static endpoint";
+		return 403;
+	}
 	/* We are lite, hence always controlled. Only what says so of itself conflicts: an agent
 	 * that is told to switch although it controls may never nominate. */
 	if (msg->controlled) {
@@ -308,6 +328,7 @@ plm_admit_info(const struct plm_admit *admit, struct plm_handle session,
 		.consent_ns = s->consent_ns,
 		.expiry_s = s->expiry_s,
 		.moves = s->moves,
+		.is_static = s->is_static,
 	};
 	return 0;
 }
@@ -345,6 +366,8 @@ plm_admit_kick(struct plm_admit *admit, struct plm_handle session, uint64_t now_
 
 	if (s == NULL)
 		return -ENOENT;
+	if (s->is_static)
+		return -EPERM;
 	hash = s->ufrag_hash;
 	expiry_s = s->expiry_s;
 	admit_end(admit, s, PLM_END_KICKED, now_ns, wall_s);
@@ -358,6 +381,22 @@ plm_admit_set_secrets(struct plm_admit *admit, const struct plm_secrets *secrets
 {
 	plm_crypto_erase(&admit->conf.secrets, sizeof(admit->conf.secrets));
 	admit->conf.secrets = *secrets;
+}
+
+void
+plm_admit_set_limits(struct plm_admit *admit, const struct plm_admit_limits *limits)
+{
+	admit->limits = *limits;
+	admit->limits.sessions = RTE_MIN(limits->sessions, admit->max_sessions);
+	admit->limits.rooms = RTE_MIN(limits->rooms, admit->conf.rooms->max_rooms);
+	admit->limits.bars = RTE_MIN(limits->bars, admit->conf.max_bars);
+	admit->bars.max = admit->limits.bars;
+}
+
+void
+plm_admit_get_limits(const struct plm_admit *admit, struct plm_admit_limits *limits)
+{
+	*limits = admit->limits;
 }
 
 void

@@ -43,10 +43,12 @@ struct admit_session {
 	uint8_t bound;
 	uint8_t want;       /* slot to move to once the gap is over, or ADMIT_NO_SLOT */
 	bool is_alive_room; /* media and indications refresh consent */
+	bool is_static;     /* `ufrag_hash` is of what its entry says of it */
 	char participant[PLM_NAME_SIZE];
 	/* The password outlives the secret that made it: a reload touches no session that runs. */
 	char pwd[PLM_PWD_LEN + 1];
 	uint64_t ufrag_hash;
+	uint64_t source; /* the network it was opened from; see sources.c */
 	uint64_t expiry_s;
 	uint64_t since_ns;
 	uint64_t consent_ns; /* last authentic new request */
@@ -106,8 +108,40 @@ struct admit_spent {
 	uint32_t mask;
 };
 
+/** Open sessions by the network they were opened from: open addressing, like the bars. */
+struct admit_source {
+	uint64_t hash; /* 0: free */
+	uint32_t nb;
+};
+
+struct admit_sources {
+	struct admit_source *slots; /* [mask + 1], more than there can be sessions */
+	uint32_t mask;
+};
+
+/** Following the list: first those go that it no longer has so, then the others come. */
+enum admit_static_step {
+	ADMIT_STATIC_IDLE,
+	ADMIT_STATIC_ENDING,
+	ADMIT_STATIC_OPENING,
+};
+
+struct admit_statics {
+	struct plm_static *list;   /* [PLM_STATICS], in force */
+	struct plm_static *staged; /* [PLM_STATICS], not committed yet */
+	uint32_t nb;
+	uint32_t nb_staged;
+	uint32_t nb_open;
+	uint32_t nb_waiting; /* found no place in this round */
+	enum admit_static_step step;
+	uint32_t pos;      /* ENDING: session; OPENING: entry of `list` */
+	uint32_t member;   /* OPENING: endpoint of the entry */
+	uint64_t retry_ns; /* next round, for those that wait */
+};
+
 struct plm_admit {
 	struct plm_admit_conf conf;
+	struct plm_admit_limits limits;
 	struct plm_hmac *hmac;
 	uint8_t hash_key[16];
 	struct admit_session *sessions; /* [max_sessions] */
@@ -115,6 +149,8 @@ struct plm_admit {
 	struct admit_wheel wheel;
 	struct admit_bars bars;
 	struct admit_spent spent;
+	struct admit_sources sources;
+	struct admit_statics statics;
 	uint64_t admission_tat; /* theoretical arrival time of the admission rate, ns */
 	uint32_t nb_homed[PLM_WORKERS_MAX];
 	bool draining;
@@ -131,8 +167,9 @@ struct admit_check {
 	uint8_t role; /* 0: a letter that we do not know */
 	uint32_t tid;
 	uint64_t ufrag_hash;
-	struct admit_session *session; /* the participant's open one, or NULL */
-	const char *reason;            /* of a refusal, for the event */
+	struct admit_session *session;  /* the participant's open one, or NULL */
+	const struct plm_static *fixed; /* a static endpoint's entry, or NULL */
+	const char *reason;             /* of a refusal, for the event */
 	char pwd[PLM_PWD_LEN + 1];
 };
 
@@ -152,6 +189,8 @@ int admit_password(struct plm_hmac *hmac, const void *key, size_t key_len, const
 
 /* open.c: 0, an error code, or ADMIT_SILENCE */
 int admit_open(struct plm_admit *admit, struct admit_check *check);
+/** The same for a static endpoint; 0 or ADMIT_SILENCE. */
+int admit_open_static(struct plm_admit *admit, struct admit_check *check);
 struct admit_session *admit_by_name(const struct plm_admit *admit, const char *room,
 		const char *participant);
 /** End an open session; its handle and strings are gone afterwards. */
@@ -177,6 +216,21 @@ void admit_wheel_init(struct admit_wheel *wheel);
 /** Look at the session at `due_ns` at the latest (and a tick). */
 void admit_wheel_arm(struct plm_admit *admit, struct admit_session *s, uint64_t due_ns);
 void admit_wheel_disarm(struct plm_admit *admit, struct admit_session *s);
+
+/* sources.c */
+int admit_sources_init(struct admit_sources *sources, uint32_t max_sessions);
+void admit_sources_fini(struct admit_sources *sources);
+/** A tuple's network: its IPv4 address, its IPv6 /64. Never 0. */
+uint64_t admit_source(const struct plm_admit *admit, const struct plm_tuple *tuple);
+uint32_t admit_sources_get(const struct admit_sources *sources, uint64_t hash);
+void admit_sources_add(struct admit_sources *sources, uint64_t hash);
+void admit_sources_del(struct admit_sources *sources, uint64_t hash);
+
+/* static.c */
+int admit_statics_init(struct admit_statics *statics);
+void admit_statics_fini(struct admit_statics *statics);
+/** Some of what is to be done; returns when the rest is. */
+uint64_t admit_statics_turn(struct plm_admit *admit, uint64_t now_ns, uint64_t wall_s);
 
 /* bars.c */
 int admit_bars_init(struct admit_bars *bars, uint32_t max);

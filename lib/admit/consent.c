@@ -112,8 +112,8 @@ visit(struct plm_admit *admit, struct admit_session *s, uint64_t now_ns, uint64_
 	admit_wheel_arm(admit, s, due_ns);
 }
 
-uint64_t
-plm_admit_timer(struct plm_admit *admit, uint64_t now_ns, uint64_t wall_s)
+static uint64_t
+wheel_turn(struct plm_admit *admit, uint64_t now_ns, uint64_t wall_s)
 {
 	struct admit_wheel *wheel = &admit->wheel;
 	uint64_t now_tick = now_ns / WHEEL_TICK_NS;
@@ -139,4 +139,13 @@ plm_admit_timer(struct plm_admit *admit, uint64_t now_ns, uint64_t wall_s)
 		wheel->tick++;
 	}
 	return wheel->tick * WHEEL_TICK_NS;
+}
+
+uint64_t
+plm_admit_timer(struct plm_admit *admit, uint64_t now_ns, uint64_t wall_s)
+{
+	uint64_t wheel_ns = wheel_turn(admit, now_ns, wall_s);
+	uint64_t statics_ns = admit_statics_turn(admit, now_ns, wall_s);
+
+	return RTE_MIN(wheel_ns, statics_ns);
 }

@@ -58,13 +58,13 @@ bit_rate(uint64_t bits_per_s)
 static uint64_t
 admission_cost(const struct plm_admit *admit)
 {
-	return PLM_NS_PER_S / admit->conf.admissions_per_s;
+	return PLM_NS_PER_S / admit->limits.admissions_per_s;
 }
 
 static bool
 admission_due(const struct plm_admit *admit, uint64_t now_ns)
 {
-	if (admit->conf.admissions_per_s == 0)
+	if (admit->limits.admissions_per_s == 0)
 		return true;
 	return admit->admission_tat + admission_cost(admit) <= now_ns + ADMIT_BURST_NS;
 }
@@ -72,7 +72,7 @@ admission_due(const struct plm_admit *admit, uint64_t now_ns)
 static void
 admission_charge(struct plm_admit *admit, uint64_t now_ns)
 {
-	if (admit->conf.admissions_per_s != 0)
+	if (admit->limits.admissions_per_s != 0)
 		admit->admission_tat =
 				RTE_MAX(admit->admission_tat, now_ns) + admission_cost(admit);
 }
@@ -87,7 +87,20 @@ room_full(const struct plm_admit *admit, const struct admit_check *check)
 
 	return plm_room_find(admit->conf.rooms, RTP_FORMAT, check->name.room, &room_idx) == 0 &&
 			plm_room_info(admit->conf.rooms, room_idx, &room) == 0 &&
-			room.nb_members - (check->session != NULL) >= room.settings.max_members;
+			room.nb_members - (check->session != NULL) >=
+			RTE_MIN(room.settings.max_members, admit->limits.participants);
+}
+
+/* Has the source's network as many sessions as it may? The old session's place counts as free. */
+static bool
+source_full(const struct plm_admit *admit, const struct admit_check *check)
+{
+	const struct plm_tuple *tuple = &check->req->tuple;
+	uint32_t max = tuple->is_v6 ? admit->limits.per_net6 : admit->limits.per_address4;
+	uint64_t source = admit_source(admit, tuple);
+	bool frees = check->session != NULL && check->session->source == source;
+
+	return max != 0 && admit_sources_get(&admit->sources, source) - frees >= max;
 }
 
 /* What a newcomer is to have, on its way to be complete. */
@@ -110,6 +123,8 @@ open_room(struct plm_admit *admit, const struct admit_check *check, struct entry
 	int ret;
 
 	if (plm_room_find(conf->rooms, RTP_FORMAT, check->name.room, &entry->room_idx) < 0) {
+		if (plm_room_nb_open(conf->rooms) >= admit->limits.rooms)
+			return -ENOSPC;
 		conf->settings(conf->ctx, check->name.room, &settings);
 		ret = plm_room_open(conf->rooms, RTP_FORMAT, check->name.room, &settings,
 				(uint8_t)conf->home(conf->ctx, check->req->worker),
@@ -146,14 +161,19 @@ static int
 prepare(struct plm_admit *admit, const struct admit_check *check, struct entry *entry)
 {
 	const struct plm_admit_conf *conf = &admit->conf;
+	const struct plm_static *fixed = check->fixed;
+	const struct plm_room_settings *room = &entry->room.settings;
 	const struct plm_session_new new = {
 		.room_idx = entry->room_idx,
 		.home = entry->home,
 		.role = check->role,
-		.max_ssrcs = conf->max_ssrcs,
-		.consent_alive = entry->room.settings.consent_alive,
-		.packet_rate = packet_rate(entry->room.settings.packets_per_s),
-		.bit_rate = bit_rate(entry->room.settings.bits_per_s),
+		.max_ssrcs = admit->limits.ssrcs,
+		.consent_alive = room->consent_alive,
+		.packet_rate = packet_rate(fixed != NULL && fixed->packets_per_s != 0
+						? fixed->packets_per_s
+						: room->packets_per_s),
+		.bit_rate = bit_rate(fixed != NULL && fixed->bits_per_s != 0 ? fixed->bits_per_s
+									     : room->bits_per_s),
 	};
 	int ret;
 
@@ -228,6 +248,7 @@ start(struct plm_admit *admit, struct admit_check *check, const struct entry *en
 		.bound = entry->slot,
 		.want = ADMIT_NO_SLOT,
 		.is_alive_room = entry->room.settings.consent_alive,
+		.is_static = check->fixed != NULL,
 		.ufrag_hash = check->ufrag_hash,
 		.expiry_s = check->name.expiry_s,
 		.since_ns = req->now_ns,
@@ -242,6 +263,14 @@ start(struct plm_admit *admit, struct admit_check *check, const struct entry *en
 		s->tids = used->tids;
 	admit_tid_remember(&s->tids, check->tid);
 	admit->nb_homed[s->home]++;
+	if (s->is_static) { /* no deadline: it goes when the list of them says so */
+		admit->statics.nb_open++;
+		admit_count(admit, PLM_CNT_STATIC_OPENED);
+		admit_event(admit, PLM_EVENT_ADMIT, s, NULL, "static", 0, req->now_ns, req->wall_s);
+		return;
+	}
+	s->source = admit_source(admit, &req->tuple);
+	admit_sources_add(&admit->sources, s->source);
 	if (conf->max_session_ns != 0)
 		look_ns = RTE_MIN(look_ns, conf->max_session_ns);
 	admit_wheel_arm(admit, s, req->now_ns + look_ns);
@@ -249,40 +278,19 @@ start(struct plm_admit *admit, struct admit_check *check, const struct entry *en
 	admit_event(admit, PLM_EVENT_ADMIT, s, NULL, NULL, 0, req->now_ns, req->wall_s);
 }
 
-/*
- * A credential that ran a session before, and was followed by another one of its participant,
- * does not take the place back: two clients with a credential each would throw each other out for
- * ever, and a request captured from the older one would do it for anybody. Where nobody followed,
- * it opens a session again (a client that crashed), but only with a request that was not seen yet.
- * A success would confirm an address that nobody spoke from: what was seen gets no answer.
- */
-int
-admit_open(struct plm_admit *admit, struct admit_check *check)
+/* Whoever may come in does so here, if there is a place. 0 or ADMIT_SILENCE. */
+static int
+come_in(struct plm_admit *admit, struct admit_check *check)
 {
 	const struct plm_admit_conf *conf = &admit->conf;
 	const struct plm_admit_request *req = check->req;
-	const struct admit_used *used = admit_spent_find(&admit->spent, check->ufrag_hash);
 	struct entry entry = { 0 };
 	int ret;
 
-	if (used != NULL && admit_tid_seen(&used->tids, check->tid))
-		return silence(admit, check, PLM_CNT_STUN_REPLAYED);
-	if (check->session != NULL && used != NULL) {
-		check->reason = "replaced";
-		return 403;
-	}
-	if (admit->draining)
-		return silence(admit, check, PLM_CNT_ADMIT_DRAINING);
-	if (room_full(admit, check)) {
-		check->reason = "room full";
-		return 486;
-	}
-	if (!admission_due(admit, req->now_ns))
-		return silence(admit, check, PLM_CNT_ADMIT_RATE);
 	if (plm_session_nb_open(conf->sessions) + plm_session_nb_pending(conf->sessions) >=
-			admit->max_sessions)
+			admit->limits.sessions)
 		return silence(admit, check, PLM_CNT_ADMIT_SESSIONS);
-	if (plm_room_backlog(conf->rooms) >= conf->max_backlog)
+	if (plm_room_backlog(conf->rooms) >= admit->limits.backlog)
 		return silence(admit, check, PLM_CNT_ADMIT_BACKLOG);
 	if (admit_tuple_vacate(admit, &req->tuple, check->session, req->now_ns) < 0)
 		return silence(admit, check, PLM_CNT_ADMIT_TUPLES);
@@ -311,9 +319,54 @@ admit_open(struct plm_admit *admit, struct admit_check *check)
 	}
 	/* Not before the old session has left the views, which its own packets would reach. */
 	plm_session_open(conf->sessions, entry.session);
-	admission_charge(admit, req->now_ns);
 	start(admit, check, &entry);
 	return 0;
+}
+
+/*
+ * A credential that ran a session before, and was followed by another one of its participant,
+ * does not take the place back: two clients with a credential each would throw each other out for
+ * ever, and a request captured from the older one would do it for anybody. Where nobody followed,
+ * it opens a session again (a client that crashed), but only with a request that was not seen yet.
+ * A success would confirm an address that nobody spoke from: what was seen gets no answer.
+ */
+int
+admit_open(struct plm_admit *admit, struct admit_check *check)
+{
+	const struct plm_admit_request *req = check->req;
+	const struct admit_used *used = admit_spent_find(&admit->spent, check->ufrag_hash);
+	int ret;
+
+	if (used != NULL && admit_tid_seen(&used->tids, check->tid))
+		return silence(admit, check, PLM_CNT_STUN_REPLAYED);
+	if (check->session != NULL && used != NULL) {
+		check->reason = "replaced";
+		return 403;
+	}
+	if (admit->draining)
+		return silence(admit, check, PLM_CNT_ADMIT_DRAINING);
+	if (room_full(admit, check)) {
+		check->reason = "room full";
+		return 486;
+	}
+	if (source_full(admit, check)) /* others of its network may leave: that will pass */
+		return silence(admit, check, PLM_CNT_ADMIT_SOURCE);
+	if (!admission_due(admit, req->now_ns))
+		return silence(admit, check, PLM_CNT_ADMIT_RATE);
+	ret = come_in(admit, check);
+	if (ret == 0)
+		admission_charge(admit, req->now_ns);
+	return ret;
+}
+
+int
+admit_open_static(struct plm_admit *admit, struct admit_check *check)
+{
+	if (room_full(admit, check)) {
+		check->reason = "room full";
+		return ADMIT_SILENCE;
+	}
+	return come_in(admit, check);
 }
 
 void
@@ -332,7 +385,12 @@ admit_end(struct plm_admit *admit, struct admit_session *s, enum plm_end_reason 
 		admit_count(admit, PLM_CNT_SESSIONS_EXPIRED);
 	if (reason == PLM_END_REPLACED)
 		admit_count(admit, PLM_CNT_SESSIONS_REPLACED);
-	admit_spent_add(&admit->spent, s->ufrag_hash, s->expiry_s, &s->tids);
+	if (s->is_static) {
+		admit->statics.nb_open--;
+	} else {
+		admit_spent_add(&admit->spent, s->ufrag_hash, s->expiry_s, &s->tids);
+		admit_sources_del(&admit->sources, s->source);
+	}
 	admit_wheel_disarm(admit, s);
 	admit->nb_homed[s->home]--;
 

@@ -57,6 +57,7 @@ int plm_secret_read(const char *path, uint8_t *key, size_t *len, struct plm_text
 	X(REPLACED, "replaced", "the same participant came back with another request")             \
 	X(KICKED, "kicked", "an operator's kick")                                                  \
 	X(MAX_SESSION, "max_session", "longer than max_session")                                   \
+	X(REMOVED, "removed", "a static endpoint that the settings no longer list so")             \
 	X(DRAIN, "drain", "the relay is going down")
 
 enum plm_end_reason {
@@ -75,7 +76,7 @@ enum plm_event_type {
 	PLM_EVENT_END,
 	PLM_EVENT_STALL,   /**< a worker's heartbeat stopped; made by ctl */
 	PLM_EVENT_RECOVER, /**< and came back */
-	PLM_EVENT_RELOAD,  /**< secrets replaced, or why not */
+	PLM_EVENT_RELOAD,  /**< settings read again, or why not */
 };
 
 /** One line of the event log. Strings are copied by whoever keeps it. */
@@ -91,6 +92,19 @@ struct plm_event {
 	bool has_tuple;
 };
 
+/** What may change while the relay runs. Tables are as large as they were made: see each. */
+struct plm_admit_limits {
+	uint32_t sessions;         /**< at most the session table's */
+	uint32_t rooms;            /**< at most the room table's */
+	uint32_t participants;     /**< of one room, whatever its settings say */
+	uint32_t backlog;          /**< views waiting for reclamation at which rooms refuse joins */
+	uint32_t bars;             /**< barred credentials remembered; at most plm_admit_conf's */
+	uint32_t admissions_per_s; /**< new sessions, 0: unlimited */
+	uint32_t per_net6;         /**< sessions opened from one IPv6 /64, 0: unlimited */
+	uint32_t per_address4;     /**< sessions opened from one IPv4 address, 0: unlimited */
+	uint8_t ssrcs;             /**< of a session that opens from now on, 1 to PLM_SSRCS */
+};
+
 struct plm_admit;
 
 struct plm_admit_conf {
@@ -99,8 +113,10 @@ struct plm_admit_conf {
 	struct plm_counters *counters;
 	struct plm_secrets secrets;
 	uint32_t admissions_per_s; /**< new sessions, 0: unlimited */
-	uint32_t max_bars;         /**< barred credentials remembered */
-	uint32_t max_backlog;      /**< views waiting for reclamation at which rooms refuse joins */
+	uint32_t per_net6;         /**< see struct plm_admit_limits; so the next */
+	uint32_t per_address4;
+	uint32_t max_bars;    /**< barred credentials remembered */
+	uint32_t max_backlog; /**< views waiting for reclamation at which rooms refuse joins */
 	uint64_t consent_timeout_ns; /**< 30 s */
 	uint64_t max_session_ns;     /**< 0: unlimited */
 	uint8_t max_ssrcs;
@@ -108,7 +124,7 @@ struct plm_admit_conf {
 	void *ctx; /**< of the functions below */
 	/** Settings of a room that is about to be made. */
 	void (*settings)(void *ctx, const char *room, struct plm_room_settings *settings);
-	/** Home of a room whose first request `worker` received. */
+	/** Home of a room whose first request `worker` received, PLM_WORKERS_MAX: nobody did. */
 	unsigned int (*home)(void *ctx, unsigned int worker);
 	/** Home of a participant that is new in a room. */
 	unsigned int (*spread)(void *ctx, uint32_t room_idx);
@@ -158,6 +174,7 @@ struct plm_admit_info {
 	uint64_t consent_ns; /**< last refresh */
 	uint64_t expiry_s;   /**< of the credential */
 	uint32_t moves;
+	bool is_static; /**< no credential, no consent */
 };
 int plm_admit_info(const struct plm_admit *admit, struct plm_handle session,
 		struct plm_admit_info *info);
@@ -170,7 +187,8 @@ int plm_admit_end(struct plm_admit *admit, struct plm_handle session, enum plm_e
 		uint64_t now_ns, uint64_t wall_s);
 
 /** End a session and bar its credential until it expires. 0, -ENOENT, -ENOSPC (bar list full:
- *  the session is ended all the same). */
+ *  the session is ended all the same), -EPERM (a static endpoint: the settings would bring it
+ *  back). */
 int plm_admit_kick(struct plm_admit *admit, struct plm_handle session, uint64_t now_ns,
 		uint64_t wall_s);
 
@@ -180,11 +198,69 @@ uint32_t plm_admit_nb_homed(const struct plm_admit *admit, unsigned int worker);
 /** Take new secrets; sessions that run are not touched. */
 void plm_admit_set_secrets(struct plm_admit *admit, const struct plm_secrets *secrets);
 
+/** Take new limits. Who is in stays in: they hold for who comes from now on. */
+void plm_admit_set_limits(struct plm_admit *admit, const struct plm_admit_limits *limits);
+void plm_admit_get_limits(const struct plm_admit *admit, struct plm_admit_limits *limits);
+
+/* --- static endpoints --------------------------------------------------------------------- */
+
+/** Entries that the list of static endpoints may have. */
+#define PLM_STATICS 1024
+
+/**
+ * One static endpoint, or a row of them: let in without STUN or credential, for plain RTP gear and
+ * generators on a network where nobody forges addresses. It stays until it is no longer listed.
+ */
+struct plm_static {
+	char room[PLM_NAME_SIZE];
+	char participant[PLM_NAME_SIZE]; /**< in a row, `-1`, `-2`... is put behind it */
+	struct plm_tuple tuple;          /**< of the first */
+	uint8_t role;                    /**< enum plm_role */
+	bool each_address;      /**< a row goes on with the next address; else with the next port */
+	uint32_t count;         /**< endpoints, 1: no row */
+	uint32_t packets_per_s; /**< 0: what the room's settings say */
+	uint64_t bits_per_s;    /**< 0: what the room's settings say */
+};
+
+/**
+ * Endpoint `i` of an entry, 0 to count - 1.
+ * @return 0, -ENAMETOOLONG (its name), -ERANGE (beyond the last port or address, or no such `i`).
+ */
+int plm_static_at(const struct plm_static *entry, uint32_t i, struct plm_tuple *tuple,
+		char name[PLM_NAME_SIZE]);
+
+/** Do two entries share an address and port, or a participant of one room? */
+bool plm_static_same_tuple(const struct plm_static *a, const struct plm_static *b);
+bool plm_static_same_name(const struct plm_static *a, const struct plm_static *b);
+
+/**
+ * A new list in steps: begin, add each entry, commit. Before the commit nothing changes, after it
+ * plm_admit_timer() ends what is no longer listed as it was, then opens what is new; what finds no
+ * place (a full room or table, an address that a session has) is tried again every second. An
+ * endpoint takes the place of a session of its participant's.
+ */
+void plm_admit_static_begin(struct plm_admit *admit);
+/** 0, -ENOSPC (PLM_STATICS), -EINVAL (see plm_static_at()). */
+int plm_admit_static_add(struct plm_admit *admit, const struct plm_static *entry);
+void plm_admit_static_commit(struct plm_admit *admit);
+
+/** Static endpoints that are open. */
+uint32_t plm_admit_nb_static(const struct plm_admit *admit);
+
+/** The `pos`-th listed static endpoint. `session` is PLM_HANDLE_NONE while it waits. 0, -ENOENT. */
+struct plm_static_info {
+	const struct plm_static *entry;
+	struct plm_tuple tuple;
+	char participant[PLM_NAME_SIZE];
+	struct plm_handle session;
+};
+int plm_admit_static_get(const struct plm_admit *admit, uint32_t pos, struct plm_static_info *info);
+
 /** No new sessions from now on (true), or again. Consent goes on. */
 void plm_admit_drain(struct plm_admit *admit, bool draining);
 
-/** Expire consent, sessions, old tuples after a move, bars. Bounded work per call; returns when
- *  it wants to be called next. */
+/** Expire consent, sessions, old tuples after a move, bars; follow the list of static endpoints.
+ *  Bounded work per call; returns when it wants to be called next. */
 uint64_t plm_admit_timer(struct plm_admit *admit, uint64_t now_ns, uint64_t wall_s);
 
 #endif

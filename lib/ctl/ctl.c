@@ -66,13 +66,12 @@ admit_settings(void *ctx, const char *room, struct plm_room_settings *settings)
 	for (unsigned int i = 0; i < ctl->conf.nb_rules; i++) {
 		if (fnmatch(ctl->rules[i].pattern, room, 0) == 0) {
 			*settings = ctl->rules[i].settings;
-			settings->max_members =
-					RTE_MIN(settings->max_members, ctl->conf.max_members);
+			settings->max_members = RTE_MIN(settings->max_members, ctl->most_members);
 			return;
 		}
 	}
 	*settings = (struct plm_room_settings){
-		.max_members = ctl->conf.max_members,
+		.max_members = ctl->most_members,
 		.rtcp = PLM_RTCP_CLEAR,
 		.dscp = PLM_DSCP_COPY,
 	};
@@ -111,7 +110,8 @@ admit_home(void *ctx, unsigned int worker)
 {
 	const struct plm_ctl *ctl = ctx;
 
-	if (ctl->conf.rebalance_above != 0 && busy(ctl, worker) <= ctl->conf.rebalance_above)
+	if (worker < ctl->conf.nb_workers && ctl->conf.rebalance_above != 0 &&
+			busy(ctl, worker) <= ctl->conf.rebalance_above)
 		return worker;
 	return least_busy(ctl);
 }
@@ -283,6 +283,8 @@ admit_init(struct plm_ctl *ctl)
 		.counters = &ctl->counters,
 		.secrets = conf->secrets,
 		.admissions_per_s = conf->admissions_per_s,
+		.per_net6 = conf->per_net6,
+		.per_address4 = conf->per_address4,
 		.max_bars = conf->max_bars,
 		.max_backlog = conf->max_backlog,
 		.consent_timeout_ns = conf->consent_timeout_ns,
@@ -302,6 +304,21 @@ admit_init(struct plm_ctl *ctl)
 	ctl->admit = plm_admit_create(&admit);
 	plm_crypto_erase(&admit.secrets, sizeof(admit.secrets));
 	return ctl->admit != NULL ? 0 : -rte_errno;
+}
+
+static int
+statics_init(struct plm_ctl *ctl)
+{
+	const struct plm_ctl_conf *conf = &ctl->conf;
+	int ret = 0;
+
+	plm_admit_static_begin(ctl->admit);
+	for (unsigned int i = 0; ret == 0 && i < conf->nb_statics; i++)
+		ret = plm_admit_static_add(ctl->admit, &conf->statics[i]);
+	if (ret == 0)
+		plm_admit_static_commit(ctl->admit);
+	ctl->conf.statics = NULL;
+	return ret;
 }
 
 static int
@@ -367,6 +384,7 @@ static const struct {
 	{ net_init, "network layer (check addresses, prefixes and gateways)" },
 	{ relay_init, "workers (check ring size, copies of a turn, parked entries; or more memory)" },
 	{ admit_init, "admission (lower the limit of sessions, or check OpenSSL)" },
+	{ statics_init, "static endpoints" },
 };
 
 int
@@ -386,6 +404,7 @@ plm_ctl_create(struct plm_ctl **out, const struct plm_ctl_conf *conf, struct plm
 	}
 	memset(ctl, 0, size);
 	ctl->conf = *conf;
+	ctl->most_members = conf->max_members;
 	ctl->known_budget = RTE_MAX(KNOWN_BUDGET / conf->nb_workers, 8u);
 	ctl->unknown_budget = RTE_MAX(UNKNOWN_BUDGET / conf->nb_workers, 4u);
 	ret = plm_rcu_init(&ctl->rcu, conf->nb_workers, conf->socket);
@@ -424,6 +443,16 @@ plm_ctl_free(struct plm_ctl *ctl)
 	free(ctl->calls);
 	free(ctl->rules);
 	free(ctl);
+}
+
+void
+plm_ctl_set_limits(struct plm_ctl *ctl, const struct plm_admit_limits *limits)
+{
+	struct plm_admit_limits now = *limits;
+
+	now.participants = RTE_MIN(limits->participants, ctl->most_members);
+	ctl->conf.max_members = now.participants;
+	plm_admit_set_limits(ctl->admit, &now);
 }
 
 void

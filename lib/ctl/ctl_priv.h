@@ -81,7 +81,8 @@ struct ctl_watch {
 
 struct plm_ctl {
 	/* const */
-	struct plm_ctl_conf conf;
+	struct plm_ctl_conf conf; /* but for max_members, a limit */
+	uint32_t most_members;    /* what the rooms were made for */
 	struct plm_room_rule *rules;
 	unsigned int known_budget; /* messages of one worker's ring in one turn */
 	unsigned int unknown_budget;

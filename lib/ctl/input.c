@@ -9,13 +9,15 @@
 /* An error or success answer; plm_admit_stun() asks for no less. */
 #define ANSWER_SIZE 256
 
-/* Consumes `m`. */
+/* Frames are made without a tag; whoever sends puts it in. Consumes `m`. */
 static void
 send_down(struct plm_ctl *ctl, uint16_t port_idx, struct rte_mbuf *m)
 {
 	struct plm_msg msg = { .type = PLM_MSG_TX, .aux = port_idx, .mbuf = m };
 	unsigned int worker = plm_relay_port_worker(ctl->relay, port_idx);
 
+	if (ctl->conf.ports[port_idx]->vlan != 0)
+		plm_port_tag(ctl->conf.ports[port_idx], m);
 	if (plm_mailbox_put(plm_relay_box_down(ctl->relay, worker), &msg, 1) == 1)
 		return;
 	plm_count(&ctl->counters, PLM_CNT_CTL_TX_RING);

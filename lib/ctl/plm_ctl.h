@@ -47,6 +47,8 @@ struct plm_ctl_conf {
 	uint64_t publish_interval_ns;
 	uint8_t max_ssrcs;
 	uint32_t admissions_per_s;
+	uint32_t per_net6; /**< see struct plm_admit_limits; 0: unlimited; so the next */
+	uint32_t per_address4;
 	uint32_t max_bars;
 	uint64_t consent_timeout_ns;
 	uint64_t max_session_ns;
@@ -55,6 +57,8 @@ struct plm_ctl_conf {
 	const struct plm_room_rule *rules; /**< copied; the last should be "*" */
 	unsigned int nb_rules;
 	struct plm_secrets secrets;
+	const struct plm_static *statics; /**< copied; opened in the first turns */
+	unsigned int nb_statics;
 
 	unsigned int ring_size;
 	unsigned int turn_copies;
@@ -120,6 +124,9 @@ uint32_t plm_ctl_stalled(const struct plm_ctl *ctl);
 /** Hand an event to the sink; what it does not take is counted. Slow path. */
 void plm_ctl_event(struct plm_ctl *ctl, const struct plm_event *event);
 
+/** Take new limits, none above what tables were made for. Slow path. */
+void plm_ctl_set_limits(struct plm_ctl *ctl, const struct plm_admit_limits *limits);
+
 /** Refuse new sessions. Slow path. */
 void plm_ctl_drain(struct plm_ctl *ctl, bool draining);
 
@@ -140,7 +147,7 @@ uint32_t plm_ctl_end_all(struct plm_ctl *ctl, uint64_t now_ns, uint64_t wall_s);
 typedef int (*plm_call_fn)(struct plm_ctl *ctl, const void *arg, struct plm_text *out,
 		uint32_t *cursor, uint64_t now_ns, uint64_t wall_s);
 
-#define PLM_CALL_ARG 640
+#define PLM_CALL_ARG 768
 
 /**
  * Have the slow path run `fn` and wait for one page of its answer.

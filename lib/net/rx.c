@@ -243,8 +243,7 @@ plm_net_rx(const struct plm_net *net, const struct plm_port *port, struct rte_mb
 			DROP(RX_L2_SHORT);
 		return PLM_NET_CTL;
 	default:
-		/* RTE_ETHER_TYPE_VLAN comes here, too: a tag is a matter of configured local
-		 * addresses, and would set l3_off to 18. */
+		/* RTE_ETHER_TYPE_VLAN comes here, too: a port with a VLAN has taken its tag off. */
 		DROP(RX_L2_TYPE);
 	}
 }

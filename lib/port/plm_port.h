@@ -64,6 +64,7 @@ struct plm_port_conf {
 	uint16_t mtu; /**< 0: leave the driver's */
 	enum plm_chain chain;
 	uint16_t copy_below; /**< payloads shorter than this are copied, not shared, bytes */
+	uint16_t vlan;       /**< 1 to 4094: all frames carry this tag; 0: none does */
 	struct rte_mempool **rx_pools; /**< one per queue */
 };
 
@@ -77,6 +78,7 @@ struct plm_port {
 	uint16_t nb_txd;
 	uint16_t mtu;
 	uint16_t copy_below;
+	uint16_t vlan;    /**< 0: untagged */
 	bool chain;       /**< header and shared payload may be sent as two segments */
 	bool rx_ip_csum;  /**< RX flags tell of the IPv4 header checksum */
 	bool rx_udp_csum; /**< RX flags tell of the UDP checksum */
@@ -104,6 +106,52 @@ int plm_port_set_mcast(struct plm_port *port, const struct rte_ether_addr *list,
 
 /** Read link state and speed into `port`. main lcore. */
 void plm_port_poll_link(struct plm_port *port);
+
+/** Bytes of an 802.1Q tag. Software puts it in: not every device can, and none says whether it can for
+ *  chains. */
+#define PLM_VLAN_TAG 4
+
+/** Put the port's VLAN tag into an Ethernet frame: one whose header is ours and has 4 bytes of
+ *  headroom. Any lcore that owns `m`. */
+static inline void
+plm_port_tag(const struct plm_port *port, struct rte_mbuf *m)
+{
+	const uint8_t tag[PLM_VLAN_TAG] = { 0x81, 0x00, (uint8_t)(port->vlan >> 8),
+		(uint8_t)port->vlan };
+	uint8_t *frame;
+
+	m->data_off -= PLM_VLAN_TAG;
+	m->data_len += PLM_VLAN_TAG;
+	m->pkt_len += PLM_VLAN_TAG;
+	frame = rte_pktmbuf_mtod(m, uint8_t *);
+	memmove(frame, frame + PLM_VLAN_TAG, 2 * RTE_ETHER_ADDR_LEN);
+	memcpy(frame + 2 * RTE_ETHER_ADDR_LEN, tag, sizeof(tag));
+}
+
+/**
+ * Take the port's VLAN tag off a received frame. False: it has none, or another one.
+ * @note The queue's owner; the frame is nobody else's yet.
+ */
+static inline bool
+plm_port_untag(const struct plm_port *port, struct rte_mbuf *m)
+{
+	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+	uint16_t tci;
+
+	if (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) /* the driver's own idea */
+		return (m->vlan_tci & 0xfff) == port->vlan;
+	if (m->data_len < 2 * RTE_ETHER_ADDR_LEN + PLM_VLAN_TAG || frame[12] != 0x81 ||
+			frame[13] != 0x00)
+		return false;
+	tci = (uint16_t)(frame[14] << 8 | frame[15]);
+	if ((tci & 0xfff) != port->vlan) /* priority and DEI do not matter */
+		return false;
+	memmove(frame + PLM_VLAN_TAG, frame, 2 * RTE_ETHER_ADDR_LEN);
+	m->data_off += PLM_VLAN_TAG;
+	m->data_len -= PLM_VLAN_TAG;
+	m->pkt_len -= PLM_VLAN_TAG;
+	return true;
+}
 
 /** Sizes of every mempool, computed from what can be in flight at once. */
 struct plm_pool_plan {

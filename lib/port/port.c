@@ -153,6 +153,7 @@ plm_port_open(struct plm_port *port, uint16_t idx, const struct plm_port_conf *c
 	port->nb_rxd = conf->nb_rxd;
 	port->nb_txd = conf->nb_txd;
 	port->copy_below = conf->copy_below;
+	port->vlan = conf->vlan;
 
 	eth.txmode.offloads = info.tx_offload_capa & PORT_TX_OFFLOADS;
 	eth.rxmode.offloads = info.rx_offload_capa & PORT_RX_OFFLOADS;

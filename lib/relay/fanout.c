@@ -235,6 +235,15 @@ txq_extend(struct plm_txq *q, struct rte_mbuf **tx_buf)
 	q->n = (uint16_t)n;
 }
 
+/* A port with a VLAN has its tag put into the copies when they are made, all at once: the loops that
+ * make them know nothing of it, and other ports pay a branch a job. */
+static __rte_noinline void
+copies_tag(const struct plm_port *port, const struct plm_txq *q, struct rte_mbuf **tx_buf)
+{
+	for (struct rte_mbuf *const *m = &q->buf[q->n]; m < tx_buf; m++)
+		plm_port_tag(port, *m);
+}
+
 bool
 relay_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
 {
@@ -264,6 +273,8 @@ relay_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
 		uint64_t mac;
 
 		if (unlikely(c.tx_buf + nb > &q->buf[PLM_TXQ_SIZE])) {
+			if (w->ports[job->port_idx]->vlan != 0)
+				copies_tag(w->ports[job->port_idx], q, c.tx_buf);
 			txq_extend(q, c.tx_buf);
 			if (unlikely(!plm_txq_reserve(q, (uint16_t)nb))) {
 				c.tx_buf = &q->buf[q->n];
@@ -296,6 +307,8 @@ relay_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
 		else
 			made += entry_send(w, &c, sub, mac, false);
 	}
+	if (unlikely(w->ports[job->port_idx]->vlan != 0))
+		copies_tag(w->ports[job->port_idx], q, c.tx_buf);
 	txq_extend(q, c.tx_buf);
 	w->nb_hdrs = (unsigned int)(c.hdr_top - w->hdrs);
 	job->pos = (uint32_t)(next - subs);

@@ -585,6 +585,30 @@ prefetch_rest(const struct rte_mbuf *m)
 		rte_prefetch0(p);
 }
 
+/* Of a burst of a port with a VLAN: what carries its tag, without it. The rest is dropped. */
+static __rte_noinline unsigned int
+burst_untag(struct relay_worker *w, const struct plm_port *port, struct rte_mbuf **pkts,
+		unsigned int n)
+{
+	uint64_t bytes = 0; /* that the caller will not see */
+	unsigned int nb = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *m = pkts[i];
+
+		bytes += m->pkt_len;
+		if (likely(plm_port_untag(port, m))) {
+			bytes -= m->pkt_len;
+			pkts[nb++] = m;
+		} else {
+			relay_drop(w, m, PLM_CNT_RX_VLAN);
+		}
+	}
+	plm_count_add(&w->counters, PLM_CNT_RX_BYTES, bytes);
+	plm_count_add(&w->counters, PLM_CNT_RX_PACKETS, n - nb);
+	return nb;
+}
+
 unsigned int
 relay_rx(struct relay_worker *w, const struct relay_rxq *rxq)
 {
@@ -593,13 +617,17 @@ relay_rx(struct relay_worker *w, const struct relay_rxq *rxq)
 	uint64_t bytes = 0;
 	unsigned int nb_udp = 0;
 	unsigned int nb_ours = 0;
+	unsigned int taken;
 	unsigned int n;
 
-	n = rte_eth_rx_burst(port->ethdev_id, rxq->queue_id, pkts, PLM_BURST);
+	taken = rte_eth_rx_burst(port->ethdev_id, rxq->queue_id, pkts, PLM_BURST);
+	n = taken;
 	if (n == 0)
 		return 0;
 	for (unsigned int i = 0; i < n; i++)
 		prefetch_frame(pkts[i]);
+	if (unlikely(port->vlan != 0))
+		n = burst_untag(w, port, pkts, n);
 	for (unsigned int i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
 		struct plm_pkt *pkt = plm_pkt(m);
@@ -636,7 +664,7 @@ relay_rx(struct relay_worker *w, const struct relay_rxq *rxq)
 	batches_flush(w);
 	if (nb_ours > 0)
 		ingress(w, pkts, nb_ours);
-	return n;
+	return taken;
 }
 
 unsigned int

@@ -41,6 +41,7 @@ enum plm_counter_class {
 	X(RTCP, "rtcp", RX, "RTCP packets accepted for routing")                                                   \
 	X(RX_L2_FOREIGN, "l2_foreign", RX_DROP, "frame for another MAC address")                                   \
 	X(RX_L2_TYPE, "l2_type", RX_DROP, "EtherType that is neither ARP, IPv4 nor IPv6")                          \
+	X(RX_VLAN, "vlan", RX_DROP, "not tagged with the port's VLAN")                                             \
 	X(RX_L2_SHORT, "l2_short", RX_DROP, "frame shorter than its headers")                                      \
 	X(RX_IP_VERSION, "ip_version", RX_DROP, "IP version field contradicts the EtherType")                      \
 	X(RX_IP_LENGTH, "ip_length", RX_DROP,                                                                      \
@@ -118,6 +119,7 @@ enum plm_counter_class {
 	X(STUN_CONSENT, "stun_consent", CTL, "requests that refreshed consent")                                    \
 	X(STUN_REPLAYED, "stun_replayed", CTL, "requests with a transaction ID already seen")                      \
 	X(STUN_INDICATIONS, "stun_indications", CTL, "STUN indications")                                           \
+	X(STATIC_OPENED, "static_opened", CTL, "static endpoints opened")                                          \
 	X(SESSIONS_MOVED, "sessions_moved", CTL, "sessions that changed their address")                            \
 	X(SESSIONS_REPLACED, "sessions_replaced", CTL,                                                             \
 			"sessions replaced by the same participant")                                               \
@@ -126,7 +128,7 @@ enum plm_counter_class {
 	X(STUN_400, "stun_400", CTL_DROP, "requests refused: malformed")                                           \
 	X(STUN_401, "stun_401", CTL_DROP, "requests refused: credential wrong or expired")                         \
 	X(STUN_403, "stun_403", CTL_DROP,                                                                          \
-			"requests refused: barred, replaced, or a role that does not exist")                       \
+			"requests refused: barred, replaced, a static endpoint's name, or no such role")           \
 	X(STUN_420, "stun_420", CTL_DROP, "requests refused: unknown mandatory attribute")                         \
 	X(STUN_486, "stun_486", CTL_DROP, "requests refused: room full")                                           \
 	X(STUN_487, "stun_487", CTL_DROP, "requests refused: role conflict")                                       \
@@ -136,6 +138,8 @@ enum plm_counter_class {
 			"STUN that cannot be parsed, or is neither Binding request nor indication")                \
 	X(ADMIT_RATE, "admit_rate", CTL_DROP, "admissions above the configured rate")                              \
 	X(ADMIT_SESSIONS, "admit_sessions", CTL_DROP, "admissions refused: session table full")                    \
+	X(ADMIT_SOURCE, "admit_source", CTL_DROP,                                                                  \
+			"admissions above the sessions of one source address or /64")                              \
 	X(ADMIT_ROOMS, "admit_rooms", CTL_DROP, "admissions refused: room table full")                             \
 	X(ADMIT_BACKLOG, "admit_backlog", CTL_DROP,                                                                \
 			"admissions refused: too many views wait for reclamation")                                 \
@@ -144,6 +148,8 @@ enum plm_counter_class {
 	X(ADMIT_DRAINING, "admit_draining", CTL_DROP, "admissions refused: draining")                              \
 	X(ADMIT_NO_ROUTE, "admit_no_route", CTL_DROP,                                                              \
 			"admissions refused: no way back to the source")                                           \
+	X(STATIC_WAITING, "static_waiting", CTL_DROP,                                                              \
+			"attempts to open a static endpoint that found no place")                                  \
 	X(SSRC_CLASH, "ssrc_clash", CTL_DROP, "SSRC claims settled against the claimant")                          \
 	X(SSRC_TABLE_FULL, "ssrc_table_full", CTL_DROP, "SSRC claims that found the table full")                   \
 	X(NEIGH_TABLE_FULL, "neigh_table_full", CTL_DROP, "neighbours that found the table full")                  \

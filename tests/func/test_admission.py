@@ -160,3 +160,23 @@ def moving(lab, long):
     expect(moved_after is not None, "did not follow although the old tuple was silent")
     expect(9 < moved_after < 12.5, f"moved after {moved_after:.1f} s of silence, expected 10")
     relay.stop()
+
+
+@test()
+@in_lab
+def source_limit(lab, long):
+    """one /64 opens no more sessions than it may; silence and a counter beyond, other hosts go on"""
+    relay = Relay(lab, limits={"sessions_per_net6": 3})
+    clients = Clients(lab)
+    lab.add_address("fd00:198:18::9")
+    for i, address in enumerate(("fd00:198:18::2", "fd00:198:18::2", "fd00:198:18::9")):
+        clients.client(address, *relay.credential("r", f"six{i}")).join()
+    late = clients.client("fd00:198:18::2", *relay.credential("r", "late"))
+    late.join(timeout=1, want=False)
+    expect(late.errors == [], f"an answer: {late.errors}")
+    expect(relay.counter("admit_source") > 0, "not counted")
+    for i in range(5):
+        clients.client("198.18.0.2", *relay.credential("r", f"four{i}")).join()
+    relay.ctl("kick r six0")
+    late.join()
+    relay.stop()

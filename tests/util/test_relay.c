@@ -156,6 +156,7 @@ ports_create(struct test_relay *r, unsigned int id)
 			.mtu = r->conf.mtu,
 			.chain = r->conf.chain,
 			.copy_below = r->conf.copy_below,
+			.vlan = r->conf.vlan,
 			.rx_pools = r->rx_pools,
 		};
 		char dev[64];
@@ -618,6 +619,12 @@ test_relay_send(struct test_relay *r, const struct test_peer *peer, const void *
 	uint8_t frame[2048];
 	uint16_t frame_len = test_relay_frame(r, peer, payload, len, tos, frame);
 
+	if (r->conf.vlan != 0) {
+		memmove(frame + 16, frame + 12, frame_len - 12u);
+		put16(frame + 12, 0x8100);
+		put16(frame + 14, r->conf.vlan);
+		frame_len += 4;
+	}
 	assert_true(test_relay_inject(r, peer->port_idx, peer->rx_queue, frame, frame_len));
 }
 
@@ -670,12 +677,31 @@ peer_get(struct test_relay *r, struct test_peer *peer, const uint8_t *payload, u
 	memcpy(pkt->bytes, payload, len);
 }
 
+/* A frame in one piece, without the tag that it must have on a port with a VLAN. */
+static const uint8_t *
+whole(struct test_relay *r, struct rte_mbuf *m, uint8_t buf[2048], uint32_t *len)
+{
+	const uint8_t *frame = rte_pktmbuf_read(m, 0, m->pkt_len, buf);
+
+	*len = m->pkt_len;
+	assert_non_null(frame);
+	if (r->conf.vlan == 0)
+		return frame;
+	assert_int_equal(get16(frame + 12), 0x8100);
+	assert_int_equal(get16(frame + 14), r->conf.vlan);
+	*len -= 4;
+	memmove(buf, frame, 12);
+	memmove(buf + 12, frame + 16, *len - 12);
+	return buf;
+}
+
 /* Check a frame that left, and give it to whom it is addressed. */
 static void
 deliver(struct test_relay *r, uint16_t port_idx, struct rte_mbuf *m)
 {
 	uint8_t buf[2048];
-	const uint8_t *frame = rte_pktmbuf_read(m, 0, m->pkt_len, buf);
+	uint32_t frame_len;
+	const uint8_t *frame = whole(r, m, buf, &frame_len);
 	const uint8_t *ip = frame + 14;
 	bool is_v6 = get16(frame + 12) == 0x86dd;
 	const uint8_t *udp = ip + (is_v6 ? 40 : 20);
@@ -688,8 +714,7 @@ deliver(struct test_relay *r, uint16_t port_idx, struct rte_mbuf *m)
 	uint8_t mac[6];
 
 	r->nb_out++;
-	assert_non_null(frame);
-	assert_int_equal(m->pkt_len, (uint32_t)(udp - frame) + len);
+	assert_int_equal(frame_len, (uint32_t)(udp - frame) + len);
 	assert_memory_equal(frame + 6, &r->ports[port_idx].mac, 6);
 	assert_memory_equal(src, local->ip.addr, is_v6 ? 16 : 4);
 	assert_int_equal(get16(udp), TEST_UDP_PORT);

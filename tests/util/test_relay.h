@@ -24,6 +24,7 @@ struct test_relay_conf {
 	enum plm_chain chain;
 	uint16_t copy_below;
 	uint16_t mtu;
+	uint16_t vlan; /**< of each port; 0: untagged */
 	unsigned int ring_size;
 	unsigned int turn_copies;
 	unsigned int park_entries;

@@ -34,6 +34,45 @@ bad 'rooms = ( { max = 1001; } );' 'rooms[0].max: 1001 is out of range, must be 
 bad 'tuning = { turn_copies = 1; };' 'tuning.turn_copies: 1 is out of range'
 bad 'max_session = 5000000000;' '5000000000: does not fit into 32 bits'
 
+# Static endpoints: their own values, and what holds between them, ports and limits.
+static() { bad "trusted_network = true; static = ( $1 );" "$2"; }
+ONE='room = "r"; participant = "a"; role = "b"; address = "198.18.0.7"; udp_port = 5004;'
+TWO='room = "r"; participant = "b"; role = "b"; address = "198.18.0.7"; udp_port = 5005;'
+bad "static = ( { $ONE } );" 'static[0]: a static endpoint is known by its address alone, must be whe'
+bad "trusted_network = false; static = ( { $ONE } );" 'static[0]: a static endpoint is known by'
+static "{ $ONE }, { $ONE }" 'static[1].participant: is there twice in room r, static[0] has it'
+static "{ $TWO }, { $ONE count = 2; }" 'static[1].udp_port: address and UDP port are there twice, st'
+static "{ $ONE port = 1; }" 'static[0].port: there is no port 1, must be 0 to 0'
+static "{ $ONE port = 8; }" 'static[0].port: 8 is out of range, must be 0 to 7'
+static "{ $ONE relay = \"198.18.0.2\"; }" 'static[0].relay: must be an address of port 0'
+static "{ $ONE relay = \"x\"; }" 'static[0].relay: "x" is not an address'
+static "{ $ONE count = 0; }" 'static[0].count: 0 is out of range, must be 1 to 32000'
+static "{ $ONE count = 101; }" 'static[0].count: one endpoint too many, must be at most limits.sessio'
+static "{ $ONE count = 60; }, { $TWO address_ = 1; }" 'static[1].address_: unknown setting'
+static "{ $ONE each = \"x\"; }" 'static[0].each: "x" is not allowed, must be one of "port", "address"'
+static "{ $ONE count = 249; each = \"address\"; }" 'static[0].address: is the network'
+static "{ $ONE packets_per_s = 0; }" 'static[0].packets_per_s: 0 is out of range'
+place() {
+	static "{ room = \"r\"; participant = \"a\"; role = \"s\"; udp_port = $2; address = \"$1\"; $3 }" \
+		"static[0].$4"
+}
+place 198.18.1.7 5004 '' "address: is outside of its port: not on the port's link, and there is no g"
+place fd00::7 5004 '' 'address: is outside of its port: port 0 has no IPv6 address'
+place fd00::7 5004 'relay = "198.18.0.1";' "relay: must be of the address's family"
+place 198.18.0.1 5004 '' 'address: is an address of the relay, or a row with one in it'
+place 198.18.0.255 5004 '' "address: is the network's own or broadcast address, must be a host's"
+place 224.0.0.1 5004 '' 'address: must be a unicast address'
+place 198.18.0.7 65500 'count = 37;' 'count: 37 endpoints are too many: their UDP ports go beyond 65'
+place 198.18.0.7 5004 'room_ = "r";' 'room_: unknown setting'
+static '{ room = "r:s"; }' 'static[0].room: "r:s" is not a name, must be 1 to 63 letters'
+static '{ room = "r"; participant = "a"; role = "x"; }' 'static[0].role: "x" is not allowed'
+printf 'trusted_network = true; static = ( { %s }, { %s } );\n' "$ONE" "$TWO" | write_conf
+expect 0 'static endpoints: 2' "$PLENUM" --check -f "$CONF"
+printf 'rooms = ( { pattern = "r"; max = 1; } ); trusted_network = true; static = ( { %s }, { %s } );\n' \
+	"$ONE" "$TWO" | write_conf
+expect 1 "plenum.conf:8: static[1].count: one endpoint too many, must be at most the room's max (1)" \
+	"$PLENUM" --check -f "$CONF"
+
 # Values of the first lines, which stand before the others.
 bad_port() {
 	write_conf </dev/null

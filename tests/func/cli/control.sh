@@ -23,6 +23,7 @@ done <<'CASES'
 0|show port info all|net_null0
 0|show room all|publishers
 0|show session all|participant
+0|show static all|participant
 0|show lcore all|worker 0
 0|show drops|slow path
 0|show drops all|copy_no_mbuf
@@ -34,7 +35,7 @@ done <<'CASES'
 0|stop|
 0|start|
 0|clear|
-0|reload|1 secret read
+0|reload|1 secret read, limits, 0 static endpoints; other settings need a restart
 1|show room nowhere|there is no room nowhere
 1|show session 5.6|there is no session 5.6
 1|show session five|is no session

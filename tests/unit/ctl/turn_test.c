@@ -63,6 +63,42 @@ turn__admits_and_media_flows(void **state)
 				    1) != 0);
 }
 
+/* A session of plain gear: its media goes both ways, and nobody asked for anything. */
+static void
+turn__serves_static_endpoints(void **state)
+{
+	struct fx_client agent = fx_client("r", "agent", PLM_ROLE_BOTH, 0);
+	struct fx_client gear = fx_client("r", "gear", PLM_ROLE_BOTH, 1);
+	struct plm_static entry;
+
+	memset(&entry, 0, sizeof(entry));
+	strcpy(entry.room, "r");
+	strcpy(entry.participant, "gear");
+	memcpy(entry.tuple.addr, gear.addr, 4);
+	entry.tuple.port = rte_cpu_to_be_16(gear.port);
+	entry.role = PLM_ROLE_BOTH;
+	entry.count = 1;
+	fx_conf(&fx);
+	fx.busy[0] = 90; /* nobody received it: the less busy worker is its home */
+	fx.busy[1] = 10;
+	fx.conf.statics = &entry;
+	fx.conf.nb_statics = 1;
+	fx_create(&fx);
+	fx_step(&fx, 100);
+	assert_int_equal(plm_admit_nb_static(plm_ctl_admit(fx.ctl)), 1);
+	assert_int_equal(plm_ctl_sessions(fx.ctl)->hot[session_of("r", "gear").idx].home, 1);
+	fx_join(&fx, &agent);
+	fx_forget(&fx);
+	for (uint16_t i = 0; i < 10; i++) {
+		fx_rtp(&fx, &agent, 1, i);
+		fx_rtp(&fx, &gear, 2, i);
+		fx_step(&fx, 1);
+	}
+	fx_step(&fx, 5);
+	assert_int_equal(fx_got(&fx, &agent, RTP), 10);
+	assert_int_equal(fx_got(&fx, &gear, RTP), 10);
+}
+
 static void
 turn__sends_one_bye_for_a_publisher_that_vanished(void **state)
 {
@@ -379,6 +415,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		TEST(turn__admits_and_media_flows),
+		cmocka_unit_test_teardown(turn__serves_static_endpoints, teardown),
 		TEST(turn__announces_own_addresses_from_the_first_on),
 		TEST(turn__sends_one_bye_for_a_publisher_that_vanished),
 		TEST(turn__loses_no_revocation),
