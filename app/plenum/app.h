@@ -3,6 +3,7 @@
 #ifndef APP_H
 #define APP_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -101,6 +102,35 @@ uint64_t clock_wall_s(void);
 /* Run a call on the slow path, page by page, and print what it says. Lock held. */
 int app_call(struct app *app, struct plm_cli *cli, plm_call_fn fn, const void *arg, size_t len);
 
+#define APP_LIST_ALL UINT32_MAX
+
+/* What a call that lists one line each is asked for. */
+struct app_list {
+	uint32_t from; /* index of the first */
+	uint32_t rows; /* lines that are still wanted, or APP_LIST_ALL */
+	char name[128];
+};
+
+/* `from` and `rows` of a command, its words `first` and the next, or everything. */
+void app_list_init(struct app_list *list, const struct plm_cli_args *args, unsigned int first);
+
+/* The same for a list: `fn` is handed the struct app_list, writes at most `rows` lines and sets its
+ * cursor if there are more. `head`, if any, comes before the first. */
+int app_call_list(struct app *app, struct plm_cli *cli, plm_call_fn fn, struct app_list *list,
+		const char *head);
+
+/* Answer a call with a structure instead of text, or with one more; 0 or -ENOSPC. */
+static inline int
+app_answer(struct plm_text *out, const void *what, size_t size)
+{
+	if (out->len + size >= out->size)
+		return -ENOSPC;
+	memcpy(out->buf + out->len, what, size);
+	out->len += size;
+	out->buf[out->len] = '\0';
+	return 0;
+}
+
 /* Page full? Then the call sets its cursor and returns. */
 static inline bool
 app_page_full(const struct plm_text *out)
@@ -110,6 +140,7 @@ app_page_full(const struct plm_text *out)
 
 /* The commands, by verb. */
 int cmd_show_port_stats(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
+int cmd_show_port_xstats(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_port_info(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_room_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_room(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
@@ -139,7 +170,16 @@ int cmd_reload(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_quit(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_help(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 
-/* Shared by commands that run on the slow path. */
+/* Shared by what runs on the slow path. */
+
+/* Room slots that one call looks at, so that it is a short turn in a big table, too. */
+#define APP_SCAN_ROOMS 4096
+
+/* Rates of a room: those of its members, added up. */
+void room_rates(struct plm_ctl *ctl, uint32_t room_idx, uint32_t nb_members,
+		struct plm_ctl_rates *sum);
+/* Does a counter of this class count losses? */
+bool counter_is_drop(enum plm_counter_class class);
 const char *role_name(uint8_t role);
 /* "198.18.0.2:5004" or "[fd00::2]:5004". */
 const char *tuple_text(const struct plm_tuple *tuple, char buf[TUPLE_TEXT_SIZE]);

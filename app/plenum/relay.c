@@ -14,6 +14,7 @@
 #include "ctlsock.h"
 #include "events.h"
 #include "plm_crypto.h"
+#include "telemetry.h"
 
 /* lcore ids as eal.c hands them out. */
 #define LCORE_SLOW    1
@@ -504,6 +505,7 @@ app_stop(struct app *app, struct plm_text *what)
 	}
 	ctlsock_stop(app->ctlsock);
 	app->ctlsock = NULL;
+	telemetry_stop();
 	if (app->lcores_launched) {
 		/* Workers first: the slow path goes on to take what they still say. */
 		for (unsigned int w = 0; w < app->conf.nb_workers; w++)

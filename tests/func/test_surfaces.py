@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the relay tells about itself: telemetry, lists in pages, losses of NICs."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import socket
+import struct
+import subprocess
+import termios
+import time
+
+from endpoint import Clients, Stream
+from lab import Failure, expect
+from relay import Relay, in_lab, test
+
+
+class Telemetry:
+    """A client of DPDK's telemetry socket, as dpdk-telemetry.py is one."""
+
+    def __init__(self, lab, prefix):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.sock.settimeout(20)
+        self.sock.connect(f"/var/run/dpdk/{prefix}/dpdk_telemetry.v2")
+        self.size = json.loads(self.sock.recv(1024))["max_output_len"]
+        lab._close.append(self.sock.close)
+
+    def ask(self, command):
+        self.sock.send(command.encode())
+        said = self.sock.recv(self.size)
+        expect(len(said) < self.size, f"{command}: an answer of {len(said)} bytes is cut")
+        return json.loads(said)[command.split(",")[0]]
+
+
+def with_telemetry(lab, name, **settings):
+    """A relay whose telemetry socket is found under `name`, and who asks there."""
+    prefix = f"plm-{os.getpid()}-{name}"
+    relay = Relay(lab, eal=["--file-prefix", prefix], **settings)
+    lab._close.append(lambda: shutil.rmtree(f"/var/run/dpdk/{prefix}", ignore_errors=True))
+    return relay, Telemetry(lab, prefix)
+
+
+def pages(telemetry, command, key):
+    """Every row of a list, page by page."""
+    rows, at, sizes = {}, 0, []
+    while True:
+        page = telemetry.ask(f"{command},{at}" if at else command)
+        expect("error" not in page, f"{command}: {page}")
+        expect(not set(rows) & set(page[key]), f"{command}: rows twice")
+        rows.update(page[key])
+        sizes.append(len(page[key]))
+        at = page["next"]
+        if at == 0:
+            return rows, sizes
+
+
+@test()
+@in_lab
+def telemetry(lab, long):
+    """DPDK's telemetry socket tells lcores, ports, rooms, sessions, drops and latency as they are"""
+    relay, asks = with_telemetry(lab, "telemetry", workers=2, queues=2,
+                                 limits={"admissions_per_s": 100000})
+    clients = Clients(lab)
+    members = [clients.client("198.18.0.2", *relay.credential("room-1", f"m{i}"))
+               for i in range(40)]
+    others = [clients.client("fd00:198:18::2", *relay.credential(f"r.{i}", "alone", "p"))
+              for i in range(36)]
+    for member in members + others:
+        member.join()
+    stream = Stream(members[0], 7, 200, 200)
+    clients.run(2.5, [stream])
+
+    listed = asks.ask("/")
+    for name in ("lcores", "ports", "rooms", "room", "sessions", "drops", "counters", "latency"):
+        expect(f"/plenum/{name}" in listed, f"/plenum/{name} is not in {listed}")
+    lcores = asks.ask("/plenum/lcores")
+    expect(set(lcores) == {"main", "slow_path", "worker0", "worker1"}, f"lcores: {lcores}")
+    expect(lcores["worker1"]["turns"] > 0 and lcores["worker1"]["stalled"] == 0, f"{lcores}")
+    port = asks.ask("/plenum/ports")["port0"]
+    expect(port["name"] == "net_af_packet0" and port["link_up"] == 1, f"port: {port}")
+    expect(port["rx_packets"] >= stream.sent and port["tx_packets"] >= 39 * stream.sent, f"{port}")
+    port = asks.ask("/plenum/ports,0")
+    expect(port["queue0"]["rx_packets"] + port["queue1"]["rx_packets"] == port["rx_packets"] and
+           port["queue1"]["worker"] == 1, f"queues: {port}")
+
+    rooms, sizes = pages(asks, "/plenum/rooms", "rooms")
+    expect(len(rooms) == 37 and sizes == [32, 5], f"{len(rooms)} rooms in pages of {sizes}")
+    expect({r["name"] for r in rooms.values()} == {"room-1"} | {f"r.{i}" for i in range(36)},
+           f"rooms: {rooms}")
+    room = asks.ask("/plenum/room,room-1")
+    expect((room["members"], room["publishers"], room["subscribers"]) == (40, 40, 40), f"{room}")
+    expect(120 <= room["rx_packets_per_s"] <= 280 and room["rtcp"] == "clear", f"{room}")
+    expect(asks.ask("/plenum/room,r.3")["subscribers"] == 0, "who only publishes subscribes")
+    sessions, sizes = pages(asks, "/plenum/sessions,room-1", "sessions")
+    expect(len(sessions) == 40 and sizes == [32, 8], f"{len(sessions)} sessions in {sizes}")
+    talker = next(s for s in sessions.values() if s["participant"] == "m0")
+    expect(talker["role"] == "both" and talker["address"].startswith("198.18.0.2:"), f"{talker}")
+    expect(talker["rx_packets_per_s"] > 100, f"{talker}")
+    known = relay.ctl("show session all")
+    expect(all(s["session"] in known for s in sessions.values()), "sessions that ctl does not know")
+
+    drops, counters = asks.ask("/plenum/drops"), asks.ask("/plenum/counters")
+    expect(counters["media"] == stream.sent, f"media: {counters['media']} of {stream.sent}")
+    expect("media" not in drops and drops["no_session"] == counters["no_session"], f"{drops}")
+    parts = [asks.ask(f"/plenum/counters,{lcore}") for lcore in ("0", "1", "slow_path")]
+    expect(sum(p["media"] for p in parts) == stream.sent and
+           parts[2]["stun_admitted"] == 76, f"parts: {parts}")
+    latency = asks.ask("/plenum/latency")
+    expect(latency["all"]["samples"] > 0 and
+           0 < latency["all"]["p50_ns"] <= latency["all"]["p999_ns"], f"latency: {latency}")
+    # What is wrong is said, and harms nobody.
+    for command in ("room", "room,none", "room," + "x" * 300, "rooms,x", "rooms,-1", "ports,1",
+                    "ports,0x0", "sessions", "sessions,none", "sessions,room-1,y", "drops,9",
+                    "counters,slow"):
+        said = asks.ask("/plenum/" + command)
+        expect(said is None or set(said) == {"error"}, f"{command}: {said}")
+    relay.ctl("clear")
+    expect(asks.ask("/plenum/counters")["media"] == 0, "clear did not clear")
+    relay.stop()
+
+
+@test()
+@in_lab
+def telemetry_end(lab, long):
+    """clients that ask without a break while the relay ends neither hold it up nor break it"""
+    relay, first = with_telemetry(lab, "end")
+    more = [Telemetry(lab, f"plm-{os.getpid()}-end") for _ in range(4)]
+    relay.process.popen.terminate()
+    asked = 0
+    try:
+        while relay.process.popen.poll() is None:
+            for client in [first, *more]:
+                client.sock.send(b"/plenum/counters")
+            for client in [first, *more]:
+                asked += len(client.sock.recv(client.size)) > 0
+    except OSError:
+        pass  # it is gone
+    relay.stop(0)
+    expect(asked > 0, "nobody was answered")
+
+
+@test()
+@in_lab
+def paged_lists(lab, long):
+    """lists by index and number of rows; at a terminal answers wait for a key after each page"""
+    relay = Relay(lab, limits={"admissions_per_s": 100000})
+    clients = Clients(lab)
+    for i in range(25):
+        clients.client("198.18.0.2", *relay.credential(f"room-{i}", "alone")).join()
+    for i in range(15):
+        clients.client("198.18.0.2", *relay.credential("room-0", f"m{i}")).join()
+
+    def walk(command, nb_head):
+        """Names of all rows, 10 at a time."""
+        names, at = [], 0
+        while True:
+            lines = relay.ctl(f"{command} {at} 10").splitlines()
+            more = re.fullmatch(r"next: (\d+)", lines[-1])
+            rows = lines[nb_head:-1] if more else lines[nb_head:]
+            expect(len(rows) == 10 or not more, f"{command} {at}: {len(rows)} rows, and more")
+            names += [row.split()[0] for row in rows]
+            if not more:
+                return names
+            at = more.group(1)
+
+    for command, nb_head, nb in (("show room all", 1, 25), ("show session all", 1, 40),
+                                 ("show room room-0", 3, 16)):
+        whole = [row.split()[0] for row in relay.ctl(command).splitlines()[nb_head:]]
+        paged = walk(command, nb_head)
+        expect(len(whole) == nb and paged == whole, f"{command}: {len(paged)} rows by pages, "
+               f"{len(whole)} of {nb} at once")
+    expect("next" not in relay.ctl("show room all 1000 5"), "rooms behind the last")
+    expect("no room" in relay.ctl("show room none 0 5", check=False), "a room that is none")
+    relay.stop()
+
+    # A terminal of 12 rows.
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 250, 0, 0))
+    process = subprocess.Popen(["ip", "netns", "exec", lab.inside, relay.program, "-f", relay.conf],
+                               stdin=slave, stdout=slave, stderr=subprocess.DEVNULL)
+    lab._close.append(process.kill)
+
+    def read_until(text):
+        said, end = "", time.monotonic() + 20
+        while text not in said:
+            expect(time.monotonic() < end, f"no {text!r} in {said[-500:]!r}")
+            if select.select([master], [], [], 0.2)[0]:
+                said += os.read(master, 4096).decode(errors="replace")
+        return said
+
+    def keys(text):
+        os.write(master, text.encode())
+
+    read_until("plenum> ")
+    keys("show counters\n")
+    said = read_until("--more--")
+    expect("rx_packets" in said and said.count("\n") == 12, f"first page: {said!r}")
+    began = time.monotonic()
+    expect("worker 0" in relay.ctl("show lcore all"), "no answer beside a page")
+    expect(time.monotonic() - began < 5, "a page that waits for a key holds up others")
+    keys(" ")
+    said = read_until("--more--")
+    expect(said.count("\n") == 11, f"second page: {said!r}")
+    keys("q")
+    read_until("plenum> ")
+    keys("quit\n")
+    expect(process.wait(20) == 0, "quit did not end it well")
+    os.close(master)
+    os.close(slave)
+
+
+@test()
+@in_lab
+def nic_losses(lab, long):
+    """what the NIC misses is shown by port, and beside it the largest rooms that it concerns"""
+    # Of the drivers on veth this one tells what its ring of 2 MB had no room for.
+    relay = Relay(lab, idle="sleep", ports=({
+        "device": "net_pcap0,rx_iface_in=d0,tx_iface=d0",
+        "addresses": ({"address": "198.18.0.1/16"},)},))
+    clients = Clients(lab)
+    for room, nb in (("small", 2), ("large", 5)):
+        for i in range(nb):
+            clients.client("198.18.0.2", *relay.credential(room, f"m{i}")).join()
+    expect("missed by the NIC" not in relay.ctl("show drops"), "losses before there are any")
+    relay.ctl("stop")
+    clients.run(1, [Stream(clients.all[0], 7, 20000, 1200)])
+    relay.ctl("start")
+    stats = relay.ctl("show port stats all")
+    missed = int(stats.splitlines()[1].split()[3])
+    expect(missed > 1000, f"{missed} of 24 MB missed:\n{stats}")
+    said = relay.ctl("show drops")
+    expect(re.search(rf"port net_pcap0: missed by the NIC: {missed}, .*concerned: 0; "
+                     r"their largest rooms: large \(5 members\), small \(2 members\)", said), said)
+    relay.ctl("clear")
+    expect("missed by the NIC" not in relay.ctl("show drops"), "clear did not clear")
+    relay.stop()
