@@ -17,6 +17,7 @@
 
 struct events;
 struct ctlsock;
+struct trace;
 
 /* How the relay is to end. */
 enum app_end {
@@ -61,6 +62,7 @@ struct app {
 	pthread_mutex_t lock;
 	struct app_busy busy_from[PLM_WORKERS_MAX + 1]; /* slow path last */
 	unsigned int drain_s;
+	struct trace *trace; /* the last one, NULL: none yet */
 
 	/* main writes under the lock, any reads: busy share of the last second, percent */
 	_Atomic uint8_t busy[PLM_WORKERS_MAX + 1];
@@ -162,6 +164,9 @@ int cmd_show_drops(struct plm_cli *cli, void *ctx, const struct plm_cli_args *ar
 int cmd_show_drops_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_counters(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_neighbours(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
+int cmd_trace_room(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
+int cmd_trace_stop(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
+int cmd_show_trace(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_clear(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_start(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_stop(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);

@@ -38,6 +38,11 @@ const struct plm_cli_cmd app_cmds[] = {
 	{ "show neighbour all", cmd_show_neighbours, "Next hops and on-link neighbours" },
 	{ "show memory", cmd_show_memory,
 			"Mempools and heap: size and use; fan-out lists and sessions that wait to be freed" },
+	{ "show trace", cmd_show_trace, "Packets of the last trace, and where they are" },
+	{ "trace room <name> <packets:1-100000> [<seconds:1-3600>]", cmd_trace_room,
+			"Write the next packets that the room accepts to a pcap file in trace_dir, "
+			"within 60 s unless given" },
+	{ "trace stop", cmd_trace_stop, "End the trace that runs" },
 	{ "set room <name> max <participants:1-32000>", cmd_set_room_max,
 			"Refuse joins above this many" },
 	{ "set room <name> packets-per-s <packets:0-10000000>", cmd_set_room_packets,

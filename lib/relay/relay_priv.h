@@ -118,6 +118,8 @@ struct relay_rxq {
 	uint16_t queue_id;
 };
 
+struct relay_taps;
+
 struct relay_worker {
 	/* const */
 	struct plm_relay *relay;
@@ -168,6 +170,9 @@ struct relay_worker {
 	bool sampling;
 	unsigned int nb_samples;
 	uint64_t samples[RELAY_SAMPLES]; /* rx_ns of jobs that this turn finished */
+
+	/* any writes once, we read: see trace.c */
+	_Atomic(struct relay_taps *) taps;
 
 	/* Sessions with a claim still to be sent: a queue through claim_next[session]. */
 	uint32_t *claim_next; /* CLAIM_NONE: not queued */
@@ -277,6 +282,14 @@ int relay_rtcp_parse(enum plm_rtcp_mode mode, const uint8_t *buf, size_t len,
 /* Send one compound where it belongs. Consumes `m`. */
 void relay_rtcp_route(struct relay_worker *w, struct plm_view *view, const struct plm_rtcp *rtcp,
 		struct rte_mbuf *m);
+
+/* --- trace.c ------------------------------------------------------------------------------ */
+
+/* Copy a received frame of a traced room for the reader, or count that it was missed. */
+void relay_tap(struct relay_worker *w, uint32_t room_idx, struct rte_mbuf *m);
+
+/* At the end: nobody reads any more. */
+void relay_trace_fini(struct relay_worker *w);
 
 /* --- fanout.c ----------------------------------------------------------------------------- */
 

@@ -14,8 +14,8 @@ import subprocess
 import termios
 import time
 
-from endpoint import Clients, Stream
-from lab import Failure, expect
+from endpoint import Clients, Stream, rtp
+from lab import expect
 from relay import Relay, in_lab, test
 
 
@@ -237,4 +237,112 @@ def nic_losses(lab, long):
                      r"their largest rooms: large \(5 members\), small \(2 members\)", said), said)
     relay.ctl("clear")
     expect("missed by the NIC" not in relay.ctl("show drops"), "clear did not clear")
+    relay.stop()
+
+
+def read_pcap(path):
+    """[(time, bytes on the wire, frame)] of a pcap file of Ethernet frames."""
+    with open(path, "rb") as file:
+        content = file.read()
+    magic, _, _, _, _, _, link = struct.unpack_from("<IHHiIII", content)
+    expect(magic == 0xA1B2C3D4 and link == 1, f"{path}: magic {magic:#x}, link type {link}")
+    frames, at = [], 24
+    while at < len(content):
+        seconds, micros, kept, length = struct.unpack_from("<IIII", content, at)
+        frames.append((seconds + micros / 1e6, length, content[at + 16:at + 16 + kept]))
+        at += 16 + kept
+    return frames
+
+
+@test()
+@in_lab
+def trace_room(lab, long):
+    """trace room: the room's next packets, byte for byte, as a pcap file; nothing else, and an end"""
+    traces = os.path.join(lab.dir, "traces")
+    os.mkdir(traces)
+    relay = Relay(lab, workers=2, queues=2, trace_dir="traces")
+    clients = Clients(lab)
+
+    def fails(command, *words):
+        status = subprocess.run(
+            ["ip", "netns", "exec", lab.inside, relay.program, "ctl", "--socket",
+             relay.settings["control_socket"], command], stdout=subprocess.PIPE, text=True,
+            check=False, timeout=30)
+        expect(status.returncode == 1 and all(w in status.stdout for w in words),
+               f"{command}: exit {status.returncode}: {status.stdout}")
+
+    def trace(command):
+        """Begin; the path that it says."""
+        said = relay.ctl(command)
+        return re.search(r" go to (\S+)", said).group(1)
+
+    def wait_over():
+        end = time.monotonic() + 5
+        while ": running" in relay.ctl("show trace"):
+            expect(time.monotonic() < end, "the trace does not end")
+            clients.run(0.05)
+        return relay.ctl("show trace")
+
+    talker, _, six, other = (clients.client(address, *relay.credential(room, name))
+                             for address, room, name in (("198.18.0.2", "room", "a"),
+                                                         ("198.18.0.2", "room", "b"),
+                                                         ("fd00:198:18::2", "room", "c"),
+                                                         ("198.18.0.2", "other", "d")))
+    for client in clients.all:
+        client.join()
+    clients.run(0.2)
+    expect("none since" in relay.ctl("show trace"), "a trace before the first")
+    fails("trace room none 10", "there is no room none")
+    fails("trace stop", "no trace")
+
+    # The first 300 of what two participants send, while another room talks, too.
+    began = time.time()
+    path = trace("trace room room 300")
+    fails("trace room other 10", "there is one already", "room room: running")
+    streams = [Stream(talker, 1, 300, 1000, 200), Stream(six, 2, 300, 200, 200),
+               Stream(other, 3, 300, 200, 200)]
+    clients.run(1, streams)
+    said = wait_over()
+    expect("complete, 300 of 300 packets written, 0 missed" in said, said)
+    frames = read_pcap(path)
+    expect(len(frames) == 300 and (os.stat(path).st_mode & 0o777) == 0o600, f"{len(frames)} frames")
+    seen = {1: 0, 2: 0}
+    for at, length, frame in frames:
+        expect(began - 1 < at < time.time() + 1, f"a time of {at}")
+        is_v6 = frame[12:14] == b"\x86\xdd"
+        payload = frame[62 if is_v6 else 42:]
+        ssrc = struct.unpack_from("!I", payload, 8)[0]
+        expect(length == len(frame) and ssrc == (2 if is_v6 else 1), f"a frame of SSRC {ssrc}")
+        expect(payload == rtp(ssrc, seen[ssrc], 200 if is_v6 else 1000), f"{ssrc}: wrong bytes")
+        seen[ssrc] += 1
+    expect(min(seen.values()) > 50, f"packets by SSRC: {seen}")
+    for client, ssrc in ((clients.all[1], 1), (clients.all[1], 2)):
+        client.expect_exactly(ssrc, range(200))
+
+    # Stopped, out of time, room gone: the file is whole in any case.
+    path = trace("trace room room 100000")
+    clients.run(0.3, [Stream(talker, 1, 100, 200, 20)])
+    said = relay.ctl("trace stop")
+    expect("stopped, 20 of 100000" in said and len(read_pcap(path)) == 20, said)
+    path = trace("trace room room 1000 1")
+    clients.run(0.3, [Stream(talker, 1, 100, 200, 10)])
+    time.sleep(1)
+    expect("its time was up, 10 of 1000" in wait_over() and len(read_pcap(path)) == 10, "time")
+    path = trace("trace room other 1000")
+    clients.run(0.3, [Stream(other, 3, 100, 200, 10)])
+    relay.ctl("kick other d")
+    expect("the room closed, 10 of 1000" in wait_over() and len(read_pcap(path)) == 10, "gone")
+    # While one runs, the relay may end.
+    path = trace("trace room room 1000")
+    clients.run(0.3, [Stream(talker, 1, 100, 200, 10)])
+    relay.stop()
+    expect(len(read_pcap(path)) == 10, "the file is not whole after the end")
+    relay.configure(trace_dir="nothing here")
+    status = subprocess.run([relay.program, "--check", "-f", relay.conf], stderr=subprocess.PIPE,
+                            text=True, check=False, timeout=20)
+    expect(status.returncode == 1 and "trace_dir" in status.stderr, status.stderr)
+    relay.configure(trace_dir="")
+    relay.start()
+    clients.all[0].join()
+    fails("trace room room 10", "set trace_dir")
     relay.stop()
