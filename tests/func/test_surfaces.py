@@ -15,7 +15,7 @@ import termios
 import time
 
 from endpoint import Clients, Stream, rtp
-from lab import expect
+from lab import PORT, RELAY4, expect
 from relay import Relay, in_lab, test
 
 
@@ -252,6 +252,72 @@ def read_pcap(path):
         frames.append((seconds + micros / 1e6, length, content[at + 16:at + 16 + kept]))
         at += 16 + kept
     return frames
+
+
+def write_pcap(path, datagrams):
+    """A capture of Ethernet frames: [(seconds, port, payload)]."""
+    with open(path, "wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
+        for at, port, payload in datagrams:
+            frame = b"\2\0\0\0\0\1\2\0\0\0\0\2\x08\0" + struct.pack(
+                "!BBHHHBBH4s4sHHHH", 0x45, 0, 28 + len(payload), 0, 0, 64, 17, 0,
+                b"\xc6\x13\0\1", b"\xc6\x13\0\2", 4000, port, 8 + len(payload), 0) + payload
+            file.write(struct.pack("<IIII", 1000 + int(at), int(at % 1 * 1e6), len(frame),
+                                   len(frame)) + frame)
+
+
+@test()
+@in_lab
+def publish_pcap(lab, long):
+    """plenum-client publish --pcap: byte for byte with the capture's timing; on and on with --loop"""
+    relay = Relay(lab)
+    clients = Clients(lab)
+    capture = os.path.join(lab.dir, "capture.pcap")
+    # A stream with a pause of half a second, another one on another port, and what is none.
+    sent = [(n * 0.01 + (0.5 if n >= 50 else 0), 5004, rtp(1, n, 900)) for n in range(100)]
+    sent += [(n * 0.01, 5006, rtp(2, n, 300)) for n in range(100)]
+    sent += [(n * 0.01, 53, bytes((n, 1, 1, 0, 0, 1)) + bytes(20)) for n in range(200)]
+    write_pcap(capture, sorted(sent))
+    program = os.path.join(lab.build, "app", "client", "plenum-client")
+
+    def client(verb, name, *arguments):
+        return lab.start(lab.outside, [
+            program, verb, "--relay", f"{RELAY4}:{PORT}", "--secret", relay.secret, "--room", "room",
+            "--participant", name, "--json", *arguments], name)
+
+    listener = clients.client("fd00:198:18::2", *relay.credential("room", "listener", "s"))
+    listener.join()
+    listener.arrivals = []
+    publisher = client("publish", "publisher", "--pcap", capture)
+    clients.run(2.5)
+    expect(publisher.wait(10) == 0, f"publish: {publisher.errors()}")
+    for ssrc in (1, 2):
+        listener.expect_exactly(ssrc, range(100))
+    expect(len(listener.rtcp) >= 2, "no BYE at the end")
+    gaps = [b - a for a, b in zip(listener.arrivals, listener.arrivals[1:])]
+    span = listener.arrivals[-1] - listener.arrivals[0]
+    expect(1.45 < span < 1.7 and len([g for g in gaps if g > 0.1]) <= 2, f"{span} s, gaps {gaps}")
+    said = json.loads(publisher.output().splitlines()[-1])
+    expect(said["totals"]["sent"] == 200, f"sent: {said['totals']}")
+
+    # One port of it, again and again: one stream without a loss or a restart.
+    follower = client("subscribe", "follower", "--until-bye", "--expect-streams", "1")
+    publisher = client("publish", "publisher", "--pcap", capture, "--pcap-port", "5006", "--loop",
+                       "--duration", "3.5")
+    expect(publisher.wait(15) == 0 and follower.wait(15) == 0,
+           f"loop: {publisher.errors()} {follower.errors()}")
+    stream = json.loads(follower.output().splitlines()[-1])["participants"][0]["streams"][0]
+    expect(stream["received"] >= 300 and stream["unique"] == stream["received"] and
+           stream["lost"] == stream["restarts"] == stream["reordered"] == 0, f"{stream}")
+
+    for datagrams, words in (([d for d in sent if d[1] == 53], "no RTP in 200 frames"),
+                             ([], "no RTP in 0 frames")):
+        write_pcap(capture, datagrams)
+        refused = client("publish", "refused", "--pcap", capture)
+        expect(refused.wait(10) == 1 and words in refused.errors(), refused.errors())
+    refused = client("publish", "refused", "--pcap", relay.conf)
+    expect(refused.wait(10) == 1 and relay.conf in refused.errors(), refused.errors())
+    relay.stop()
 
 
 @test()
