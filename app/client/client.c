@@ -172,7 +172,7 @@ all_done(const struct client *client)
 
 	if (client->interrupted)
 		return true;
-	if (conf->nb_gens == 0 && !conf->until_bye && conf->count == 0)
+	if (conf->nb_gens == 0 && conf->replay_path == NULL && !conf->until_bye && conf->count == 0)
 		return false;
 	if (client->nb_sending != 0)
 		return false;
@@ -321,6 +321,9 @@ client_init(struct client *client, const struct client_conf *conf)
 			return ret;
 		client->deadlines[i] = client->participants[i].start_ns;
 	}
+	ret = replay_init(client);
+	if (ret < 0)
+		return ret;
 	ret = producers_init(client);
 	return ret < 0 ? ret : sinks_init(client);
 }
@@ -334,6 +337,7 @@ client_fini(struct client *client)
 	if (client->participants != NULL)
 		producers_fini(client);
 	sinks_fini(client);
+	replay_free(client->replay);
 	plm_hmac_free(client->hmac);
 	free(client->tx);
 	free(client->rx);

@@ -19,6 +19,7 @@
 #include "plm_base.h"
 #include "plm_crypto.h"
 #include "plm_wire.h"
+#include "replay.h"
 #include "rx_stats.h"
 
 #define CLIENT_PORT_DEFAULT  3478
@@ -83,6 +84,9 @@ struct client_conf {
 	uint16_t producer_ports[CLIENT_PRODUCERS_MAX];
 	unsigned int nb_producers;
 	const char *producer_bind;
+	const char *replay_path; /**< NULL: none */
+	uint16_t replay_port;    /**< 0: all */
+	bool replay_loop;
 
 	struct sink_conf sinks[CLIENT_SINKS_MAX];
 	unsigned int nb_sinks;
@@ -194,6 +198,7 @@ struct client {
 	struct participant *participants; /**< conf->clones; owned */
 	uint64_t *deadlines;              /**< next of each participant; owned */
 	struct producer producers[CLIENT_PRODUCERS_MAX];
+	struct replay *replay; /**< owned; NULL: none */
 	struct sinks *sinks;   /**< owned */
 	struct batch *rx;      /**< owned */
 	struct batch *tx;      /**< owned */
@@ -271,8 +276,12 @@ void publish_start(struct participant *p, uint64_t now_ns);
 /** Send what the generator owes; returns when more is due. */
 uint64_t publish_turn(struct participant *p, uint64_t now_ns);
 void publish_report(struct participant *p, uint64_t now_ns);
-/** End a stream of the generator with RTCP BYE. */
-void publish_bye(struct participant *p, struct gen_stream *gen);
+/** End what was begun and not ended with RTCP BYE. */
+void publish_leave(struct participant *p);
+/** Streams that will not be sent any more, since the participant is out. */
+void publish_abandon(struct participant *p);
+/** The capture that is to be replayed, if any. 0 or negative errno, said on stderr. */
+int replay_init(struct client *client);
 bool publish_owns(const struct participant *p, uint32_t ssrc);
 int producers_init(struct client *client);
 void producers_fini(struct client *client);

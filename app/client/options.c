@@ -31,6 +31,9 @@ enum opt {
 	OPT_NO_BYE,
 	OPT_RTP_OUT,
 	OPT_PCAP,
+	OPT_REPLAY,
+	OPT_REPLAY_PORT,
+	OPT_REPLAY_LOOP,
 	OPT_CLOCK,
 	OPT_VERIFY,
 	OPT_RTCP,
@@ -87,9 +90,15 @@ static const struct {
 	{ "generate", OPT_GENERATE, FOR_PUBLISH,
 			"pps=50,size=200[,count=N|seconds=S][,ssrc=X][,pt=96][,clock=90000]",
 			"send a stream of verifiable packets; may be repeated" },
+	{ "pcap", OPT_REPLAY, 1 << VERB_PUBLISH, "FILE",
+			"send the RTP and RTCP of a capture, with its timing" },
+	{ "pcap-port", OPT_REPLAY_PORT, 1 << VERB_PUBLISH, "N",
+			"of it only datagrams from or to this UDP port" },
+	{ "loop", OPT_REPLAY_LOOP, 1 << VERB_PUBLISH, NULL,
+			"and again and again; sequence numbers and timestamps go on" },
 	{ "start-delay", OPT_START_DELAY, FOR_PUBLISH, "SECONDS",
-			"from admission to the first generated packet (0.2)" },
-	{ "no-bye", OPT_NO_BYE, FOR_PUBLISH, NULL, "end generated streams without RTCP BYE" },
+			"from admission to the first packet generated or of --pcap (0.2)" },
+	{ "no-bye", OPT_NO_BYE, FOR_PUBLISH, NULL, "end these streams without RTCP BYE" },
 	{ "rtp-out", OPT_RTP_OUT, FOR_SUBSCRIBE, "[pt=PT:|n=ORDER:]HOST:PORT",
 			"send RTP there and its RTCP to the next higher port; may be repeated" },
 	{ "pcap", OPT_PCAP, FOR_SUBSCRIBE, "FILE", "write received RTP and RTCP" },
@@ -291,6 +300,16 @@ take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_
 	case OPT_PCAP:
 		conf->pcap_path = arg;
 		break;
+	case OPT_REPLAY:
+		conf->replay_path = arg;
+		break;
+	case OPT_REPLAY_PORT:
+		ret = options_u64(arg, 1, UINT16_MAX, &v);
+		conf->replay_port = (uint16_t)v;
+		break;
+	case OPT_REPLAY_LOOP:
+		conf->replay_loop = true;
+		break;
 	case OPT_CLOCK:
 		ret = parse_clock(arg, conf);
 		break;
@@ -363,8 +382,15 @@ check_together(const struct client_conf *conf)
 		return "--clones needs --secret: each clone is a participant of its own";
 	if (minted && (conf->room == NULL || conf->participant == NULL))
 		return "--secret needs --room and --participant";
-	if (conf->verb != VERB_SUBSCRIBE && conf->nb_gens == 0 && conf->nb_producers == 0)
-		return "nothing to publish: give --rtp or --generate";
+	if (conf->verb != VERB_SUBSCRIBE && conf->nb_gens == 0 && conf->nb_producers == 0 &&
+			conf->replay_path == NULL)
+		return conf->verb == VERB_PUBLISH
+				? "nothing to publish: give --rtp, --generate or --pcap"
+				: "nothing to publish: give --rtp or --generate";
+	if (conf->replay_path != NULL && conf->clones > 1)
+		return "--pcap is one participant's media: not with --clones";
+	if (conf->replay_path == NULL && (conf->replay_port != 0 || conf->replay_loop))
+		return "--pcap-port and --loop say how to send a --pcap";
 	if (conf->nb_producers != 0 && conf->clones > 1)
 		return "--rtp feeds one participant: not with --clones";
 	if (conf->nb_sinks != 0 && conf->clones > 1)
@@ -384,6 +410,17 @@ check_together(const struct client_conf *conf)
 				return "--generate: the SSRCs of two streams overlap";
 		}
 	return NULL;
+}
+
+/* An option may mean one thing to those who send and another to those who receive: the entry of
+ * this name that is for the verb, or -1. */
+static int
+option_for(const char *name, enum client_verb verb)
+{
+	for (size_t i = 0; i < RTE_DIM(options); i++)
+		if (strcmp(options[i].name, name) == 0 && (options[i].verbs & 1 << verb) != 0)
+			return (int)i;
+	return -1;
 }
 
 int
@@ -426,6 +463,7 @@ options_parse(int argc, char **argv, struct client_conf *conf)
 	while ((opt = getopt_long(argc, argv, "", long_options, &idx)) != -1) {
 		char why_buf[256];
 		struct plm_text why;
+		int own;
 
 		if (opt == '?')
 			return -EINVAL;
@@ -433,16 +471,17 @@ options_parse(int argc, char **argv, struct client_conf *conf)
 			verb_usage(v);
 			return 1;
 		}
-		if ((options[idx].verbs & 1 << conf->verb) == 0) {
+		own = option_for(options[idx].name, conf->verb);
+		if (own < 0) {
 			fprintf(stderr, "plenum-client: --%s is not for '%s'\n", options[idx].name,
 					verbs[v].name);
 			return -EINVAL;
 		}
 		plm_text_init(&why, why_buf, sizeof(why_buf));
-		if (take_option(conf, (enum opt)opt, optarg, &why) < 0) {
-			fprintf(stderr, "plenum-client: --%s %s: %s%s\n", options[idx].name, optarg,
+		if (take_option(conf, options[own].opt, optarg, &why) < 0) {
+			fprintf(stderr, "plenum-client: --%s %s: %s%s\n", options[own].name, optarg,
 					why.len != 0 ? why.buf : "expected ",
-					why.len != 0 ? "" : options[idx].arg);
+					why.len != 0 ? "" : options[own].arg);
 			return -EINVAL;
 		}
 	}

@@ -380,8 +380,7 @@ over(struct participant *p, enum client_exit result)
 				report_addr(&client->conf->relay, addr, sizeof(addr)));
 		break;
 	}
-	for (unsigned int i = 0; i < client->conf->nb_gens; i++)
-		client->nb_sending -= !gen_over(&p->gens[i]);
+	publish_abandon(p);
 	client->nb_over++;
 	if (client->result == CLIENT_OK)
 		client->result = result;
@@ -479,7 +478,5 @@ participant_leave(struct participant *p)
 		receive(p, RX_ROUNDS);
 	if (p->ice.state != ICE_JOINED || p->client->conf->no_bye)
 		return;
-	for (unsigned int i = 0; i < p->client->conf->nb_gens; i++)
-		if (p->gens[i].start_ns != 0 && !p->gens[i].bye_sent)
-			publish_bye(p, &p->gens[i]);
+	publish_leave(p);
 }

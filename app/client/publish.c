@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Where media comes from: the generator, and local programs that send RTP to us. */
+/* Where media comes from: the generator, a capture, and local programs that send RTP to us. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -25,21 +25,62 @@ publish_start(struct participant *p, uint64_t now_ns)
 		gen->start_ns = now_ns + conf->start_delay_ns +
 				PLM_NS_PER_S / gen->conf.pps * p->idx / conf->clones;
 	}
+	if (p->client->replay != NULL)
+		p->client->replay->start_ns = now_ns + conf->start_delay_ns;
 }
 
-void
-publish_bye(struct participant *p, struct gen_stream *gen)
+static void
+send_bye(struct participant *p, uint32_t ssrc)
 {
 	uint8_t buf[CLIENT_RTCP_MAX];
 	struct rtcp_out out;
 
-	gen->bye_sent = true;
 	rtcp_begin(&out, buf, sizeof(buf));
-	rtcp_add_rr(&out, gen->ssrc, NULL, 0);
-	rtcp_add_sdes(&out, gen->ssrc, p->cname);
-	rtcp_add_bye(&out, &gen->ssrc, 1);
+	rtcp_add_rr(&out, ssrc, NULL, 0);
+	rtcp_add_sdes(&out, ssrc, p->cname);
+	rtcp_add_bye(&out, &ssrc, 1);
 	if (!out.overflow && participant_send(p, buf, out.len))
 		p->rtcp_sent++;
+}
+
+/* End a stream of the generator with RTCP BYE. */
+static void
+publish_bye(struct participant *p, struct gen_stream *gen)
+{
+	gen->bye_sent = true;
+	send_bye(p, gen->ssrc);
+}
+
+/* And those of a replay. */
+static void
+replay_bye(struct participant *p, struct replay *r)
+{
+	for (unsigned int i = 0; i < r->nb_sources; i++)
+		send_bye(p, r->sources[i].ssrc);
+	r->bye_sent = true;
+}
+
+void
+publish_leave(struct participant *p)
+{
+	struct replay *r = p->client->replay;
+
+	for (unsigned int i = 0; i < p->client->conf->nb_gens; i++)
+		if (p->gens[i].start_ns != 0 && !p->gens[i].bye_sent)
+			publish_bye(p, &p->gens[i]);
+	if (r != NULL && r->start_ns != 0 && !r->bye_sent)
+		replay_bye(p, r);
+}
+
+void
+publish_abandon(struct participant *p)
+{
+	struct client *client = p->client;
+
+	for (unsigned int i = 0; i < client->conf->nb_gens; i++)
+		client->nb_sending -= !gen_over(&p->gens[i]);
+	if (client->replay != NULL)
+		client->nb_sending -= !replay_over(client->replay);
 }
 
 /*
@@ -75,8 +116,9 @@ build_due(struct participant *p, uint64_t now_ns, uint8_t owner[CLIENT_BATCH])
 	return n;
 }
 
-uint64_t
-publish_turn(struct participant *p, uint64_t now_ns)
+/* Send what the generator owes; returns when more is due. */
+static uint64_t
+generate_turn(struct participant *p, uint64_t now_ns)
 {
 	const struct client_conf *conf = p->client->conf;
 	uint8_t owner[CLIENT_BATCH];
@@ -84,8 +126,6 @@ publish_turn(struct participant *p, uint64_t now_ns)
 
 	if (conf->nb_gens == 0 || p->gens[0].start_ns == 0)
 		return UINT64_MAX;
-	if (now_ns < p->blocked_ns)
-		return p->blocked_ns;
 	for (unsigned int round = 0; round < CATCH_UP; round++) {
 		unsigned int n = build_due(p, client_now(), owner);
 		unsigned int sent = n != 0 ? participant_send_batch(p, n) : 0;
@@ -113,6 +153,67 @@ publish_turn(struct participant *p, uint64_t now_ns)
 			publish_bye(p, gen);
 	}
 	return next_ns;
+}
+
+/* Send what of the capture is due; returns when more is. */
+static uint64_t
+replay_turn(struct participant *p, uint64_t now_ns)
+{
+	struct replay *r = p->client->replay;
+	uint8_t buf[REPLAY_DATAGRAM];
+
+	if (r == NULL || r->start_ns == 0)
+		return UINT64_MAX;
+	for (unsigned int i = 0; i < CATCH_UP * CLIENT_BATCH && !replay_over(r); i++) {
+		size_t len;
+
+		if (replay_due_ns(r) > now_ns)
+			return replay_due_ns(r);
+		len = replay_build(r, buf);
+		if (len != 0 && !participant_send(p, buf, len)) {
+			p->blocked_ns = now_ns + PLM_NS_PER_MS;
+			return p->blocked_ns;
+		}
+		replay_advance(r);
+		p->client->nb_sending -= replay_over(r);
+	}
+	if (!replay_over(r))
+		return replay_due_ns(r);
+	if (!r->bye_sent && !p->client->conf->no_bye)
+		replay_bye(p, r);
+	return UINT64_MAX;
+}
+
+uint64_t
+publish_turn(struct participant *p, uint64_t now_ns)
+{
+	uint64_t next_ns;
+
+	if (now_ns < p->blocked_ns)
+		return p->blocked_ns;
+	next_ns = generate_turn(p, now_ns);
+	return RTE_MIN(next_ns, replay_turn(p, now_ns));
+}
+
+int
+replay_init(struct client *client)
+{
+	const struct client_conf *conf = client->conf;
+	char why_buf[256];
+	struct plm_text why;
+	int ret;
+
+	if (conf->replay_path == NULL)
+		return 0;
+	plm_text_init(&why, why_buf, sizeof(why_buf));
+	ret = replay_load(&client->replay, conf->replay_path, conf->replay_port, conf->replay_loop,
+			&why);
+	if (ret < 0) {
+		client_say(client, NULL, "--pcap %s: %s", conf->replay_path, why.buf);
+		return ret;
+	}
+	client->nb_sending++;
+	return 0;
 }
 
 void
@@ -161,6 +262,9 @@ publish_owns(const struct participant *p, uint32_t ssrc)
 		for (unsigned int s = 0; s < client->producers[i].nb_sources; s++)
 			if (client->producers[i].sources[s].ssrc == ssrc)
 				return true;
+	for (unsigned int s = 0; client->replay != NULL && s < client->replay->nb_sources; s++)
+		if (client->replay->sources[s].ssrc == ssrc)
+			return true;
 	return false;
 }
 

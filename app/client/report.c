@@ -74,6 +74,8 @@ sum_participant(const struct participant *p, struct sums *sums)
 	for (unsigned int i = 0; i < client->conf->nb_producers; i++)
 		for (unsigned int s = 0; s < client->producers[i].nb_sources; s++)
 			sums->sent += client->producers[i].sources[s].packets;
+	for (unsigned int s = 0; client->replay != NULL && s < client->replay->nb_sources; s++)
+		sums->sent += client->replay->sources[s].packets;
 	sums->received += p->received;
 	sums->echoed += p->echoed;
 	sums->socket_drops += participant_drops(p);
@@ -217,6 +219,14 @@ json_sent(const struct participant *p)
 							json_count(client->producers[i].sources[s]
 											.packets),
 							"port", client->producers[i].port));
+	for (unsigned int s = 0; client->replay != NULL && s < client->replay->nb_sources; s++) {
+		const struct replay_source *source = &client->replay->sources[s];
+
+		json_array_append_new(sent,
+				json_pack("{s:o, s:i, s:o}", "ssrc", json_count(source->ssrc), "pt",
+						source->payload_type, "packets",
+						json_count(source->packets)));
+	}
 	return sent;
 }
 

@@ -3,6 +3,7 @@
 #ifndef APP_H
 #define APP_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -16,6 +17,7 @@
 
 struct events;
 struct ctlsock;
+struct trace;
 
 /* How the relay is to end. */
 enum app_end {
@@ -61,6 +63,7 @@ struct app {
 	pthread_mutex_t lock;
 	struct app_busy busy_from[PLM_WORKERS_MAX + 1]; /* slow path last */
 	unsigned int drain_s;
+	struct trace *trace; /* the last one, NULL: none yet */
 
 	/* main writes under the lock, any reads: busy share of the last second, percent */
 	_Atomic uint8_t busy[PLM_WORKERS_MAX + 1];
@@ -102,6 +105,35 @@ uint64_t clock_wall_s(void);
 /* Run a call on the slow path, page by page, and print what it says. Lock held. */
 int app_call(struct app *app, struct plm_cli *cli, plm_call_fn fn, const void *arg, size_t len);
 
+#define APP_LIST_ALL UINT32_MAX
+
+/* What a call that lists one line each is asked for. */
+struct app_list {
+	uint32_t from; /* index of the first */
+	uint32_t rows; /* lines that are still wanted, or APP_LIST_ALL */
+	char name[128];
+};
+
+/* `from` and `rows` of a command, its words `first` and the next, or everything. */
+void app_list_init(struct app_list *list, const struct plm_cli_args *args, unsigned int first);
+
+/* The same for a list: `fn` is handed the struct app_list, writes at most `rows` lines and sets its
+ * cursor if there are more. `head`, if any, comes before the first. */
+int app_call_list(struct app *app, struct plm_cli *cli, plm_call_fn fn, struct app_list *list,
+		const char *head);
+
+/* Answer a call with a structure instead of text, or with one more; 0 or -ENOSPC. */
+static inline int
+app_answer(struct plm_text *out, const void *what, size_t size)
+{
+	if (out->len + size >= out->size)
+		return -ENOSPC;
+	memcpy(out->buf + out->len, what, size);
+	out->len += size;
+	out->buf[out->len] = '\0';
+	return 0;
+}
+
 /* Page full? Then the call sets its cursor and returns. */
 static inline bool
 app_page_full(const struct plm_text *out)
@@ -111,6 +143,7 @@ app_page_full(const struct plm_text *out)
 
 /* The commands, by verb. */
 int cmd_show_port_stats(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
+int cmd_show_port_xstats(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_port_info(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_room_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_room(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
@@ -133,6 +166,9 @@ int cmd_show_drops(struct plm_cli *cli, void *ctx, const struct plm_cli_args *ar
 int cmd_show_drops_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_counters(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_neighbours(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
+int cmd_trace_room(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
+int cmd_trace_stop(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
+int cmd_show_trace(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_clear(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_start(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_stop(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
@@ -141,7 +177,16 @@ int cmd_reload(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_quit(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_help(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 
-/* Shared by commands that run on the slow path. */
+/* Shared by what runs on the slow path. */
+
+/* Room slots that one call looks at, so that it is a short turn in a big table, too. */
+#define APP_SCAN_ROOMS 4096
+
+/* Rates of a room: those of its members, added up. */
+void room_rates(struct plm_ctl *ctl, uint32_t room_idx, uint32_t nb_members,
+		struct plm_ctl_rates *sum);
+/* Does a counter of this class count losses? */
+bool counter_is_drop(enum plm_counter_class class);
 const char *role_name(uint8_t role);
 /* "198.18.0.2:5004" or "[fd00::2]:5004". */
 const char *tuple_text(const struct plm_tuple *tuple, char buf[TUPLE_TEXT_SIZE]);

@@ -1,8 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* show port. Ports are main's; commands stand in for main by holding its lock. */
 #include <inttypes.h>
+#include <stdio.h>
 
-#include "app.h"
+#include "nic.h"
+
+static void
+queue_line(struct plm_cli *cli, const struct app *app, unsigned int port, uint16_t queue)
+{
+	struct nic_queue s;
+	char name[32];
+
+	if (!nic_queue_stats(&app->ports[port], queue, &s))
+		return;
+	snprintf(name, sizeof(name), "  queue %u, worker %u", queue,
+			plm_ctl_conf(app->ctl)->queue_owner[port][queue]);
+	plm_cli_print(cli,
+			"%-20s %14" PRIu64 " %16" PRIu64 " %12s %10" PRIu64 " %14" PRIu64
+			" %16" PRIu64 "\n",
+			name, s.rx_packets, s.rx_bytes, "", s.rx_errors, s.tx_packets, s.tx_bytes);
+}
 
 int
 cmd_show_port_stats(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
@@ -26,6 +43,26 @@ cmd_show_port_stats(struct plm_cli *cli, void *ctx, const struct plm_cli_args *a
 				" %14" PRIu64 " %16" PRIu64 " %10" PRIu64 " %10" PRIu64 "\n",
 				app->ports[p].name, s.ipackets, s.ibytes, s.imissed, s.ierrors,
 				s.opackets, s.obytes, s.oerrors, s.rx_nombuf);
+		for (uint16_t q = 0; q < app->ports[p].nb_queues; q++)
+			queue_line(cli, app, p, q);
+	}
+	return 0;
+}
+
+static void
+xstat_line(void *ctx, const char *name, uint64_t value)
+{
+	plm_cli_print(ctx, "  %-40s %" PRIu64 "\n", name, value);
+}
+
+int
+cmd_show_port_xstats(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
+{
+	struct app *app = ctx;
+
+	for (unsigned int p = 0; p < app->nb_ports; p++) {
+		plm_cli_print(cli, "port %s:\n", app->ports[p].name);
+		nic_xstats(&app->ports[p], xstat_line, cli);
 	}
 	return 0;
 }

@@ -5,19 +5,20 @@
 
 #include "app.h"
 
-/* Room slots that one page looks at, so that a page is a short turn in a big table, too. */
-#define SCAN_ROOMS 4096
-
-static void
-add_rates(const struct plm_ctl *ctl, uint32_t session_idx, struct plm_ctl_rates *sum)
+void
+room_rates(struct plm_ctl *ctl, uint32_t room_idx, uint32_t nb_members, struct plm_ctl_rates *sum)
 {
-	struct plm_ctl_rates r;
+	memset(sum, 0, sizeof(*sum));
+	for (uint32_t m = 0; m < nb_members; m++) {
+		struct plm_ctl_rates r;
 
-	plm_ctl_session_rates(ctl, session_idx, &r);
-	sum->rx_packets += r.rx_packets;
-	sum->tx_packets += r.tx_packets;
-	sum->rx_bits += r.rx_bits;
-	sum->tx_bits += r.tx_bits;
+		plm_ctl_session_rates(ctl,
+				plm_room_member(plm_ctl_rooms(ctl), room_idx, m)->session_idx, &r);
+		sum->rx_packets += r.rx_packets;
+		sum->tx_packets += r.tx_packets;
+		sum->rx_bits += r.rx_bits;
+		sum->tx_bits += r.tx_bits;
+	}
 }
 
 static void
@@ -39,25 +40,23 @@ call_show_rooms(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint
 		uint64_t now_ns, uint64_t wall_s)
 {
 	const struct plm_room_table *rooms = plm_ctl_rooms(ctl);
+	const struct app_list *list = arg;
 	uint32_t i = *cursor;
-	uint32_t end = i + SCAN_ROOMS < rooms->max_rooms ? i + SCAN_ROOMS : rooms->max_rooms;
+	uint32_t end = i + APP_SCAN_ROOMS < rooms->max_rooms ? i + APP_SCAN_ROOMS
+							     : rooms->max_rooms;
 
-	if (i == 0)
-		plm_text_add(out, "%-32s %7s %10s %11s %4s %9s %11s %9s %11s\n", "room", "members",
-				"publishers", "subscribers", "home", "in pkt/s", "in Mbit/s",
-				"out pkt/s", "out Mbit/s");
-	for (; i < end && !app_page_full(out); i++) {
-		struct plm_ctl_rates sum = { 0 };
+	for (uint32_t rows = list->rows; i < end && rows > 0 && !app_page_full(out); i++) {
+		struct plm_ctl_rates sum;
 		struct plm_room_info info;
 
 		if (plm_room_info(rooms, i, &info) < 0)
 			continue;
-		for (uint32_t m = 0; m < info.nb_members; m++)
-			add_rates(ctl, plm_room_member(rooms, i, m)->session_idx, &sum);
+		room_rates(ctl, i, info.nb_members, &sum);
 		plm_text_add(out, "%-32s %7u %10u %11u %3u%c", info.name, info.nb_members,
 				info.nb_publishers, info.nb_subscribers, info.home,
 				is_spread(&info) ? '+' : ' ');
 		rates_text(out, &sum);
+		rows--;
 	}
 	*cursor = i < rooms->max_rooms ? i : 0;
 	return 0;
@@ -110,18 +109,32 @@ static int
 call_show_room(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
 		uint64_t now_ns, uint64_t wall_s)
 {
+	const struct app_list *list = arg;
+	struct plm_room_info info;
+	uint32_t idx;
+	int ret = find_room(ctl, list->name, &idx, &info, out);
+
+	if (ret == 0)
+		room_head(ctl, &info, out);
+	return ret;
+}
+
+static int
+call_show_members(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
+		uint64_t now_ns, uint64_t wall_s)
+{
 	const struct plm_session_table *sessions = plm_ctl_sessions(ctl);
+	const struct app_list *list = arg;
+	uint32_t rows = list->rows;
 	struct plm_room_info info;
 	uint32_t pos = *cursor;
 	uint32_t idx;
-	int ret = find_room(ctl, arg, &idx, &info, out);
+	int ret = find_room(ctl, list->name, &idx, &info, out);
 
 	*cursor = 0;
 	if (ret < 0)
 		return ret;
-	if (pos == 0)
-		room_head(ctl, &info, out);
-	for (; pos < info.nb_members; pos++) {
+	for (; pos < info.nb_members; pos++, rows--) {
 		const struct plm_member *m = plm_room_member(plm_ctl_rooms(ctl), idx, pos);
 		const struct plm_session_hot *hot = &sessions->hot[m->session_idx];
 		struct plm_handle session = { m->session_idx,
@@ -130,7 +143,7 @@ call_show_room(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint3
 		struct plm_ctl_rates rates;
 		char id[32];
 
-		if (app_page_full(out)) {
+		if (rows == 0 || app_page_full(out)) {
 			*cursor = pos;
 			return 0;
 		}
@@ -147,13 +160,28 @@ call_show_room(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint3
 int
 cmd_show_room_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 {
-	return app_call(ctx, cli, call_show_rooms, NULL, 0);
+	struct app_list list;
+	struct plm_text head;
+	char buf[256];
+
+	plm_text_init(&head, buf, sizeof(buf));
+	plm_text_add(&head, "%-32s %7s %10s %11s %4s %9s %11s %9s %11s\n", "room", "members",
+			"publishers", "subscribers", "home", "in pkt/s", "in Mbit/s", "out pkt/s",
+			"out Mbit/s");
+	app_list_init(&list, args, 0);
+	return app_call_list(ctx, cli, call_show_rooms, &list, buf);
 }
 
 int
 cmd_show_room(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 {
-	return app_call(ctx, cli, call_show_room, args->arg[0].word, strlen(args->arg[0].word) + 1);
+	struct app_list list;
+	int ret;
+
+	app_list_init(&list, args, 1);
+	snprintf(list.name, sizeof(list.name), "%s", args->arg[0].word);
+	ret = app_call(ctx, cli, call_show_room, &list, sizeof(list));
+	return ret < 0 ? ret : app_call_list(ctx, cli, call_show_members, &list, NULL);
 }
 
 enum room_setting {

@@ -43,23 +43,22 @@ call_show_sessions(struct plm_ctl *ctl, const void *arg, struct plm_text *out, u
 		uint64_t now_ns, uint64_t wall_s)
 {
 	const struct plm_admit *admit = plm_ctl_admit(ctl);
+	const struct app_list *list = arg;
+	uint32_t rows = list->rows;
 	uint32_t from = *cursor;
 	struct plm_admit_info info;
 	struct plm_handle h;
 
 	*cursor = 0;
-	if (from == 0)
-		plm_text_add(out, "%-14s %-20s %-20s %-9s %4s %-24s %9s %9s %7s %7s\n", "session",
-				"room", "participant", "role", "home", "address", "in pkt/s",
-				"out pkt/s", "age s", "quiet s");
-	while (plm_admit_next(admit, from, &h) == 0) {
-		if (app_page_full(out)) {
+	for (; plm_admit_next(admit, from, &h) == 0; from = h.idx + 1) {
+		if (rows == 0 || app_page_full(out)) {
 			*cursor = h.idx;
 			return 0;
 		}
-		if (plm_admit_info(admit, h, &info) == 0)
-			session_line(ctl, h, &info, now_ns, out);
-		from = h.idx + 1;
+		if (plm_admit_info(admit, h, &info) < 0)
+			continue;
+		session_line(ctl, h, &info, now_ns, out);
+		rows--;
 	}
 	return 0;
 }
@@ -240,7 +239,16 @@ call_by_id(struct plm_cli *cli, struct app *app, const char *word, plm_call_fn f
 int
 cmd_show_session_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 {
-	return app_call(ctx, cli, call_show_sessions, NULL, 0);
+	struct app_list list;
+	struct plm_text head;
+	char buf[256];
+
+	plm_text_init(&head, buf, sizeof(buf));
+	plm_text_add(&head, "%-14s %-20s %-20s %-9s %4s %-24s %9s %9s %7s %7s\n", "session", "room",
+			"participant", "role", "home", "address", "in pkt/s", "out pkt/s", "age s",
+			"quiet s");
+	app_list_init(&list, args, 0);
+	return app_call_list(ctx, cli, call_show_sessions, &list, buf);
 }
 
 int

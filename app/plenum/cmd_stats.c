@@ -4,7 +4,7 @@
 
 #include <rte_malloc.h>
 
-#include "app.h"
+#include "nic.h"
 
 static const char *
 idle_name(enum plm_idle idle)
@@ -62,7 +62,7 @@ enum which {
 	COUNTERS,
 };
 
-static bool is_drop(enum plm_counter_class class)
+bool counter_is_drop(enum plm_counter_class class)
 {
 	return class == PLM_CLASS_RX_DROP || class == PLM_CLASS_COPY_DROP ||
 			class == PLM_CLASS_CARRY_DROP || class == PLM_CLASS_CTL_DROP;
@@ -117,7 +117,7 @@ call_show_counters(struct plm_ctl *ctl, const void *arg, struct plm_text *out, u
 			*cursor = id;
 			return 0;
 		}
-		if (*which == COUNTERS || is_drop(plm_counter_defs[id].class))
+		if (*which == COUNTERS || counter_is_drop(plm_counter_defs[id].class))
 			counter_line(ctl, (enum plm_counter)id, *which != DROPS, out);
 	}
 	return 0;
@@ -127,16 +127,18 @@ int
 cmd_show_drops(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 {
 	enum which which = DROPS;
+	int ret = app_call(ctx, cli, call_show_counters, &which, sizeof(which));
 
-	return app_call(ctx, cli, call_show_counters, &which, sizeof(which));
+	return ret < 0 ? ret : nic_show_losses(ctx, cli);
 }
 
 int
 cmd_show_drops_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 {
 	enum which which = DROPS_ALL;
+	int ret = app_call(ctx, cli, call_show_counters, &which, sizeof(which));
 
-	return app_call(ctx, cli, call_show_counters, &which, sizeof(which));
+	return ret < 0 ? ret : nic_show_losses(ctx, cli);
 }
 
 int
@@ -281,7 +283,9 @@ cmd_clear(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 {
 	struct app *app = ctx;
 
-	for (unsigned int p = 0; p < app->nb_ports; p++)
+	for (unsigned int p = 0; p < app->nb_ports; p++) {
 		rte_eth_stats_reset(app->ports[p].ethdev_id);
+		rte_eth_xstats_reset(app->ports[p].ethdev_id);
+	}
 	return app_call(app, cli, call_clear, NULL, 0);
 }

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "plm_conf.h"
@@ -283,6 +284,29 @@ resolve(char path[CONF_PATH_SIZE], const char *conf_path, const struct plm_conf 
 }
 
 static int
+check_trace_dir(struct conf *conf, const char *path, const struct plm_conf *file,
+		struct plm_text *why)
+{
+	struct stat st;
+	int ret = 0;
+
+	if (conf->trace_dir[0] == '\0')
+		return 0;
+	ret = resolve(conf->trace_dir, path, file, "trace_dir", why);
+	if (ret < 0)
+		return ret;
+	if (stat(conf->trace_dir, &st) < 0)
+		ret = -errno;
+	else if (!S_ISDIR(st.st_mode))
+		ret = -ENOTDIR;
+	if (ret < 0) {
+		plm_conf_where(file, "trace_dir", why);
+		plm_text_add(why, "%s must be a directory: %s", conf->trace_dir, strerror(-ret));
+	}
+	return ret;
+}
+
+static int
 check_files(struct conf *conf, const char *path, const struct plm_conf *file, struct plm_text *why)
 {
 	struct sockaddr_un un;
@@ -316,6 +340,8 @@ check_files(struct conf *conf, const char *path, const struct plm_conf *file, st
 				conf->control_socket, sizeof(un.sun_path) - 1);
 		ret = -ENAMETOOLONG;
 	}
+	if (ret == 0)
+		ret = check_trace_dir(conf, path, file, why);
 	return ret;
 }
 

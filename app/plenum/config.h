@@ -125,6 +125,7 @@ struct conf {
 	char events[CONF_PATH_SIZE];
 	uint32_t events_per_s;
 	char control_socket[CONF_PATH_SIZE];
+	char trace_dir[CONF_PATH_SIZE]; /* "": no traces */
 };
 
 /* The table behind plenum.conf and docs/settings.md. */

@@ -10,6 +10,7 @@
 
 #include "ctlsock.h"
 #include "prompt.h"
+#include "telemetry.h"
 
 #define SHOW_SIZE 8192
 #define WHY_SIZE  1024
@@ -81,6 +82,8 @@ run(struct app *app, const char *cmdline_file)
 		ret = app_start(app, &why);
 	if (ret == 0)
 		ret = ctlsock_start(app->ctlsock, app);
+	if (ret == 0)
+		ret = telemetry_start(app);
 	if (ret < 0)
 		return end(app, false, fail(&why, ret));
 	fprintf(stderr, "plenum: running, %u port%s, %u worker%s, UDP port %u\n", app->nb_ports,

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -154,6 +155,17 @@ reload(struct app *app)
 	fprintf(stderr, "plenum: reload: %s\n", buf);
 }
 
+/* Answers come in pages where there is a screen that they could run off. */
+static void
+measure_terminal(struct plm_cli_edit *edit)
+{
+	struct winsize size;
+
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0)
+		size = (struct winsize){ 0 };
+	plm_cli_edit_resize(edit, size.ws_row, size.ws_col);
+}
+
 static void
 read_keys(struct app *app, struct plm_cli_edit *edit)
 {
@@ -163,6 +175,7 @@ read_keys(struct app *app, struct plm_cli_edit *edit)
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
+	measure_terminal(edit);
 	pthread_mutex_lock(&app->lock);
 	goes_on = n > 0 && plm_cli_edit_input(edit, keys, (size_t)n);
 	pthread_mutex_unlock(&app->lock);

@@ -15,6 +15,8 @@
 #include "ctlsock.h"
 #include "events.h"
 #include "plm_crypto.h"
+#include "telemetry.h"
+#include "trace.h"
 
 /* lcore ids as eal.c hands them out. */
 #define LCORE_SLOW    1
@@ -530,6 +532,9 @@ app_stop(struct app *app, struct plm_text *what)
 	}
 	ctlsock_stop(app->ctlsock);
 	app->ctlsock = NULL;
+	telemetry_stop();
+	trace_free(app->trace);
+	app->trace = NULL;
 	if (app->lcores_launched) {
 		/* Workers first: the slow path goes on to take what they still say. */
 		for (unsigned int w = 0; w < app->conf.nb_workers; w++)

@@ -580,5 +580,11 @@ const struct plm_conf_def conf_defs[] = {
 			.min = 1,
 			.fallback = "/run/plenum.sock",
 			.help = "the socket of `plenum ctl`, mode 0600" },
+	{ .key = "trace_dir",
+			.type = PLM_CONF_STRING,
+			FIELD(struct conf, trace_dir),
+			.fallback = "",
+			.help = "where `trace room` writes its files, of mode 0600, relative to this file; "
+				"\"\": nowhere" },
 	{ .key = NULL },
 };

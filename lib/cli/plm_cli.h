@@ -75,9 +75,15 @@ void plm_cli_reference(const struct plm_cli_cmd *cmds, struct plm_text *text);
 /** A line editor with history and completion, fed with what a terminal in raw mode yields. */
 struct plm_cli_edit;
 
-/** NULL and rte_errno. `cli` outlives it. */
+/** NULL and rte_errno. `cli` outlives it; until plm_cli_edit_free() it prints through the editor. */
 struct plm_cli_edit *plm_cli_edit_create(struct plm_cli *cli, const char *prompt);
 void plm_cli_edit_free(struct plm_cli_edit *edit);
+
+/**
+ * The terminal has so many rows and columns: what a command prints is shown in pages from now on
+ * (space: the next one, enter: a line more, q: enough). Without a call, or with 0 rows, it is not.
+ */
+void plm_cli_edit_resize(struct plm_cli_edit *edit, unsigned int rows, unsigned int columns);
 
 /** Feed it; runs the lines that end in `buf`. False when the user is done (Ctrl-D). */
 bool plm_cli_edit_input(struct plm_cli_edit *edit, const char *buf, size_t len);

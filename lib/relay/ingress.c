@@ -380,6 +380,8 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 
 		plm_sched_point(GROUP, NULL);
 		if (unlikely(group->is_rtcp)) {
+			if (group->view != NULL && unlikely(group->view->traced))
+				relay_tap(w, group->view->room_idx, first);
 			if (sender_stays(w, first))
 				relay_rtcp_route(w, group->view, &w->rtcp[group->pkts[0]], first);
 			else
@@ -392,6 +394,10 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 			nb_media += group->nb;
 			continue;
 		}
+		/* Before the headers are cut off. */
+		if (unlikely(group->view->traced))
+			for (unsigned int i = 0; i < group->nb; i++)
+				relay_tap(w, group->view->room_idx, ok[group->pkts[i]]);
 		relay_job_begin(w, group->view, plm_pkt(first)->rx_ns);
 		for (unsigned int i = 0; i < group->nb; i++) {
 			struct rte_mbuf *m = ok[group->pkts[i]];

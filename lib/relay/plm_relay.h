@@ -74,6 +74,30 @@ unsigned int plm_relay_port_worker(const struct plm_relay *relay, uint16_t port_
 const struct plm_counters *plm_relay_counters(const struct plm_relay *relay, unsigned int worker);
 /** In-relay RX-to-TX latency, ns. */
 const struct plm_hist *plm_relay_latency(const struct plm_relay *relay, unsigned int worker);
+/** Headers of a frame that an MTU does not count: Ethernet with one VLAN tag. */
+#define PLM_TRACE_L2 18
+
+/** A frame that a room received while it was traced (plm_room_settings.traced). */
+struct plm_relay_frame {
+	uint64_t rx_ns; /**< by the relay's clock */
+	uint32_t room_idx;
+	uint32_t len;      /**< on the wire */
+	uint32_t nb_bytes; /**< of them, in `bytes` */
+	const uint8_t *bytes;
+};
+
+/** Have what a trace needs; before the first room is traced. What a worker copies before, and what
+ *  finds its buffer full, is counted as TRACE_MISSED. 0, -ENOMEM. One thread, not a worker. */
+int plm_relay_trace_prepare(struct plm_relay *relay);
+
+/** The oldest frame that `worker` copied and nobody took, valid until it is. False: there is none.
+ *  One thread. */
+bool plm_relay_trace_next(struct plm_relay *relay, unsigned int worker,
+		struct plm_relay_frame *frame);
+
+/** Done with what plm_relay_trace_next() found. The same thread. */
+void plm_relay_trace_taken(struct plm_relay *relay, unsigned int worker);
+
 /** Parked bursts, buffered frames and lent packets of a worker now; any thread, a snapshot. */
 unsigned int plm_relay_parked(const struct plm_relay *relay, unsigned int worker);
 

@@ -270,6 +270,7 @@ plm_relay_free(struct plm_relay *relay)
 		plm_mailbox_fini(&w->unknown);
 		plm_mailbox_fini(&w->down);
 		relay_filter_fini(w);
+		relay_trace_fini(w);
 		rte_free(w->claim_next);
 		rte_free(w);
 	}

@@ -118,6 +118,8 @@ struct relay_rxq {
 	uint16_t queue_id;
 };
 
+struct relay_taps;
+
 struct relay_worker {
 	/* const */
 	struct plm_relay *relay;
@@ -172,6 +174,9 @@ struct relay_worker {
 	bool sampling;
 	unsigned int nb_samples;
 	uint64_t samples[RELAY_SAMPLES]; /* rx_ns of jobs that this turn finished */
+
+	/* any writes once, we read: see trace.c */
+	_Atomic(struct relay_taps *) taps;
 
 	/* Sessions with a claim still to be sent: a queue through claim_next[session]. */
 	uint32_t *claim_next; /* CLAIM_NONE: not queued */
@@ -303,6 +308,14 @@ struct relay_target {
  * worker `home` serves; room for PLM_RTCP_TARGETS. */
 unsigned int relay_rtcp_owners(struct relay_worker *w, struct plm_view *view, unsigned int home,
 		const uint8_t *p, size_t len, uint32_t sender, struct relay_target *targets);
+
+/* --- trace.c ------------------------------------------------------------------------------ */
+
+/* Copy a received frame of a traced room for the reader, or count that it was missed. */
+void relay_tap(struct relay_worker *w, uint32_t room_idx, struct rte_mbuf *m);
+
+/* At the end: nobody reads any more. */
+void relay_trace_fini(struct relay_worker *w);
 
 /* Whom a fan-out reaches. */
 enum relay_reach {

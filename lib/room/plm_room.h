@@ -68,6 +68,7 @@ struct plm_view {
 	uint8_t rtcp; /**< enum plm_rtcp_mode */
 	uint8_t dscp; /**< 0 to 63, or PLM_DSCP_COPY */
 	uint8_t nb_ranges;
+	uint8_t traced; /**< copy what is received, see plm_relay_trace_next() */
 	uint8_t first_range[PLM_WORKERS_MAX + 1]; /**< worker w has [w] to [w + 1] - 1 */
 	uint16_t gen;                   /**< of the room: another for the next one with its index */
 	const struct plm_range *ranges; /**< within each, entries are sorted by session index */
@@ -177,6 +178,7 @@ struct plm_room_settings {
 	uint8_t rtcp;
 	uint8_t dscp;
 	uint8_t consent_alive;
+	uint8_t traced;         /**< workers copy what they receive, see plm_relay.h */
 	uint32_t packets_per_s; /**< of one session; 0: unlimited */
 	uint64_t bits_per_s;    /**< of one session; 0: unlimited */
 };

@@ -163,6 +163,8 @@ enum plm_counter_class {
 	X(CTL_TX_QUEUE, "ctl_tx_queue", CTL_DROP, "slow-path frames that found the TX queue full")                 \
 	X(CTL_TX_NEIGHBOUR, "ctl_tx_neighbour", CTL_DROP,                                                          \
 			"slow-path frames to a next hop without MAC address")                                      \
+	X(TRACE_MISSED, "trace_missed", CTL_DROP,                                                                  \
+			"frames of a traced room that found the trace's buffer full")                              \
 	X(EVENTS_LOST, "events_lost", CTL_DROP, "events not logged: over the rate or queue full")
 
 enum plm_counter {

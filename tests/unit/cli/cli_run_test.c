@@ -75,6 +75,24 @@ cmd_long(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 	return 0;
 }
 
+/* Ten lines, the fifth of 45 characters. */
+static int
+cmd_lines(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
+{
+	for (unsigned int i = 1; i <= 10; i++)
+		plm_cli_print(cli, i == 5 ? "%045u\n" : "line %u\n", i);
+	return 0;
+}
+
+/* 40 MB. */
+static int
+cmd_flood(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
+{
+	for (unsigned int i = 0; i < 20000; i++)
+		plm_cli_print(cli, "%2000s\n", "x");
+	return 0;
+}
+
 static const struct plm_cli_cmd cmds[] = {
 	{ "show room all", cmd_all, "all rooms" },
 	{ "show room <name>", cmd_one, "one room" },
@@ -83,6 +101,8 @@ static const struct plm_cli_cmd cmds[] = {
 	{ "drain [<seconds:0-60>]", cmd_drain, "drain" },
 	{ "fail", cmd_fail, "fail" },
 	{ "long", cmd_long, "long" },
+	{ "lines", cmd_lines, "ten lines" },
+	{ "flood", cmd_flood, "too many lines" },
 	{ NULL, NULL, NULL },
 };
 
@@ -245,6 +265,95 @@ cli_edit__completes_runs_and_ends(void **state)
 	plm_cli_free(cli);
 }
 
+/* What was printed since the last look. */
+static const char *
+printed(struct sink *sink)
+{
+	static char copy[sizeof(sink->buf)];
+
+	memcpy(copy, sink->buf, sizeof(copy));
+	plm_text_init(&sink->text, sink->buf, sizeof(sink->buf));
+	return copy;
+}
+
+#define MORE  "--more-- (space: page, enter: line, q: stop)"
+#define ERASE "\r\033[K"
+
+static void
+cli_edit__shows_long_answers_in_pages(void **state)
+{
+	/* A terminal of 4 rows and 20 columns: the fifth line takes three of them. */
+	static const struct {
+		const char *keys;
+		const char *want;
+	} steps[] = {
+		{ "x", "" },
+		{ "\n", ERASE "line 4\n" MORE },
+		{ " ", ERASE "000000000000000000000000000000000000000000005\n" MORE },
+		{ " ", ERASE "line 6\nline 7\nline 8\n" MORE },
+		{ " ", ERASE "line 9\nline 10\n" },
+	};
+	struct sink sink;
+	const struct plm_cli_conf conf = { .cmds = cmds, .write = sink_write, .write_ctx = &sink };
+	struct plm_cli_edit *edit;
+	struct plm_cli *cli;
+
+	plm_text_init(&sink.text, sink.buf, sizeof(sink.buf));
+	assert_int_equal(plm_cli_create(&cli, &conf), 0);
+	edit = plm_cli_edit_create(cli, "test> ");
+	assert_non_null(edit);
+	plm_cli_edit_resize(edit, 4, 20);
+	assert_true(plm_cli_edit_input(edit, "lines\n", 6));
+	assert_non_null(strstr(printed(&sink), "line 1\nline 2\nline 3\n" MORE));
+	for (unsigned int i = 0; i < RTE_DIM(steps); i++) {
+		assert_true(plm_cli_edit_input(edit, steps[i].keys, 1));
+		if (i + 1 < RTE_DIM(steps))
+			assert_string_equal(printed(&sink), steps[i].want);
+	}
+	/* The last page, and the prompt behind it. */
+	assert_memory_equal(sink.buf, steps[RTE_DIM(steps) - 1].want,
+			strlen(steps[RTE_DIM(steps) - 1].want));
+	assert_non_null(strstr(printed(&sink), "test> "));
+
+	/* Enough after one page; then commands run again. */
+	assert_true(plm_cli_edit_input(edit, "lines\nq", 7));
+	assert_null(strstr(printed(&sink), "line 4"));
+	assert_true(plm_cli_edit_input(edit, "show room x\n", 12));
+	assert_non_null(strstr(printed(&sink), "one x"));
+
+	/* Nothing is held back without a terminal. */
+	plm_cli_edit_resize(edit, 0, 0);
+	assert_true(plm_cli_edit_input(edit, "lines\n", 6));
+	assert_non_null(strstr(printed(&sink), "line 10\n"));
+	plm_cli_edit_free(edit);
+	plm_cli_free(cli);
+}
+
+static void
+cli_edit__cuts_what_is_beyond_all_pages(void **state)
+{
+	struct sink sink;
+	const struct plm_cli_conf conf = { .cmds = cmds, .write = sink_write, .write_ctx = &sink };
+	struct plm_cli_edit *edit;
+	struct plm_cli *cli;
+
+	plm_text_init(&sink.text, sink.buf, sizeof(sink.buf));
+	assert_int_equal(plm_cli_create(&cli, &conf), 0);
+	edit = plm_cli_edit_create(cli, "test> ");
+	assert_non_null(edit);
+	plm_cli_edit_resize(edit, 2, 100000);
+	assert_true(plm_cli_edit_input(edit, "flood\n", 6));
+	for (unsigned int i = 0; i < 20000 && strstr(sink.buf, "--- cut here") == NULL; i++) {
+		plm_text_init(&sink.text, sink.buf, sizeof(sink.buf));
+		assert_true(plm_cli_edit_input(edit, "\n", 1));
+		/* 16 MB of lines of 2 001 bytes, and no more. */
+		assert_true(i < (16u << 20) / 2001);
+	}
+	assert_non_null(strstr(sink.buf, "test> "));
+	plm_cli_edit_free(edit);
+	plm_cli_free(cli);
+}
+
 int
 main(void)
 {
@@ -255,6 +364,8 @@ main(void)
 		cmocka_unit_test(cli_create__refuses_a_wrong_syntax),
 		cmocka_unit_test(cli_help__lists_every_command),
 		cmocka_unit_test(cli_edit__completes_runs_and_ends),
+		cmocka_unit_test(cli_edit__shows_long_answers_in_pages),
+		cmocka_unit_test(cli_edit__cuts_what_is_beyond_all_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
