@@ -96,7 +96,10 @@ enum plm_counter_class {
 			"next hop's MAC address not known yet")                                                    \
 	X(COPY_PARK_FULL, "copy_park_full", COPY_DROP, "TX queue full and the parked list full")                   \
 	X(COPY_MTU, "copy_mtu", COPY_DROP, "packet larger than the subscriber's port can send")                    \
+	X(COPY_LINK, "copy_link", COPY_DROP, "not taken by a port that has no link")                               \
 	X(COPY_STOPPED, "copy_stopped", COPY_DROP, "still unsent when the relay ended")                            \
+	X(CARRY_LINK, "carry_link", CARRY_DROP,                                                                    \
+			"carried copy not taken by a port that has no link")                                       \
 	X(CARRY_STOPPED, "carry_stopped", CARRY_DROP, "carried copy unsent when the relay ended")                  \
 	X(CTL_FRAMES_IN, "ctl_frames_in", CTL, "packets that the slow path took from the workers")                 \
 	X(CTL_FRAMES_OUT, "ctl_frames_out", CTL, "frames that the slow path had sent")                             \
