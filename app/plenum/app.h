@@ -91,6 +91,9 @@ void app_end(struct app *app, unsigned int drain_s);
 /* Read secrets again. 0 or negative errno; `why` says what was done or why not. Lock held. */
 int app_reload(struct app *app, struct plm_text *why);
 
+/* unmap.c: while workers run, no memory goes that they may be using; NULL: none do. */
+void unmap_guard(const struct app *app);
+
 /* eal.c */
 int eal_start(const struct conf *conf, struct plm_text *why);
 
