@@ -391,6 +391,7 @@ app_start(struct app *app, struct plm_text *why)
 		ret = create_ctl(app, &ctl, why);
 	if (ret == 0)
 		ret = open_filters(app, why);
+	watch_start(app);
 	if (ret == 0)
 		ret = launch(app, why);
 	if (ret == 0)
@@ -572,8 +573,7 @@ void
 app_tick(struct app *app)
 {
 	pthread_mutex_lock(&app->lock);
-	for (unsigned int p = 0; p < app->nb_ports; p++)
-		plm_port_poll_link(&app->ports[p]);
+	watch_ports(app);
 	for (unsigned int w = 0; w < app->conf.nb_workers; w++)
 		measure_busy(app, w, &app->workers[w]);
 	measure_busy(app, PLM_WORKERS_MAX, &app->slow);
