@@ -35,6 +35,14 @@ struct app_busy {
 	uint64_t total_ns;
 };
 
+/* What became of a port: main's. */
+struct app_watch {
+	char name[CONF_DEVICE_SIZE];
+	const char *ifname;   /* interface of the kernel that carries it, or NULL */
+	unsigned int ifindex; /* of that one; another one of its name is not it */
+	const char *why;      /* told last: why there is no link; NULL: there is one */
+};
+
 struct app {
 	/* const after start */
 	const char *conf_path;
@@ -58,10 +66,11 @@ struct app {
 
 	/*
 	 * One command at a time, whoever typed it: the prompt and the control socket's thread, and
-	 * main when it reads links and reloads. Guards ports, `busy_from` and what follows.
+	 * main when it reads links and reloads. Guards ports, `busy_from`, `watch` and what follows.
 	 */
 	pthread_mutex_t lock;
 	struct app_busy busy_from[PLM_WORKERS_MAX + 1]; /* slow path last */
+	struct app_watch watch[PLM_PORTS_MAX];
 	unsigned int drain_s;
 	struct trace *trace; /* the last one, NULL: none yet */
 
@@ -94,6 +103,13 @@ void app_end(struct app *app, unsigned int drain_s);
 
 /* Read secrets, limits and static endpoints again. 0 or negative errno; `why` says what was done or why not. Lock held. */
 int app_reload(struct app *app, struct plm_text *why);
+
+/* watch.c: remember what the ports sit on, then say what becomes of them. Lock held. */
+void watch_start(struct app *app);
+void watch_ports(struct app *app);
+
+/* unmap.c: while workers run, no memory goes that they may be using; NULL: none do. */
+void unmap_guard(const struct app *app);
 
 /* eal.c */
 int eal_start(const struct conf *conf, struct plm_text *why);

@@ -73,6 +73,21 @@ yes_no(bool yes)
 	return yes ? "yes" : "no";
 }
 
+static const char *
+spread_text(const struct plm_port *port)
+{
+	switch (port->spread) {
+	case PLM_SPREAD_RSS:
+		return port->reta_size != 0
+				? "all queues in turn, by RSS over UDP ports"
+				: "queues by the driver's own table, by RSS over UDP ports";
+	case PLM_SPREAD_DRIVER:
+		return "queues by the driver's or its peer's own means";
+	default:
+		return "one queue";
+	}
+}
+
 int
 cmd_show_port_info(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 {
@@ -98,6 +113,7 @@ cmd_show_port_info(struct plm_cli *cli, void *ctx, const struct plm_cli_args *ar
 		plm_cli_print(cli, "  %u queues of %u RX and %u TX descriptors, promiscuous %s\n",
 				port->nb_queues, port->nb_rxd, port->nb_txd,
 				yes_no(port->promiscuous));
+		plm_cli_print(cli, "  received frames go to %s\n", spread_text(port));
 		plm_cli_print(cli, "  chained TX %s, payloads below %u bytes copied\n",
 				yes_no(port->chain), port->copy_below);
 		plm_cli_print(cli, "  checksum offload: rx ip %s, rx udp %s\n",

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -16,16 +17,113 @@
 /* What EAL, drivers and hash tables take beside what is counted below. */
 #define MEMORY_BASE (UINT64_C(48) << 20)
 
+/* af_xdp's fill ring, and what it copies to its own memory to send. */
+#define AF_XDP_HELD 4096
+/* Buffers of a memif ring, unless `device` says otherwise. */
+#define MEMIF_BUFFER 2048
+
+static const char no_interface[] = "does its interface exist (`ip link`), and may we use it?";
+static const char no_bound[] = "is it bound to vfio-pci (`dpdk-devbind.py -s`)?";
+static const char no_name[] = "is there such a driver, and are its arguments right?";
+
+static const struct conf_driver drivers[] = {
+	{ .prefix = "net_af_packet",
+			.kernel = true,
+			.queues_arg = "qpairs",
+			.missing = no_interface },
+	{ .prefix = "net_af_xdp",
+			.kernel = true,
+			.no_chain = true,
+			.rx_extra = AF_XDP_HELD,
+			.queues_arg = "queue_count",
+			.missing = no_interface },
+	{ .prefix = "net_tap",
+			.kernel = true,
+			.missing = "may we make interfaces (/dev/net/tun)?" },
+	{ .prefix = "net_pcap", .missing = "does its file or interface exist, and may we use it?" },
+	{ .prefix = "net_memif",
+			.socket_arg = "socket",
+			.server_arg = "role=server",
+			.missing = "is its socket's folder there, and nobody else's server at it?" },
+	{ .prefix = "net_vhost",
+			.queues_arg = "queues",
+			.socket_arg = "iface",
+			.server_arg = "client=1",
+			.server_is_default = true,
+			.missing = "is its socket's folder there, and nobody else's server at it?" },
+	{ .prefix = "net_virtio_user",
+			.shares_memory = true,
+			.queues_arg = "queues",
+			.socket_arg = "path",
+			.server_arg = "server=1",
+			.missing = "is the vhost server there that listens at its path? (With "
+				   "server=1 plenum waits for it.)" },
+};
+
+const struct conf_driver *
+conf_port_driver(const struct conf_port *port)
+{
+	static const struct conf_driver pci = { .prefix = "", .missing = no_bound };
+	static const struct conf_driver other = { .prefix = "", .missing = no_name };
+
+	for (unsigned int i = 0; i < RTE_DIM(drivers); i++) {
+		if (strncmp(port->name, drivers[i].prefix, strlen(drivers[i].prefix)) == 0)
+			return &drivers[i];
+	}
+	return conf_port_is_pci(port) ? &pci : &other;
+}
+
+const char *
+conf_port_arg(const struct conf_port *port, const char *key, char buf[CONF_DEVICE_SIZE])
+{
+	size_t len = strlen(key);
+
+	for (const char *at = strchr(port->device, ','); at != NULL; at = strchr(at, ',')) {
+		at++;
+		if (strncmp(at, key, len) != 0 || at[len] != '=')
+			continue;
+		at += len + 1;
+		len = strcspn(at, ",");
+		memcpy(buf, at, len);
+		buf[len] = '\0';
+		return buf;
+	}
+	return NULL;
+}
+
+const char *
+conf_port_server(const struct conf_port *port, char buf[CONF_DEVICE_SIZE])
+{
+	const struct conf_driver *driver = conf_port_driver(port);
+	bool named;
+
+	if (driver->socket_arg == NULL)
+		return NULL;
+	named = strstr(port->device, driver->server_arg) != NULL;
+	if (named == driver->server_is_default)
+		return NULL;
+	return conf_port_arg(port, driver->socket_arg, buf);
+}
+
+const char *
+conf_port_interface(const struct conf_port *port, char buf[CONF_DEVICE_SIZE])
+{
+	/* net_tap sees its own, which may be in another namespace by now. */
+	if (strncmp(port->name, "net_af_", strlen("net_af_")) != 0 &&
+			strncmp(port->name, "net_pcap", strlen("net_pcap")) != 0)
+		return NULL;
+	return conf_port_arg(port, "iface", buf);
+}
+
 bool
 conf_port_is_kernel(const struct conf_port *port)
 {
-	static const char *const kernel[] = { "net_af_packet", "net_af_xdp", "net_tap" };
+	char buf[CONF_DEVICE_SIZE];
+	const char *path = conf_port_arg(port, "path", buf);
 
-	for (unsigned int i = 0; i < RTE_DIM(kernel); i++) {
-		if (strncmp(port->name, kernel[i], strlen(kernel[i])) == 0)
-			return true;
-	}
-	return strstr(port->device, ",iface=") != NULL; /* net_pcap on an interface */
+	/* net_pcap on an interface, net_virtio_user on vhost-net */
+	return conf_port_driver(port)->kernel || conf_port_interface(port, buf) != NULL ||
+			(path != NULL && strcmp(path, "/dev/vhost-net") == 0);
 }
 
 bool
@@ -203,6 +301,43 @@ inherit(struct conf_nic *nic, const struct conf_nic *from)
 		nic->copy_below = from->copy_below;
 }
 
+/* What a driver does wrong without a word, or cannot do. */
+static int
+check_device(const struct conf_port *port, unsigned int idx, const struct plm_conf *file,
+		struct plm_text *why)
+{
+	char buf[CONF_DEVICE_SIZE];
+	char key[48];
+	const char *bsize;
+	unsigned long room = MEMIF_BUFFER;
+	unsigned int frame = (port->nic.mtu != 0 ? port->nic.mtu : RTE_ETHER_MTU) +
+			RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN;
+
+	if (conf_port_driver(port)->no_chain && port->nic.chain == PLM_CHAIN_ON) {
+		snprintf(key, sizeof(key), "ports[%u].chain", idx);
+		plm_conf_where(file, key, why);
+		plm_text_add(why,
+				"%s sends chained frames with wrong bytes, must be \"off\" or "
+				"\"auto\"",
+				port->name);
+		return -EINVAL;
+	}
+	if (strncmp(port->name, "net_memif", strlen("net_memif")) != 0)
+		return 0;
+	bsize = conf_port_arg(port, "bsize", buf);
+	if (bsize != NULL)
+		room = strtoul(bsize, NULL, 10);
+	if (frame <= room)
+		return 0;
+	snprintf(key, sizeof(key), "ports[%u].device", idx);
+	plm_conf_where(file, key, why);
+	plm_text_add(why,
+			"%s has buffers of %lu bytes, must have bsize=%u or more for frames of "
+			"that MTU",
+			port->name, room, frame);
+	return -EINVAL;
+}
+
 static int
 check_port(struct conf *conf, unsigned int idx, const struct plm_conf *file, struct plm_text *why)
 {
@@ -231,6 +366,7 @@ check_port(struct conf *conf, unsigned int idx, const struct plm_conf *file, str
 				port->nic.queues, conf->nb_workers);
 		return -EINVAL;
 	}
+	ret = check_device(port, idx, file, why);
 	for (unsigned int i = 0; ret == 0 && i < port->nb_addresses; i++)
 		ret = check_address(conf, idx, i, file, why);
 	return ret;
@@ -437,7 +573,7 @@ conf_pool_need(const struct conf *conf, struct plm_pool_need *need)
 	for (unsigned int i = 0; i < conf->nb_ports; i++) {
 		const struct conf_nic *nic = &conf->ports[i].nic;
 
-		need->rx_desc += nic->rx_descriptors;
+		need->rx_desc += nic->rx_descriptors + conf_port_driver(&conf->ports[i])->rx_extra;
 		need->tx_desc += nic->tx_descriptors;
 		need->mtu = RTE_MAX(need->mtu, nic->mtu != 0 ? nic->mtu : RTE_ETHER_MTU);
 		need->linear |= nic->chain != PLM_CHAIN_ON;

@@ -158,6 +158,33 @@ const char *conf_wrong_address(const struct plm_ip *ip);
 /* The limits that a running relay takes. */
 void conf_fill_limits(const struct conf *conf, struct plm_admit_limits *limits);
 
+/* What is known of virtual devices beyond what their drivers say of themselves. */
+struct conf_driver {
+	const char *prefix;     /* of the device's name */
+	bool kernel;            /* the kernel carries the frames: a busy poll only steals its CPU */
+	bool no_chain;          /* sends chained frames wrong and says nothing */
+	bool shares_memory;     /* the peer maps our memory: --single-file-segments */
+	uint16_t rx_extra;      /* mbufs of an RX pool that it holds beyond descriptors */
+	const char *queues_arg; /* argument of `device` for the number of queues, or NULL */
+	const char *socket_arg; /* argument with a socket's path, or NULL */
+	const char *server_arg; /* that argument and value make us the socket's server... */
+	bool server_is_default; /* ...or that one makes us its client */
+	const char *missing;    /* what to look for when EAL has no such device */
+};
+
+/* Of a port's driver; never NULL. */
+const struct conf_driver *conf_port_driver(const struct conf_port *port);
+
+/* Value of an argument in `device` (",key=value"), into `buf`; NULL if it is not there. */
+const char *conf_port_arg(const struct conf_port *port, const char *key,
+		char buf[CONF_DEVICE_SIZE]);
+
+/* Path of the UNIX socket at which the port waits for its peer; NULL if it does not. */
+const char *conf_port_server(const struct conf_port *port, char buf[CONF_DEVICE_SIZE]);
+
+/* The kernel's interface behind the port; NULL if there is none, or the driver watches it. */
+const char *conf_port_interface(const struct conf_port *port, char buf[CONF_DEVICE_SIZE]);
+
 /* Whether frames of this port pass through the kernel: there a busy poll only steals its CPU. */
 bool conf_port_is_kernel(const struct conf_port *port);
 

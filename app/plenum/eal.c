@@ -4,6 +4,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -125,6 +129,13 @@ add_memory(struct eal_args *args, const struct conf *conf, uint64_t mb)
 
 	if (conf->hugepages) {
 		add(args, "--in-memory");
+		for (unsigned int i = 0; i < conf->nb_ports; i++) {
+			if (!conf_port_driver(&conf->ports[i])->shares_memory)
+				continue;
+			/* Otherwise the peer maps a part of it, and all goes well for 256 frames. */
+			add(args, "--single-file-segments");
+			break;
+		}
 		return;
 	}
 	add(args, "--no-huge");
@@ -133,6 +144,58 @@ add_memory(struct eal_args *args, const struct conf *conf, uint64_t mb)
 	/* A name per control socket: several relays side by side, and no litter of old ones. */
 	add(args, "--file-prefix");
 	add(args, "plenum-%016" PRIx64, plm_siphash(key, path, strlen(path)));
+}
+
+/* A socket that nobody answers on is left over from a process that was killed: a driver would not
+ * start over it. Asked as a datagram socket, since a server would take us for its peer. */
+static int
+clear_socket(const char *path, struct plm_text *why)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct stat st;
+	int ret = 0;
+	int fd;
+
+	if (lstat(path, &st) < 0)
+		return 0;
+	if (!S_ISSOCK(st.st_mode) || strlen(path) >= sizeof(un.sun_path)) {
+		plm_text_add(why, "%s is there and is no socket", path);
+		return -EEXIST;
+	}
+	memcpy(un.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0 && errno == ECONNREFUSED) {
+		unlink(path);
+	} else {
+		plm_text_add(why, "%s is another process's", path);
+		ret = -EADDRINUSE;
+	}
+	close(fd);
+	return ret;
+}
+
+static int
+clear_sockets(const struct conf *conf, struct plm_text *why)
+{
+	char buf[CONF_DEVICE_SIZE];
+	char words[CONF_DEVICE_SIZE + 64];
+	struct plm_text wrong;
+	int ret = 0;
+
+	for (unsigned int i = 0; ret == 0 && i < conf->nb_ports; i++) {
+		const char *path = conf_port_server(&conf->ports[i], buf);
+
+		if (path == NULL)
+			continue;
+		plm_text_init(&wrong, words, sizeof(words));
+		ret = clear_socket(path, &wrong);
+		if (ret < 0)
+			plm_text_add(why, "port %s: %s", conf->ports[i].name,
+					wrong.len != 0 ? words : strerror(-ret));
+	}
+	return ret;
 }
 
 int
@@ -152,6 +215,8 @@ eal_start(const struct conf *conf, struct plm_text *why)
 		mb = (conf_memory(conf, &plan) >> 20) + 1;
 	if (conf->hugepages)
 		ret = check_hugepages(mb << 20, why);
+	if (ret == 0)
+		ret = clear_sockets(conf, why);
 	if (ret < 0)
 		return ret;
 	plm_text_init(&args->text, args->buf, sizeof(args->buf));
@@ -162,6 +227,7 @@ eal_start(const struct conf *conf, struct plm_text *why)
 	/* What EAL finds in good order is no news; the operator's own arguments come last. */
 	add(args, "--log-level=lib.eal:warning");
 	add(args, "--log-level=lib.telemetry:error");
+	add(args, "--log-level=lib.vhost.*:warning");
 	for (unsigned int i = 0; i < conf->nb_eal; i++)
 		add(args, "%s", conf->eal[i].path);
 	if (args->text.cut) {

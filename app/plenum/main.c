@@ -47,7 +47,7 @@ end(struct app *app, bool started, int code)
 		return EXIT_FAILURE;
 	}
 	if (started)
-		fprintf(stderr, "plenum: drained, every mempool is full again (%s mbufs)\n", buf);
+		fprintf(stderr, "plenum: drained, every mempool is full again (%s)\n", buf);
 	return code;
 }
 

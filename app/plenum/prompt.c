@@ -65,6 +65,8 @@ prompt_catch_signals(struct app *app)
 {
 	struct sigaction end = { .sa_handler = on_end, .sa_flags = SA_RESTART };
 	struct sigaction hangup = { .sa_handler = on_hangup, .sa_flags = SA_RESTART };
+	/* Drivers write to sockets of peers that may have died. */
+	struct sigaction broken = { .sa_handler = SIG_IGN };
 
 	app->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (app->wake_fd < 0)
@@ -73,7 +75,8 @@ prompt_catch_signals(struct app *app)
 	sigfillset(&end.sa_mask);
 	sigfillset(&hangup.sa_mask);
 	if (sigaction(SIGINT, &end, NULL) < 0 || sigaction(SIGTERM, &end, NULL) < 0 ||
-			sigaction(SIGHUP, &hangup, NULL) < 0)
+			sigaction(SIGHUP, &hangup, NULL) < 0 ||
+			sigaction(SIGPIPE, &broken, NULL) < 0)
 		return -errno;
 	return 0;
 }

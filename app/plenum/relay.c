@@ -146,9 +146,7 @@ find_device(const struct conf_port *port, unsigned int *max_queues, struct plm_t
 		ret = rte_eth_dev_info_get(id, &info);
 	if (ret < 0) {
 		plm_text_add(why, "port %s: no such device; %s", port->device,
-				conf_port_is_pci(port)
-						? "is it bound to vfio-pci (`dpdk-devbind.py -s`)?"
-						: "does its interface exist (`ip link`), and may we use it?");
+				conf_port_driver(port)->missing);
 		return -ENODEV;
 	}
 	*max_queues = RTE_MIN(info.max_rx_queues, info.max_tx_queues);
@@ -181,15 +179,16 @@ open_ports(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 			return ret;
 		port.nb_queues = (uint16_t)conf_port_queues(conf, &conf->ports[p], max_queues);
 		if (port.nb_queues > max_queues) {
-			plm_text_add(why,
-					"port %s: %u queues asked for, the device has %u; for "
-					"net_af_packet add qpairs=%u to `device`",
-					conf->ports[p].device, port.nb_queues, max_queues,
-					port.nb_queues);
+			const char *arg = conf_port_driver(&conf->ports[p])->queues_arg;
+
+			plm_text_add(why, "port %s: %u queues asked for, the device has %u",
+					conf->ports[p].device, port.nb_queues, max_queues);
+			if (arg != NULL)
+				plm_text_add(why, "; add %s=%u to `device`", arg, port.nb_queues);
 			return -EINVAL;
 		}
 		for (unsigned int q = 0; q < port.nb_queues; q++) {
-			unsigned int w = next++ % conf->nb_workers;
+			unsigned int w = (next + q) % conf->nb_workers;
 
 			ctl->queue_owner[p][q] = (uint8_t)w;
 			pools[q] = app->rx_pools[w];
@@ -197,6 +196,7 @@ open_ports(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 		ret = plm_port_open(&app->ports[p], (uint16_t)p, &port, why);
 		if (ret < 0)
 			return ret;
+		next += app->ports[p].nb_queues; /* it may have got by with fewer */
 		app->port_list[p] = &app->ports[p];
 		app->nb_ports = p + 1;
 	}
@@ -372,6 +372,7 @@ launch(struct app *app, struct plm_text *why)
 	app->slow.turn = slow_turn;
 	app->slow.ctx = app;
 	app->lcores_launched = true;
+	unmap_guard(app);
 	ret = rte_eal_remote_launch(lcore_main, &app->slow, LCORE_SLOW);
 	for (unsigned int w = 0; ret == 0 && w < conf->nb_workers; w++) {
 		app->worker_ctx[w] = (struct app_worker){ app, w };
@@ -414,6 +415,7 @@ app_start(struct app *app, struct plm_text *why)
 		ret = create_ctl(app, &ctl, why);
 	if (ret == 0)
 		ret = open_filters(app, why);
+	watch_start(app);
 	if (ret == 0)
 		ret = launch(app, why);
 	if (ret == 0)
@@ -488,16 +490,25 @@ drain(struct app *app)
 	} while (waiting > 0 && clock_now_ns(NULL) < end_ns);
 }
 
-/* Free a pool once every mbuf is back; what is not is named. */
+struct pool_sum {
+	unsigned int nb_mbufs;
+	unsigned int nb_kept; /* by drivers that give none back at their end */
+};
+
+/* Free a pool once every mbuf is back, but for `kept` at most; what is not is named. */
 static int
-free_pool(struct rte_mempool **pool, unsigned int *nb_mbufs, struct plm_text *what)
+free_pool(struct rte_mempool **pool, unsigned int kept, struct pool_sum *sum, struct plm_text *what)
 {
 	unsigned int used;
 
 	if (*pool == NULL)
 		return 0;
 	used = rte_mempool_in_use_count(*pool);
-	*nb_mbufs += (*pool)->size;
+	sum->nb_mbufs += (*pool)->size;
+	if (used <= kept) {
+		sum->nb_kept += used;
+		used = 0;
+	}
 	if (used != 0)
 		plm_text_add(what, "%s%s lacks %u of %u mbufs", what->len != 0 ? ", " : "",
 				(*pool)->name, used, (*pool)->size);
@@ -509,17 +520,24 @@ free_pool(struct rte_mempool **pool, unsigned int *nb_mbufs, struct plm_text *wh
 static int
 free_pools(struct app *app, struct plm_text *what)
 {
-	unsigned int nb_mbufs = 0;
-	int ret = free_pool(&app->frame_pool, &nb_mbufs, what);
+	struct pool_sum sum = { 0 };
+	unsigned int kept = 0;
+	int ret;
 
+	for (unsigned int p = 0; p < app->conf.nb_ports; p++)
+		kept += conf_port_driver(&app->conf.ports[p])->rx_extra;
+	ret = free_pool(&app->frame_pool, 0, &sum, what);
 	for (unsigned int w = 0; w < PLM_WORKERS_MAX; w++) {
-		ret |= free_pool(&app->slice_pools[w], &nb_mbufs, what);
-		ret |= free_pool(&app->copy_pools[w], &nb_mbufs, what);
-		ret |= free_pool(&app->hdr_pools[w], &nb_mbufs, what);
-		ret |= free_pool(&app->rx_pools[w], &nb_mbufs, what);
+		ret |= free_pool(&app->slice_pools[w], 0, &sum, what);
+		ret |= free_pool(&app->copy_pools[w], 0, &sum, what);
+		ret |= free_pool(&app->hdr_pools[w], 0, &sum, what);
+		ret |= free_pool(&app->rx_pools[w], kept, &sum, what);
 	}
-	if (ret == 0)
-		plm_text_add(what, "%u", nb_mbufs);
+	if (ret == 0 && sum.nb_kept == 0)
+		plm_text_add(what, "%u mbufs", sum.nb_mbufs);
+	else if (ret == 0)
+		plm_text_add(what, "%u mbufs, but for %u that a driver had given to the kernel",
+				sum.nb_mbufs, sum.nb_kept);
 	return ret == 0 ? 0 : -EBUSY;
 }
 
@@ -543,6 +561,7 @@ app_stop(struct app *app, struct plm_text *what)
 			rte_eal_wait_lcore(LCORE_WORKERS + w);
 		plm_lcore_stop(&app->slow);
 		rte_eal_wait_lcore(LCORE_SLOW);
+		unmap_guard(NULL);
 	}
 	plm_ctl_free(app->ctl);
 	app->ctl = NULL;
@@ -585,8 +604,7 @@ void
 app_tick(struct app *app)
 {
 	pthread_mutex_lock(&app->lock);
-	for (unsigned int p = 0; p < app->nb_ports; p++)
-		plm_port_poll_link(&app->ports[p]);
+	watch_ports(app);
 	for (unsigned int w = 0; w < app->conf.nb_workers; w++)
 		measure_busy(app, w, &app->workers[w]);
 	measure_busy(app, PLM_WORKERS_MAX, &app->slow);

@@ -83,7 +83,9 @@ rx_udp(const struct plm_net *net, const struct plm_port *port, const struct rte_
 			DROP(RX_UDP_CHECKSUM); /* RFC 8200 §8.1 */
 	} else if (rx_csum == RTE_MBUF_F_RX_L4_CKSUM_BAD) {
 		DROP(RX_UDP_CHECKSUM);
-	} else if (rx_csum != RTE_MBUF_F_RX_L4_CKSUM_GOOD) {
+	} else if ((rx_csum & RTE_MBUF_F_RX_L4_CKSUM_GOOD) == 0) {
+		/* GOOD's bit is in NONE too: verified, though the field is wrong (virtio's partial
+		 * checksums). */
 		pseudo += rte_cpu_to_be_16(NET_PROTO_UDP);
 		pseudo += load16(udp + 4); /* the pseudo-header's own length */
 		pseudo += sum_words(udp, PLM_UDP_HDR / 4);

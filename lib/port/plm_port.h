@@ -56,9 +56,16 @@ enum plm_chain {
 	PLM_CHAIN_OFF,  /**< linear copies only (af_xdp corrupts chains silently) */
 };
 
+/** How a port deals out what it receives to its queues. */
+enum plm_spread {
+	PLM_SPREAD_NONE,   /**< one queue */
+	PLM_SPREAD_DRIVER, /**< by the driver's or its peer's own means, if at all */
+	PLM_SPREAD_RSS,    /**< RSS over addresses and UDP ports */
+};
+
 struct plm_port_conf {
 	const char *name;   /**< ethdev name, e.g. "net_af_packet0" or a PCI address */
-	uint16_t nb_queues; /**< RX and TX queues, 1 to the ethdev's maximum */
+	uint16_t nb_queues; /**< RX and TX queues, 1 to the ethdev's maximum; 1 if it refuses */
 	uint16_t nb_rxd;    /**< adjusted to what the driver allows */
 	uint16_t nb_txd;
 	uint16_t mtu; /**< 0: leave the driver's */
@@ -68,7 +75,7 @@ struct plm_port_conf {
 	struct rte_mempool **rx_pools; /**< one per queue */
 };
 
-/** const after plm_port_open(), but for the link. */
+/** const after plm_port_open(), but for the link and `lost`. */
 struct plm_port {
 	const char *name;
 	uint16_t ethdev_id;
@@ -83,7 +90,12 @@ struct plm_port {
 	bool rx_ip_csum;  /**< RX flags tell of the IPv4 header checksum */
 	bool rx_udp_csum; /**< RX flags tell of the UDP checksum */
 	bool promiscuous; /**< the driver has no multicast filter: software filters alone */
+	enum plm_spread spread;
+	uint16_t reta_size; /**< entries of the RSS table that we filled; 0: the driver's own */
 	struct rte_ether_addr mac;
+
+	/* main: what carries the frames is down or gone (an interface), whatever the driver says */
+	bool lost;
 
 	/* main writes, any reads */
 	_Atomic bool link_up;
@@ -91,7 +103,9 @@ struct plm_port {
 };
 
 /**
- * Configure and start an ethdev. Says on error, in `why`, what the operator can do.
+ * Configure and start an ethdev. Says on error, in `why`, what the operator can do. What the driver
+ * refuses and can be done without (RSS, offloads) is given up with one line of log: `port` says what
+ * is left.
  * @return 0, -ENODEV no such ethdev, -EINVAL a value the driver refuses, -EIO it does not start.
  * @note main lcore, before the workers run.
  */
@@ -104,7 +118,7 @@ void plm_port_close(struct plm_port *port);
 /** Receive these multicast MAC addresses (solicited-node groups). 0 or negative errno. */
 int plm_port_set_mcast(struct plm_port *port, const struct rte_ether_addr *list, unsigned int n);
 
-/** Read link state and speed into `port`. main lcore. */
+/** Read link state and speed into `port`; a device that was pulled out has none. main lcore. */
 void plm_port_poll_link(struct plm_port *port);
 
 /** Bytes of an 802.1Q tag. Software puts it in: not every device can, and none says whether it can for
@@ -199,11 +213,12 @@ struct rte_mempool *plm_pool_create_copy(const char *name, unsigned int n, uint1
 
 /**
  * The way out of one worker on one port: its own TX queue, or the ring to the lcore that owns
- * one. What the queue does not take stays in the buffer, in order, for the next turn.
- * Owner: the worker.
+ * one. What the queue does not take stays in the buffer, in order, for the next turn, or is dropped
+ * while the port has no link. Owner: the worker.
  */
 struct plm_txq {
 	/* const */
+	const struct plm_port *port;
 	uint16_t ethdev_id;
 	uint16_t queue_id;
 	uint8_t port_idx;

@@ -78,6 +78,93 @@ set_mtu(const struct plm_port *port, const struct plm_port_conf *conf, struct pl
 	return -EINVAL;
 }
 
+/* Fill the RSS table with all queues in turn. */
+static void
+spread_evenly(struct plm_port *port, uint16_t reta_size)
+{
+	struct rte_eth_rss_reta_entry64 reta[RTE_ETH_RSS_RETA_SIZE_512 / RTE_ETH_RETA_GROUP_SIZE];
+	int ret;
+
+	if (reta_size == 0 || reta_size > RTE_ETH_RSS_RETA_SIZE_512)
+		return; /* the driver's own table, even by custom */
+	memset(reta, 0, sizeof(reta));
+	for (unsigned int i = 0; i < reta_size; i++) {
+		struct rte_eth_rss_reta_entry64 *group = &reta[i / RTE_ETH_RETA_GROUP_SIZE];
+
+		group->mask |= UINT64_C(1) << i % RTE_ETH_RETA_GROUP_SIZE;
+		group->reta[i % RTE_ETH_RETA_GROUP_SIZE] = (uint16_t)(i % port->nb_queues);
+	}
+	ret = rte_eth_dev_rss_reta_update(port->ethdev_id, reta, reta_size);
+	if (ret == 0)
+		port->reta_size = reta_size;
+	else if (ret != -ENOTSUP)
+		PLM_LOG(WARNING,
+				"port %s: the driver keeps an RSS table of its own: %s; if it does not "
+				"spread well, packets cross rings to their workers",
+				port->name, rte_strerror(-ret));
+}
+
+/*
+ * Configure with all that is wanted; what is refused is given up, one thing after another, and told
+ * only when that helped: a driver does not say what it minds.
+ */
+static int
+configure(struct plm_port *port, const struct plm_port_conf *conf,
+		const struct rte_eth_dev_info *info, struct rte_eth_conf *eth, struct plm_text *why)
+{
+	uint64_t hf = info->flow_type_rss_offloads & PORT_RSS;
+	bool has_rss = hf != 0;
+	bool no_queues = false;
+	bool no_offloads = false;
+	int first;
+	int ret;
+
+	port->spread = PLM_SPREAD_NONE;
+	if (port->nb_queues > 1) {
+		port->spread = has_rss ? PLM_SPREAD_RSS : PLM_SPREAD_DRIVER;
+		eth->rx_adv_conf.rss_conf.rss_hf = hf;
+		eth->rxmode.mq_mode = has_rss ? RTE_ETH_MQ_RX_RSS : RTE_ETH_MQ_RX_NONE;
+	}
+	ret = first = rte_eth_dev_configure(port->ethdev_id, port->nb_queues, port->nb_queues, eth);
+	if (ret < 0 && port->nb_queues > 1) {
+		no_queues = true;
+		port->nb_queues = 1;
+		port->spread = PLM_SPREAD_NONE;
+		eth->rx_adv_conf.rss_conf.rss_hf = 0;
+		eth->rxmode.mq_mode = RTE_ETH_MQ_RX_NONE;
+		ret = rte_eth_dev_configure(port->ethdev_id, 1, 1, eth);
+	}
+	if (ret < 0 && (eth->rxmode.offloads | eth->txmode.offloads) != 0) {
+		no_offloads = true;
+		eth->rxmode.offloads = 0;
+		eth->txmode.offloads = 0;
+		ret = rte_eth_dev_configure(port->ethdev_id, 1, 1, eth);
+	}
+	if (ret < 0) {
+		plm_text_add(why, "port %s: %s refuses %u queues with MTU %u: %s", conf->name,
+				info->driver_name, conf->nb_queues, conf->mtu,
+				rte_strerror(-first));
+		return -EINVAL;
+	}
+	if (no_queues)
+		PLM_LOG(WARNING,
+				"port %s: %s refuses %u queues%s: %s; one queue, and packets cross rings "
+				"to their workers",
+				conf->name, info->driver_name, conf->nb_queues,
+				has_rss ? " with RSS over UDP ports" : "", rte_strerror(-first));
+	else if (port->spread == PLM_SPREAD_DRIVER)
+		PLM_LOG(NOTICE,
+				"port %s: %s has no RSS over UDP ports; what its own way of spreading "
+				"brings to a wrong queue crosses a ring",
+				conf->name, info->driver_name);
+	if (no_offloads)
+		PLM_LOG(WARNING,
+				"port %s: %s refuses the offloads that it offers: %s; checksums in "
+				"software, linear copies",
+				conf->name, info->driver_name, rte_strerror(-first));
+	return 0;
+}
+
 static int
 setup_queues(struct plm_port *port, const struct plm_port_conf *conf,
 		const struct rte_eth_dev_info *info, const struct rte_eth_conf *eth,
@@ -160,18 +247,12 @@ plm_port_open(struct plm_port *port, uint16_t idx, const struct plm_port_conf *c
 	if (conf->chain == PLM_CHAIN_OFF)
 		eth.txmode.offloads &= ~RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	eth.rxmode.mtu = conf->mtu;
-	eth.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & PORT_RSS;
-	if (port->nb_queues > 1 && eth.rx_adv_conf.rss_conf.rss_hf != 0)
-		eth.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-	else
-		eth.rx_adv_conf.rss_conf.rss_hf = 0; /* the driver's own spreading, if any */
-
-	ret = rte_eth_dev_configure(port->ethdev_id, port->nb_queues, port->nb_queues, &eth);
-	if (ret < 0) {
-		plm_text_add(why, "port %s: %s refuses %u queues with MTU %u: %s", conf->name,
-				info.driver_name, port->nb_queues, conf->mtu, rte_strerror(-ret));
-		return -EINVAL;
-	}
+	/* Link changes are read once a second anyway; but net_virtio_user without this interrupt leaves a
+	 * closed descriptor with EAL when its peer has died, and EAL ends the process for that. */
+	eth.intr_conf.lsc = (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
+	ret = configure(port, conf, &info, &eth, why);
+	if (ret < 0)
+		return ret;
 	port->name = conf->name; /* from here on there is something to close */
 
 	ret = rte_eth_dev_adjust_nb_rx_tx_desc(port->ethdev_id, &port->nb_rxd, &port->nb_txd);
@@ -201,6 +282,8 @@ plm_port_open(struct plm_port *port, uint16_t idx, const struct plm_port_conf *c
 	/* A driver that cannot be asked either filters by itself or not at all. */
 	(void)rte_eth_promiscuous_disable(port->ethdev_id);
 	find_mac(port);
+	if (port->spread == PLM_SPREAD_RSS)
+		spread_evenly(port, info.reta_size);
 
 	port->chain = conf->chain == PLM_CHAIN_ON ||
 			(eth.txmode.offloads & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) != 0;
@@ -265,7 +348,9 @@ plm_port_poll_link(struct plm_port *port)
 		return;
 	mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
 	atomic_store_explicit(&port->link_mbps, mbps, memory_order_relaxed);
-	atomic_store_explicit(&port->link_up, link.link_status == RTE_ETH_LINK_UP,
+	atomic_store_explicit(&port->link_up,
+			link.link_status == RTE_ETH_LINK_UP && !port->lost &&
+					rte_eth_dev_is_removed(port->ethdev_id) == 0,
 			memory_order_relaxed);
 }
 
@@ -296,6 +381,19 @@ count_gone(struct plm_txq *q, const uint16_t gone[PLM_TX_KINDS])
 		plm_count_add(q->counters, PLM_CNT_CTL_FRAMES_OUT, gone[PLM_TX_CTL]);
 }
 
+static void
+drop_all(struct plm_txq *q, enum plm_counter copy, enum plm_counter carried)
+{
+	if (q->n == 0)
+		return; /* perhaps of a relay that failed half-made: no counters either */
+	rte_pktmbuf_free_bulk(q->buf, q->n);
+	plm_count_add(q->counters, copy, q->pending[PLM_TX_COPY]);
+	plm_count_add(q->counters, carried, q->pending[PLM_TX_CARRY]);
+	plm_count_add(q->counters, PLM_CNT_CTL_TX_QUEUE, q->pending[PLM_TX_CTL]);
+	memset(q->pending, 0, sizeof(q->pending));
+	q->n = 0;
+}
+
 /* The queue took only the first `sent`: close ranks, keeping the order. */
 static __rte_noinline uint16_t
 keep_rest(struct plm_txq *q, uint16_t sent)
@@ -310,6 +408,10 @@ keep_rest(struct plm_txq *q, uint16_t sent)
 	memmove(q->buf, q->buf + sent, q->n * sizeof(q->buf[0]));
 	memmove(q->kind, q->kind + sent, q->n * sizeof(q->kind[0]));
 	count_gone(q, gone);
+	/* Old media is worth nothing when the link is back, and waiting for it would fill what others
+	 * wait in. Its owner decides for what is carried. */
+	if (!q->carried && !atomic_load_explicit(&q->port->link_up, memory_order_relaxed))
+		drop_all(q, PLM_CNT_COPY_LINK, PLM_CNT_CARRY_LINK);
 	return q->n;
 }
 
@@ -337,12 +439,5 @@ plm_txq_flush(struct plm_txq *q)
 void
 plm_txq_drop(struct plm_txq *q)
 {
-	if (q->n == 0)
-		return; /* perhaps of a relay that failed half-made: no counters either */
-	rte_pktmbuf_free_bulk(q->buf, q->n);
-	plm_count_add(q->counters, PLM_CNT_COPY_STOPPED, q->pending[PLM_TX_COPY]);
-	plm_count_add(q->counters, PLM_CNT_CARRY_STOPPED, q->pending[PLM_TX_CARRY]);
-	plm_count_add(q->counters, PLM_CNT_CTL_TX_QUEUE, q->pending[PLM_TX_CTL]);
-	memset(q->pending, 0, sizeof(q->pending));
-	q->n = 0;
+	drop_all(q, PLM_CNT_COPY_STOPPED, PLM_CNT_CARRY_STOPPED);
 }

@@ -52,6 +52,7 @@ txq_init(struct plm_relay *relay, struct relay_worker *w, unsigned int p)
 	struct relay_worker *owner;
 	int ret;
 
+	q->port = port;
 	q->ethdev_id = port->ethdev_id;
 	q->port_idx = (uint8_t)p;
 	q->counters = &w->counters;

@@ -107,7 +107,10 @@ enum plm_counter_class {
 			"no mbuf for a packet handed over: all copies of this worker's members")                   \
 	X(COPY_SLICE_STALE, "copy_slice_stale", COPY_DROP,                                                         \
 			"sender's session ended while its packet was handed over")                                 \
+	X(COPY_LINK, "copy_link", COPY_DROP, "not taken by a port that has no link")                               \
 	X(COPY_STOPPED, "copy_stopped", COPY_DROP, "still unsent when the relay ended")                            \
+	X(CARRY_LINK, "carry_link", CARRY_DROP,                                                                    \
+			"carried copy not taken by a port that has no link")                                       \
 	X(CARRY_STOPPED, "carry_stopped", CARRY_DROP, "carried copy unsent when the relay ended")                  \
 	X(CTL_FRAMES_IN, "ctl_frames_in", CTL, "packets that the slow path took from the workers")                 \
 	X(CTL_FRAMES_OUT, "ctl_frames_out", CTL, "frames that the slow path had sent")                             \

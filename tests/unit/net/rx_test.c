@@ -295,10 +295,12 @@ net_rx__trusts_flags_only_of_ports_that_have_them(void **state)
 				PLM_CNT_RX_UDP_CHECKSUM },
 		{ true, false, false, RTE_MBUF_F_RX_IP_CKSUM_BAD, PLM_NET_DROP,
 				PLM_CNT_RX_IP_CHECKSUM },
-		/* The hardware says nothing, or says that it does not know: look. */
-		{ true, false, true, 0, PLM_NET_DROP, PLM_CNT_RX_UDP_CHECKSUM },
-		{ true, false, true, RTE_MBUF_F_RX_L4_CKSUM_NONE, PLM_NET_DROP,
+		/* A neighbour on the same host: the field is not filled in, the data is whole. */
+		{ true, false, true, RTE_MBUF_F_RX_L4_CKSUM_NONE, PLM_NET_UDP, PLM_CNT_MAX },
+		{ false, false, true, RTE_MBUF_F_RX_L4_CKSUM_NONE, PLM_NET_DROP,
 				PLM_CNT_RX_UDP_CHECKSUM },
+		/* The hardware says nothing: look. */
+		{ true, false, true, 0, PLM_NET_DROP, PLM_CNT_RX_UDP_CHECKSUM },
 		{ true, true, false, 0, PLM_NET_DROP, PLM_CNT_RX_IP_CHECKSUM },
 		{ false, false, true, RTE_MBUF_F_RX_L4_CKSUM_GOOD, PLM_NET_DROP,
 				PLM_CNT_RX_UDP_CHECKSUM },

@@ -44,6 +44,7 @@ setup(void **state)
 	}
 	if (plm_mailbox_init(&f.box, "txq_box", 31, 0) != 0)
 		return -1;
+	f.q.port = &f.port;
 	f.q.ethdev_id = f.port.ethdev_id;
 	f.q.port_idx = 6;
 	f.q.counters = &f.counters;
@@ -191,6 +192,53 @@ txq_drop__counts_by_kind(void **state)
 	assert_int_equal(count(f, PLM_CNT_COPY_STOPPED), 3);
 }
 
+/* What the wire does not take waits, but not for a wire that is not there. */
+static void
+txq_flush__drops_while_there_is_no_link(void **state)
+{
+	static const struct {
+		bool link_up;
+		bool carried;
+		uint16_t stay; /* of 33 copies, 2 carried and 5 slow-path frames behind 63 */
+	} cases[] = {
+		{ true, false, 40 }, { false, false, 0 },
+		{ false, true, 40 }, /* the owner of the queue decides */
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct plm_msg msgs[64];
+		unsigned int n;
+
+		memset(&f->counters, 0, sizeof(f->counters));
+		f->q.carried = cases[i].carried;
+		f->q.ring = cases[i].carried ? &f->box : NULL;
+		f->next = 0;
+		put(f, cases[i].carried ? 31 : 63, PLM_TX_COPY);
+		assert_int_equal(plm_txq_flush(&f->q), 0);
+		put(f, 33, PLM_TX_COPY);
+		put(f, 2, PLM_TX_CARRY);
+		put(f, 5, PLM_TX_CTL);
+		atomic_store(&f->port.link_up, cases[i].link_up);
+		assert_int_equal(plm_txq_flush(&f->q), cases[i].stay);
+		assert_int_equal(f->q.n, cases[i].stay);
+		assert_int_equal(count(f, PLM_CNT_COPY_LINK), cases[i].stay == 0 ? 33 : 0);
+		assert_int_equal(count(f, PLM_CNT_CARRY_LINK), cases[i].stay == 0 ? 2 : 0);
+		assert_int_equal(count(f, PLM_CNT_CTL_TX_QUEUE), cases[i].stay == 0 ? 5 : 0);
+		plm_txq_drop(&f->q);
+		drain(f, 0);
+		n = plm_mailbox_get(&f->box, msgs, 64);
+		for (unsigned int k = 0; k < n; k++)
+			rte_pktmbuf_free(msgs[k].mbuf);
+	}
+	/* A queue that takes all is not asked for its link: drivers are late, or do not know. */
+	f->q.carried = false;
+	f->next = 0;
+	put(f, 10, PLM_TX_COPY);
+	assert_int_equal(plm_txq_flush(&f->q), 0);
+	assert_int_equal(drain(f, 0), 10);
+}
+
 int
 main(void)
 {
@@ -199,6 +247,8 @@ main(void)
 				teardown),
 		cmocka_unit_test_setup_teardown(txq_reserve__never_overfills, setup, teardown),
 		cmocka_unit_test_setup_teardown(txq_flush__hands_over_what_is_carried, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(txq_flush__drops_while_there_is_no_link, setup,
 				teardown),
 		cmocka_unit_test_setup_teardown(txq_drop__counts_by_kind, setup, teardown),
 	};
