@@ -130,13 +130,14 @@ bool load_pair_take(struct load_pair *pair, uint64_t seq);
 
 /** Binary search for the highest rate at which every trial passes. */
 struct load_search {
-	uint64_t good;            /**< highest rate that passed; 0: none yet */
-	uint64_t bad;             /**< lowest rate that did not, or the ceiling plus one */
-	uint64_t rate;            /**< under trial */
-	unsigned int nb_trials;   /**< that a rate must pass */
-	unsigned int nb_passed;   /**< trials of `rate` so far */
-	unsigned int nb_repeated; /**< disturbed trials so far */
-	double precision;         /**< of the result, as a fraction of it */
+	uint64_t good;                 /**< highest rate that passed; 0: none yet */
+	uint64_t bad;                  /**< lowest rate that did not, or the ceiling plus one */
+	uint64_t rate;                 /**< under trial */
+	unsigned int nb_trials;        /**< that a rate must pass */
+	unsigned int nb_passed;        /**< trials of `rate` so far */
+	unsigned int nb_repeated;      /**< disturbed trials so far */
+	unsigned int nb_repeated_here; /**< of them, at `rate` */
+	double precision;              /**< of the result, as a fraction of it */
 	bool over;
 };
 
@@ -147,7 +148,15 @@ enum load_verdict {
 	LOAD_DISTURBED, /**< failed, but the generator itself was kept from running */
 };
 
-#define LOAD_REPEATS_MAX 10
+#define LOAD_REPEATS_MAX  10
+#define LOAD_REPEATS_RATE 3 /**< of them, at one rate */
+
+/** Would a disturbed trial be repeated? Otherwise it counts as failed. */
+static inline bool
+load_search_repeats(const struct load_search *s)
+{
+	return s->nb_repeated < LOAD_REPEATS_MAX && s->nb_repeated_here < LOAD_REPEATS_RATE;
+}
 
 /** Search from 1 to `ceiling` packets per second; the first rate tried is the ceiling itself. */
 void load_search_init(struct load_search *s, uint64_t ceiling, unsigned int nb_trials,

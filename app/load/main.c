@@ -337,10 +337,10 @@ search(struct program *p, struct load_search *s)
 			break;
 		if (lossy(t, limit))
 			verdict = t->disturbed ? LOAD_DISTURBED : LOAD_FAILED;
-		t->verdict = verdict == LOAD_PASSED                  ? "passed"
-				: verdict == LOAD_FAILED             ? "failed"
-				: s->nb_repeated == LOAD_REPEATS_MAX ? "failed, repeats used up"
-								     : "repeated";
+		t->verdict = verdict == LOAD_PASSED       ? "passed"
+				: verdict == LOAD_FAILED  ? "failed"
+				: !load_search_repeats(s) ? "failed, repeats used up"
+							  : "repeated";
 		report_trial(&p->report, t, ++p->nb_trials);
 		load_search_tell(s, verdict);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A rate passes when all of its trials do. A trial that lost packets while our own thread was kept
- * from running says nothing of the relay and is repeated, a bounded number of times in all; one
- * that lost none has passed, disturbed or not.
+ * from running says nothing of the relay and is repeated, a bounded number of times at one rate
+ * and in all; one that lost none has passed, disturbed or not.
  */
 #include <rte_common.h>
 
@@ -24,6 +24,7 @@ next_rate(struct load_search *s)
 	uint64_t wide = s->bad - s->good;
 
 	s->nb_passed = 0;
+	s->nb_repeated_here = 0;
 	if (wide <= 1 || (double)wide <= s->precision * (double)s->bad)
 		s->over = true;
 	else
@@ -40,8 +41,9 @@ load_search_tell(struct load_search *s, enum load_verdict verdict)
 		s->good = s->rate;
 		break;
 	case LOAD_DISTURBED:
-		if (s->nb_repeated < LOAD_REPEATS_MAX) {
+		if (load_search_repeats(s)) {
 			s->nb_repeated++;
+			s->nb_repeated_here++;
 			return;
 		}
 		s->bad = s->rate;

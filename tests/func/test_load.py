@@ -133,6 +133,49 @@ def load_memif(lab, long):
     relay.stop()
 
 
+@test("60 s instead of 3")
+@in_lab
+def load_full_speed(lab, long):
+    """flat out over memif, with garbage: whatever does not arrive was counted by the relay"""
+    seconds = 60 if long else 3
+    socket = os.path.join(lab.dir, "memif")
+    path = os.path.join(lab.dir, "load.json")
+    relay = Relay(lab, rooms=UNLIMITED, ports=({
+        "device": f"net_memif0,role=server,socket={socket},socket-abstract=no", "queues": 1,
+        "addresses": ({"address": RELAY4 + "/16"},)},))
+    load = lab.start(lab.outside, load_command(
+        lab, relay, f"net_memif0,role=client,socket={socket},socket-abstract=no", "--rate", "max",
+        "--duration", seconds, "--warm-up", 0, "--garbage", 0.05, "--json", path), "load")
+    status = load.wait(seconds + 60)
+    expect(status == 0, f"plenum-load: exit {status}: {load.errors()[-500:]}")
+    with open(path, encoding="utf-8") as file:
+        found = json.load(file)["run"]
+    counters = relay.counters()
+    expect_sums(counters)
+    expect(counters["media"] == found["sent"], f"{counters['media']} media: {found}")
+    expect(counters["copies_due"] == found["due"], f"{counters['copies_due']} due: {found}")
+    expect(counters["copies_sent"] == found["received"] + found["late"],
+           f"{counters['copies_sent']} copies sent: {found}")
+    for name in ("duplicates", "reordered", "harmed", "misrouted"):
+        expect(found[name] == 0, f"{name}: {found}")
+    print(f"  {found['sent'] / found['seconds']:.0f} packets/s in, "
+          f"{found['received'] / found['seconds']:.0f} copies/s out, {found['lost']} lost and "
+          "counted")
+    relay.stop()
+
+
+@test("20 s instead of 3")
+@in_lab
+def load_virtio_user(lab, long):
+    """the same from virtio-user into vhost: descriptors come back late, as on a NIC"""
+    socket = os.path.join(lab.dir, "vhost")
+    relay = Relay(lab, rooms=UNLIMITED, ports=({
+        "device": f"net_vhost0,iface={socket}", "queues": 1,
+        "addresses": ({"address": RELAY4 + "/16"},)},))
+    drive(lab, relay, f"net_virtio_user0,path={socket}", 2000, 20 if long else 3)
+    relay.stop()
+
+
 @test()
 @in_lab
 def load_refused(lab, long):
