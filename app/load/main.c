@@ -146,8 +146,9 @@ port_start(struct program *p, struct plm_text *why)
 			(uint16_t)(largest + LOAD_HDR_MAX), (int)rte_socket_id());
 	if (p->rx_pool == NULL || p->tx_pool == NULL) {
 		plm_text_add(why,
-				"no memory for mbufs: %s; more hugepages, or --no-huge --memory MB",
-				rte_strerror(rte_errno));
+				"too little memory for the mbufs of %u and %u descriptors: give more "
+				"hugepages, or --no-huge --memory MB",
+				o->nb_rxd, o->nb_txd);
 		return -ENOMEM;
 	}
 	ret = plm_port_open(&p->port, 0, &conf, why);
