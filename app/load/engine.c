@@ -23,6 +23,7 @@
 #define TIMERS      32                    /* participants looked at in a turn */
 #define JOINS       4                     /* begun in a turn */
 #define QUIET_NS    (200 * PLM_NS_PER_MS) /* nothing came for so long: nothing will */
+#define GRACE       100 /* a stall at the end may cost one part in so many of a run's time */
 #define GARBAGE_MAX 256
 #define STRANGERS   256 /* UDP ports above ours that nobody joined from */
 
@@ -57,6 +58,7 @@ struct load {
 
 	uint32_t run; /* 0: none yet */
 	struct load_pace pace;
+	uint64_t grace_ns; /* what was due at the end may still be sent until then */
 	uint64_t turn_ns;  /* of the last turn */
 	uint64_t media_ns; /* when a copy last came */
 	unsigned int publisher_next;
@@ -532,7 +534,7 @@ load_turn(struct load *l, uint64_t now_ns)
 		join_some(l, now_ns);
 		run_timers(l, now_ns);
 	}
-	if (l->run != 0)
+	if (l->run != 0 && now_ns < l->grace_ns)
 		generate(l, now_ns);
 	flush(l);
 }
@@ -552,6 +554,7 @@ load_run_begin(struct load *l, uint64_t rate, uint64_t duration_ns, uint64_t now
 	l->pace = (struct load_pace){ .start_ns = now_ns,
 		.end_ns = now_ns + duration_ns,
 		.rate = rate };
+	l->grace_ns = l->pace.end_ns + duration_ns / GRACE;
 	l->turn_ns = 0;
 	l->media_ns = now_ns;
 }
@@ -560,6 +563,7 @@ void
 load_run_cut(struct load *l, uint64_t now_ns)
 {
 	l->pace.end_ns = RTE_MIN(l->pace.end_ns, now_ns);
+	l->grace_ns = RTE_MIN(l->grace_ns, now_ns);
 }
 
 bool
@@ -567,7 +571,8 @@ load_run_over(const struct load *l, uint64_t now_ns)
 {
 	uint64_t last_ns = RTE_MAX(l->media_ns, l->pace.end_ns);
 
-	if (now_ns < l->pace.end_ns)
+	if (now_ns < l->pace.end_ns ||
+			(now_ns < l->grace_ns && load_pace_due(&l->pace, now_ns) != 0))
 		return false;
 	if (l->nb_tx == 0 && l->r.received == l->r.sent * l->conf.subscribers)
 		return true;

@@ -327,6 +327,37 @@ run__counts_what_the_port_did_not_take_as_lost(void **state)
 	load_free(load);
 }
 
+/* A stall that lasts beyond the end is made up for, but not for ever. */
+static void
+run__sends_what_was_due_shortly_after_the_end(void **state)
+{
+	static const struct {
+		uint64_t stall_ns; /* beyond the end */
+		uint64_t unsent;
+	} stalls[] = { { 5 * PLM_NS_PER_MS, 0 }, { 50 * PLM_NS_PER_MS, RATE / 100 } };
+	struct load *load = make_load();
+
+	resolve(load);
+	for (size_t i = 0; i < RTE_DIM(stalls); i++) {
+		uint64_t end_ns = now + PLM_NS_PER_S;
+		struct load_result r;
+
+		load_run_begin(load, RATE, PLM_NS_PER_S, now);
+		while (!load_run_over(load, now)) {
+			bool stall = now < end_ns && now >= end_ns - 10 * PLM_NS_PER_MS;
+
+			now = stall ? end_ns + stalls[i].stall_ns : now + TURN_NS;
+			load_turn(load, now);
+			relay_turn();
+		}
+		load_run_result(load, now, &r);
+		assert_in_range(r.unsent, stalls[i].unsent > 2 ? stalls[i].unsent - 2 : 0,
+				stalls[i].unsent + (stalls[i].unsent != 0 ? 2 : 0));
+		assert_int_equal(r.lost, r.unsent * SUBSCRIBERS);
+	}
+	load_free(load);
+}
+
 static void
 create__refuses_what_memory_is_not_laid_out_for(void **state)
 {
@@ -391,6 +422,7 @@ main(void)
 		cmocka_unit_test(run__accounts_for_every_copy),
 		cmocka_unit_test(latency__counts_from_the_intended_time),
 		cmocka_unit_test(run__counts_what_the_port_did_not_take_as_lost),
+		cmocka_unit_test(run__sends_what_was_due_shortly_after_the_end),
 		cmocka_unit_test(create__refuses_what_memory_is_not_laid_out_for),
 	};
 
