@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""plenum-load against a relay: everything comes back, and both sides' counters say the same."""
+
+import json
+import os
+import re
+
+from lab import PORT, RELAY4, RELAY6, Failure, expect, run
+from relay import Relay, in_lab, test
+
+ROOMS, PUBLISHERS, SUBSCRIBERS = 3, 2, 8
+UNLIMITED = ({"pattern": "*", "packets_per_s": "unlimited", "bits_per_s": "unlimited"},)
+
+
+def classes():
+    """{counter: class} as the relay's sources declare them."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(here, "..", "..", "lib", "stats", "plm_stats.h"),
+              encoding="utf-8") as file:
+        return {name: kind for name, kind in
+                re.findall(r'X\(\w+,\s*"(\w+)",\s*(\w+),', file.read())}
+
+
+def expect_sums(counters):
+    """The relay's books: each packet and each copy is in one place."""
+    kinds = classes()
+    dropped = sum(n for name, n in counters.items() if kinds.get(name) == "RX_DROP")
+    lost = sum(n for name, n in counters.items() if kinds.get(name) == "COPY_DROP")
+    expect(counters["rx_packets"] == counters["to_ctl"] + counters["media"] + counters["rtcp"] +
+           dropped, f"received is not slow path + media + dropped ({dropped}): {counters}")
+    expect(counters["copies_due"] == counters["copies_sent"] + lost,
+           f"copies due are not sent + dropped ({lost}): {counters}")
+
+
+def load_command(lab, relay, vdev, *arguments, relay_address=RELAY4, address="198.18.1.1"):
+    return [os.path.join(lab.build, "app", "load", "plenum-load"), "--no-huge", "--cpu",
+            min(os.sched_getaffinity(0)), "--vdev", vdev,
+            "--relay", f"[{relay_address}]:{PORT}", "--address", address, "--secret",
+            relay.secret, "--rooms", ROOMS, "--publishers", PUBLISHERS, "--subscribers",
+            SUBSCRIBERS, "--quiet", *arguments]
+
+
+def drive(lab, relay, vdev, rate, seconds, *arguments, **where):
+    """Run plenum-load, compare its report with what the relay counted meanwhile; the report."""
+    path = os.path.join(lab.dir, "load.json")
+    before = relay.counters()
+    load = lab.start(lab.outside, load_command(
+        lab, relay, vdev, "--rate", rate, "--duration", seconds, "--warm-up", 0, "--json", path,
+        *arguments, **where), "load")
+    status = load.wait(seconds + 60)
+    expect(status == 0, f"plenum-load: exit {status}: {load.errors()[-500:]}")
+    with open(path, encoding="utf-8") as file:
+        report = json.load(file)
+    found = report["run"]
+    after = relay.counters()
+    moved = {name: after[name] - before[name] for name in after}
+    expect_sums(after)
+    expect(found["due"] == found["sent"] * SUBSCRIBERS, f"due is not sent × {SUBSCRIBERS}")
+    expect(found["unsent"] == 0 and found["lost"] == 0, f"lost at {rate}/s: {found}")
+    for name in ("duplicates", "reordered", "late", "harmed", "misrouted", "stale"):
+        expect(found[name] == 0, f"{name}: {found}")
+    expect(moved["media"] == found["sent"], f"relay had {moved['media']} media: {found}")
+    expect(moved["copies_sent"] == found["received"],
+           f"relay sent {moved['copies_sent']} copies: {found}")
+    expect(moved["stun_admitted"] == ROOMS * (PUBLISHERS + SUBSCRIBERS), "admissions")
+    expect(report["exit"] == 0 and report["setup"]["subscribers"] == SUBSCRIBERS, "the report")
+    latency = found["latency_ns"]
+    expect(0 < latency["p50"] <= latency["p99"] <= latency["p999"] <= latency["max"],
+           f"latency: {latency}")
+    print(f"  {vdev.split(',')[0]}: {found['received']} copies, p50 "
+          f"{latency['p50'] / 1000:.0f} us, p99 {latency['p99'] / 1000:.0f} us")
+    return found, moved
+
+
+@test("20 s instead of 3")
+@in_lab
+def load_af_packet(lab, long):
+    """plenum-load joins and loses nothing at a low rate, IPv4 and IPv6, and the books agree"""
+    seconds = 20 if long else 3
+    relay = Relay(lab, rooms=UNLIMITED)
+    drive(lab, relay, "net_af_packet0,iface=p0", 2000, seconds, "--size", "60,200:3,1200",
+          "--addresses", 4)
+    relay.stop()
+    # Another one, since this one would say BYE for those who were replaced.
+    relay = Relay(lab, name="plenum6", rooms=UNLIMITED)
+    drive(lab, relay, "net_af_packet0,iface=p0", 1000, seconds, relay_address=RELAY6,
+          address="fd00:198:18::1000")
+    relay.stop()
+
+
+@test("20 s instead of 3")
+@in_lab
+def load_garbage(lab, long):
+    """a quarter of what plenum-load sends is garbage: dropped with a reason, the media all arrive"""
+    relay = Relay(lab, rooms=UNLIMITED)
+    found, moved = drive(lab, relay, "net_af_packet0,iface=p0", 2000, 20 if long else 3,
+                         "--garbage", 0.25)
+    share = found["garbage"] / (found["garbage"] + found["sent"])
+    expect(0.22 < share < 0.28, f"{share:.3f} of the packets was garbage")
+    dropped = sum(n for name, n in moved.items() if classes().get(name) == "RX_DROP")
+    expect(dropped >= found["garbage"] * 0.9, f"{dropped} dropped of {found['garbage']}")
+    relay.stop()
+
+
+@test("20 s instead of 3")
+@in_lab
+def load_memif(lab, long):
+    """the same over memif, where a search finds a rate"""
+    socket = os.path.join(lab.dir, "memif")
+    relay = Relay(lab, rooms=UNLIMITED, ports=({
+        "device": f"net_memif0,role=server,socket={socket},socket-abstract=no", "queues": 1,
+        "addresses": ({"address": RELAY4 + "/16"},)},))
+    vdev = f"net_memif0,role=client,socket={socket},socket-abstract=no"
+    drive(lab, relay, vdev, 2000, 20 if long else 3)
+    path = os.path.join(lab.dir, "search.json")
+    load = lab.start(lab.outside, load_command(
+        lab, relay, vdev, "--search", "pdr", "--ceiling", 4000, "--trials", 2, "--trial-seconds",
+        0.5, "--precision", 0.2, "--json", path), "search")
+    status = load.wait(120)
+    expect(status in (0, 4), f"plenum-load: exit {status}: {load.errors()[-500:]}")
+    with open(path, encoding="utf-8") as file:
+        report = json.load(file)
+    found, trials = report["search"], report["trials"]
+    expect(found["kind"] == "pdr" and found["packets_per_s"] <= 4000, f"found {found}")
+    passed = [t["rate"] for t in trials if t["verdict"] == "passed"]
+    expect(passed.count(found["packets_per_s"]) >= 2 or found["packets_per_s"] == 0,
+           f"{found} did not pass two trials: {passed}")
+    expect(all(t["loss"] <= 0.005 for t in trials if t["verdict"] == "passed"), "passed with loss")
+    expect(report["setup"]["rx_descriptors"] > 0 and report["setup"]["driver"] == "net_memif",
+           f"setup: {report['setup']}")
+    print(f"  {found['packets_per_s']} packets/s of at most 4000 after {len(trials)} trials")
+    expect_sums(relay.counters())
+    relay.stop()
+
+
+@test("60 s instead of 3")
+@in_lab
+def load_full_speed(lab, long):
+    """flat out over memif, with garbage: whatever does not arrive was counted by the relay"""
+    seconds = 60 if long else 3
+    socket = os.path.join(lab.dir, "memif")
+    path = os.path.join(lab.dir, "load.json")
+    relay = Relay(lab, rooms=UNLIMITED, ports=({
+        "device": f"net_memif0,role=server,socket={socket},socket-abstract=no", "queues": 1,
+        "addresses": ({"address": RELAY4 + "/16"},)},))
+    load = lab.start(lab.outside, load_command(
+        lab, relay, f"net_memif0,role=client,socket={socket},socket-abstract=no", "--rate", "max",
+        "--duration", seconds, "--warm-up", 0, "--garbage", 0.05, "--json", path), "load")
+    status = load.wait(seconds + 60)
+    expect(status == 0, f"plenum-load: exit {status}: {load.errors()[-500:]}")
+    with open(path, encoding="utf-8") as file:
+        found = json.load(file)["run"]
+    counters = relay.counters()
+    expect_sums(counters)
+    expect(counters["media"] == found["sent"], f"{counters['media']} media: {found}")
+    expect(counters["copies_due"] == found["due"], f"{counters['copies_due']} due: {found}")
+    expect(counters["copies_sent"] == found["received"] + found["late"],
+           f"{counters['copies_sent']} copies sent: {found}")
+    for name in ("duplicates", "reordered", "harmed", "misrouted"):
+        expect(found[name] == 0, f"{name}: {found}")
+    print(f"  {found['sent'] / found['seconds']:.0f} packets/s in, "
+          f"{found['received'] / found['seconds']:.0f} copies/s out, {found['lost']} lost and "
+          "counted")
+    relay.stop()
+
+
+@test("20 s instead of 3")
+@in_lab
+def load_virtio_user(lab, long):
+    """the same from virtio-user into vhost: descriptors come back late, as on a NIC"""
+    socket = os.path.join(lab.dir, "vhost")
+    relay = Relay(lab, rooms=UNLIMITED, ports=({
+        "device": f"net_vhost0,iface={socket}", "queues": 1,
+        "addresses": ({"address": RELAY4 + "/16"},)},))
+    drive(lab, relay, f"net_virtio_user0,path={socket}", 2000, 20 if long else 3)
+    relay.stop()
+
+
+@test()
+@in_lab
+def load_refused(lab, long):
+    """plenum-load says who was refused and why, and exits 2; 5 when nobody answers"""
+    relay = Relay(lab)
+    vdev = "net_af_packet0,iface=p0"
+    secret = os.path.join(lab.dir, "other")
+    with open(os.open(secret, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
+        file.write("quite another secret of the tests")
+    for arguments, want, said in (
+            (("--secret", secret), 2, "room load-0, pub-1: refused: 401"),
+            (("--relay", f"198.18.0.77:{PORT}", "--timeout", 1.5), 5, "198.18.0.77 does not answer ARP")):
+        load = lab.start(lab.outside, load_command(lab, relay, vdev, *arguments), f"load{want}")
+        status = load.wait(30)
+        if status != want or said not in load.errors():
+            raise Failure(f"exit {status}, not {want} with {said!r}: {load.errors()}")
+    relay.stop()

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <getopt.h>
+#include <stdlib.h>
+
+#include "main.h"
+#include "test_eal.h"
+
+#define BASE "--vdev net_memif0,role=client --relay 198.18.0.1 --address 198.18.1.1 "
+#define GOOD BASE "--secret s "
+
+static const struct {
+	const char *line;
+	int want;
+} cases[] = {
+	{ GOOD, 0 },
+	{ BASE "--static", 0 },
+	{ BASE, -EINVAL },
+	{ GOOD "--static", -EINVAL },
+	{ "--port 0000:01:00.0 --relay [fd00::1]:99 --address fd00::2 --static", 0 },
+	{ "--relay 198.18.0.1 --address 198.18.1.1 --static", -EINVAL },
+	{ "--vdev a --address 198.18.1.1 --static", -EINVAL },
+	{ "--vdev a --relay 198.18.0.1 --static", -EINVAL },
+	{ "--vdev a --relay 198.18.0.1 --address fd00::2 --static", -EINVAL },
+	{ "--print-static --address 198.18.1.1", 0 },
+	{ GOOD "--gateway 198.18.0.254", 0 },
+	{ GOOD "--gateway fd00::1", -EINVAL },
+	{ GOOD "--rate max", 0 },
+	{ GOOD "--rate 0", -EINVAL },
+	{ GOOD "--rate fast", -EINVAL },
+	{ GOOD "--size 44,1200:7", 0 },
+	{ GOOD "--size 43", -EINVAL },
+	{ GOOD "--size 200:0", -EINVAL },
+	{ GOOD "--size 1,2", -EINVAL },
+	{ GOOD "--size 200,200,200,200,200,200,200,200,200", -EINVAL },
+	{ GOOD "--garbage 0.5", 0 },
+	{ GOOD "--garbage 1", -EINVAL },
+	{ GOOD "--search ndr --trials 16", 0 },
+	{ GOOD "--search both", -EINVAL },
+	{ GOOD "--trials 17", -EINVAL },
+	{ GOOD "--duration 0", -EINVAL },
+	{ GOOD "--rooms 1000 --publishers 1 --subscribers 9", 0 },
+	{ GOOD "--rooms 1 --publishers 2000 --subscribers 3000", -EINVAL }, /* pairs */
+	{ GOOD "--rooms 6000 --publishers 1 --subscribers 10", -EINVAL },   /* participants */
+	{ GOOD "--rooms 5000 --publishers 1 --subscribers 9", -EINVAL },    /* UDP ports */
+	{ GOOD "--rooms 5000 --publishers 1 --subscribers 9 --addresses 2", 0 },
+	{ GOOD "--room a/b", -EINVAL },
+	{ GOOD "stray", -EINVAL },
+	{ GOOD "--nonsense", -EINVAL },
+	{ "--help", 1 },
+};
+
+static int
+parse(const char *line, struct options *o)
+{
+	static char copy[512];
+	char *argv[64] = { (char *)(uintptr_t) "plenum-load" };
+	char *save = NULL;
+	int argc = 1;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *t = strtok_r(copy, " ", &save); t != NULL; t = strtok_r(NULL, " ", &save))
+		argv[argc++] = t;
+	argv[argc] = NULL;
+	optind = 0; /* getopt_long() begins anew */
+	return load_options(argc, argv, o);
+}
+
+static void
+options__accept_what_makes_sense(void **state)
+{
+	for (size_t i = 0; i < RTE_DIM(cases); i++) {
+		struct options o;
+		int ret = parse(cases[i].line, &o);
+
+		if (ret != cases[i].want)
+			fail_msg("%s: %d, not %d", cases[i].line, ret, cases[i].want);
+	}
+}
+
+static void
+options__name_the_port_and_the_next_hop(void **state)
+{
+	struct options o;
+	char ip[INET6_ADDRSTRLEN];
+
+	assert_int_equal(parse(GOOD, &o), 0);
+	assert_string_equal(o.port, "net_memif0");
+	assert_string_equal(plm_ip_text(&o.conf.net.hop, ip), "198.18.0.1");
+	assert_int_equal(o.conf.net.relay_port, 3478);
+	assert_int_equal(parse(GOOD "--gateway 198.18.0.254 --port other", &o), 0);
+	assert_string_equal(o.port, "other");
+	assert_string_equal(plm_ip_text(&o.conf.net.hop, ip), "198.18.0.254");
+}
+
+/* Rows for one address, one entry each for several. */
+static void
+print_static__writes_the_relays_settings(void **state)
+{
+	char buf[4096] = "";
+	struct options o;
+	FILE *to = fmemopen(buf, sizeof(buf), "w");
+
+	assert_int_equal(parse("--print-static --address 198.18.1.1 --rooms 2 --publishers 1 "
+			       "--subscribers 3",
+					 &o),
+			0);
+	load_print_static(&o.conf, to);
+	fclose(to);
+	assert_string_equal(buf,
+			"trusted_network = true;\nstatic = (\n"
+			"  { room = \"load-0\"; participant = \"pub-1\"; role = \"p\"; address = "
+			"\"198.18.1.1\"; udp_port = 20000; },\n"
+			"  { room = \"load-0\"; participant = \"sub\"; role = \"s\"; address = "
+			"\"198.18.1.1\"; udp_port = 20001; count = 3; },\n"
+			"  { room = \"load-1\"; participant = \"pub-1\"; role = \"p\"; address = "
+			"\"198.18.1.1\"; udp_port = 20004; },\n"
+			"  { room = \"load-1\"; participant = \"sub\"; role = \"s\"; address = "
+			"\"198.18.1.1\"; udp_port = 20005; count = 3; }\n"
+			");\n");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(options__accept_what_makes_sense),
+		cmocka_unit_test(options__name_the_port_and_the_next_hop),
+		cmocka_unit_test(print_static__writes_the_relays_settings),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
