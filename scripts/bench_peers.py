@@ -7,11 +7,14 @@ each, again and again, so that what the machine does meanwhile hits all of them.
 time of the relay's process (user and system; the kernel's work of delivering is in it, since a veth
 delivers in the sender's context) by the packets that arrived.
 
-    kernel     recvmmsg() and sendmmsg(): bench/udp.c
-    janus      VideoRoom with rtp_forward. Its publisher must speak WebRTC: a second Janus, which is not
-               counted, takes the RTP (Streaming) and publishes it
-    rtpengine  publish and subscribe of its NG protocol; userspace, no kernel module
-    plenum     net_af_packet on a veth of its own, one worker that sleeps when idle
+    kernel            recvmmsg() and sendmmsg(): bench/udp.c
+    janus             VideoRoom with rtp_forward. Its publisher must speak WebRTC: a second Janus, which
+                      is not counted, takes the RTP (Streaming) and publishes it
+    rtpengine         publish and subscribe of its NG protocol; userspace, no kernel module
+    plenum_af_packet  net_af_packet on a veth of its own, one worker that sleeps when idle
+    plenum            the same across virtio-user and vhost: dpdk-testpmd is the other side, and
+                      carries the frames to that veth. It polls a whole CPU, so this is measured when
+                      the others are through, in turns with the kernel's relay
 
     bench_peers.py --build DIR [--rounds N] [--json FILE] [--report FILE]
 
@@ -35,7 +38,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "func"))
 
 # pylint: disable=wrong-import-position
-from lab import Failure, Lab, expect, run  # noqa: E402
+from lab import RELAY4, RELAY_MAC, Failure, Lab, expect, run  # noqa: E402
 from relay import Relay  # noqa: E402
 from test_rooms import Crowd  # noqa: E402
 
@@ -93,6 +96,11 @@ class Load:
         words = self.popen.stdout.readline().split()
         expect(len(words) == 6, f"the subscribers of {self.name} have gone")
         return int(words[1]), int(words[3])
+
+
+def tail(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()[-500:]
 
 
 class Peer:
@@ -355,17 +363,17 @@ class RtpenginePeer(Peer):
 # --- Plenum -----------------------------------------------------------------------------------
 
 class PlenumPeer(Peer):
-    name = "plenum"
+    name = "plenum_af_packet"
     path = "net_af_packet over veth"
 
-    def __init__(self, lab):
+    def __init__(self, lab, **settings):
         super().__init__()
         self.lab = lab
-        self.relay = Relay(lab)
+        self.relay = Relay(lab, name=self.name, **settings)
         self.version = run(self.relay.program, "--version").split()[-1]
         self.pid = self.relay.process.pid
-        self.subscribers = Crowd(lab, self.relay, "subscribe", "bench", "subscriber", SUBSCRIBERS,
-                                 "--interval", "0.25")
+        self.subscribers = Crowd(lab, self.relay, "subscribe", "bench", f"{self.name}-subscriber",
+                                 SUBSCRIBERS, "--interval", "0.25")
         self.subscribers.wait_ready()
         self.nb_publishers = 0
 
@@ -383,14 +391,52 @@ class PlenumPeer(Peer):
         before = self.received()
         self.nb_publishers += 1
         cpu = cpu_ns(self.pid)
-        publisher = Crowd(self.lab, self.relay, "publish", "bench", f"publisher-{self.nb_publishers}",
+        publisher = Crowd(self.lab, self.relay, "publish", "bench", f"{self.name}-{self.nb_publishers}",
                           1, "--generate", f"pps={PER_SECOND},size={SIZE},count={PACKETS}",
                           "--linger", "0.1", "--start-delay", "0.02")
         sent = publisher.report(timeout=30, stop=False)["totals"]["sent"]
         spent = cpu_ns(self.pid) - cpu
         arrived = self.received() - before
-        expect(arrived > 0, "plenum: nothing arrived")
+        expect(arrived > 0, f"{self.name}: nothing arrived")
         return spent / arrived, sent, arrived
+
+    def stop(self):
+        self.subscribers.report()
+        self.relay.stop()
+
+
+class PlenumVirtio(PlenumPeer):
+    name = "plenum"
+    path = "virtio-user and vhost"
+
+    def __init__(self, lab):
+        path = os.path.join(lab.dir, "vhost.sock")
+        self.prefix = os.path.basename(lab.dir)
+        cpus = sorted(os.sched_getaffinity(0))
+        log = os.path.join(lab.dir, "testpmd.log")
+        # It ends with its standard input, which is ours. The relay's worker has the last CPU.
+        with open(log, "wb") as out:
+            self.bridge = subprocess.Popen(
+                ["ip", "netns", "exec", lab.inside, "dpdk-testpmd", "--no-pci", "--no-huge", "-m", "512",
+                 "--file-prefix", self.prefix, "--lcores", f"0@{cpus[-1]},1@{cpus[0]}",
+                 "--no-telemetry", "--vdev", f"net_vhost0,iface={path}", "--vdev",
+                 "net_af_packet0,iface=d0", "--", "--forward-mode=io", "--auto-start", "--nb-cores=1",
+                 "--total-num-mbufs=8192"],
+                stdin=subprocess.PIPE, stdout=out, stderr=out)
+        lab._close.append(self._end_bridge)  # pylint: disable=protected-access
+        end = time.monotonic() + 15
+        while not os.path.exists(path):
+            expect(self.bridge.poll() is None and time.monotonic() < end,
+                   f"dpdk-testpmd does not start: {tail(log)}")
+            time.sleep(0.05)
+        super().__init__(lab, idle="sleep", ports=({
+            "device": f"net_virtio_user0,path={path},mac={RELAY_MAC},queue_size=1024",
+            "addresses": ({"address": RELAY4 + "/16"},)},))
+
+    def _end_bridge(self):
+        self.bridge.kill()
+        self.bridge.wait()
+        shutil.rmtree(f"/var/run/dpdk/{self.prefix}", ignore_errors=True)
 
 
 # --- all of them ------------------------------------------------------------------------------
@@ -408,11 +454,12 @@ def stat(values):
 
 PEERS = ((Kernel, None, None), (JanusPeer, "janus", "janus"),
          (RtpenginePeer, "rtpengine", "rtpengine-daemon"), (PlenumPeer, None, None))
+VIRTIO = ((PlenumVirtio, "dpdk-testpmd", "dpdk-dev"),)
 
 
-def start_all(lab, problems):
+def start_all(lab, kinds, problems):
     peers = []
-    for kind, program, package in PEERS:
+    for kind, program, package in kinds:
         if program and not shutil.which(program):
             problems.append(f"{kind.name}: not installed (Debian: {package}; scripts/setup --peers)")
             continue
@@ -436,13 +483,31 @@ def measure(lab, rounds, problems):
     for namespace, interface, address in ((lab.inside, "d1", HERE), (lab.outside, "p1", THERE)):
         run("ip", "-n", namespace, "addr", "add", f"{address}/24", "dev", interface)
         run("ip", "-n", namespace, "link", "set", interface, "up")
-    peers = start_all(lab, problems)
+    peers = start_all(lab, PEERS, problems)
+    rows = take_turns(peers, rounds, problems)
+    for peer in peers:
+        if isinstance(peer, PlenumPeer):
+            peer.stop()
+    virtio = start_all(lab, VIRTIO, problems)
+    if virtio:
+        rows += take_turns(peers[:1] + virtio, rounds, problems)[1:]
+    return rows
+
+
+def take_turns(peers, rounds, problems):
+    """Rows of relays that run at the same time; the first is the kernel's."""
+    peers = list(peers)
     samples = {peer.name: [] for peer in peers}
     for number in range(rounds):
-        print(f"\rpeers: round {number + 1} of {rounds}", end="", file=sys.stderr, flush=True)
-        for peer in peers:
-            samples[peer.name].append(peer.sample())
-    print(file=sys.stderr)
+        print(f"peers: round {number + 1} of {rounds}", file=sys.stderr)
+        for peer in tuple(peers):
+            try:
+                samples[peer.name].append(peer.sample())
+            except Failure as failure:
+                if peer is peers[0]:
+                    raise
+                peers.remove(peer)
+                problems.append(f"given up in round {number + 1}: {failure}")
     rows = []
     for peer in peers:
         ns, ns_ci = stat([s[0] for s in samples[peer.name]])
@@ -450,7 +515,8 @@ def measure(lab, rounds, problems):
         due = sum(s[1] for s in samples[peer.name]) * SUBSCRIBERS
         arrived = sum(s[2] for s in samples[peer.name])
         rows.append({"name": peer.name, "version": peer.version, "path": peer.path,
-                     "ns_per_delivery": round(ns, 1), "ns_per_delivery_ci95": [round(v, 1) for v in ns_ci],
+                     "ns_per_delivery": round(ns, 1),
+                     "ns_per_delivery_ci95": [round(v, 1) for v in ns_ci],
                      "x_kernel": round(x, 4), "x_kernel_ci95": [round(v, 4) for v in x_ci],
                      "idle_ms_per_s": round(peer.idle_ms_per_s, 1), "per_second": PER_SECOND,
                      "due": due, "arrived": arrived, "rounds": rounds})
