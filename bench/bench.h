@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the parts of plenum-bench share. Two lcores: main feeds, the worker is measured. A sample is
- * some milliseconds of one thing; figures are medians over samples taken in turns.
+ * What the parts of plenum-bench share. Two lcores: main feeds, the worker is measured (in
+ * workers.c main is a worker, too). A sample is some milliseconds of one thing; figures are medians
+ * over samples taken in turns.
  */
 #ifndef PLM_BENCH_H
 #define PLM_BENCH_H
@@ -94,8 +95,8 @@ bench_random(uint64_t *state)
 /** An in-process port: rings for RX, and TX queues that hold the last BENCH_IN_FLIGHT frames. */
 struct bench_port {
 	struct plm_port port;
-	struct rte_ring *rx[2];
-	struct rte_ring *tx[2];
+	struct rte_ring *rx[PLM_WORKERS_MAX];
+	struct rte_ring *tx[PLM_WORKERS_MAX];
 };
 
 void bench_port_open(struct bench_port *port, const char *name, uint16_t nb_queues,
@@ -157,8 +158,10 @@ struct bench_set {
 	uint32_t rooms;
 	uint32_t members;
 	unsigned int home;
+	bool spread; /**< members take turns with homes, and one publishes on each worker */
 	/* filled by bench_rig_create() */
-	uint32_t first; /**< number of its first room */
+	uint32_t first;      /**< sender of its first room */
+	uint32_t publishers; /**< senders of a room: one, or one a worker */
 };
 
 struct bench_rig {
@@ -167,18 +170,20 @@ struct bench_rig {
 	unsigned int nb_workers;
 	struct bench_set *sets;
 	unsigned int nb_sets;
+	unsigned int preload; /**< packets that wait for a worker at once, beside RX and TX rings */
 
 	struct bench_port port;
 	struct rte_ring *waiting; /**< filled by main; the worker moves on a burst a turn */
-	struct rte_mempool *rx_pool;
+	struct rte_mempool *rx_pools[PLM_WORKERS_MAX];
 	struct plm_rcu rcu;
 	struct plm_session_table *sessions;
 	struct plm_room_table *rooms;
 	struct plm_net *net;
 	struct plm_relay *relay;
 	struct plm_counters ctl_counters;
-	struct bench_sender *senders; /**< of each room the first member, by number of the room */
+	struct bench_sender *senders; /**< of each room the first member, or one a worker */
 	uint32_t nb_rooms;
+	uint32_t nb_senders;
 	uint32_t nb_sessions;
 	size_t session_bytes; /**< of all tables, per session */
 	size_t room_bytes;    /**< tables, views, members: per room of the first set of 3 */
@@ -203,8 +208,9 @@ struct bench_feed {
 	struct bench_rig *rig;
 	const struct bench_set *set;
 	uint16_t queue;
-	uint16_t size;  /**< payload bytes */
-	uint16_t burst; /**< packets that a turn finds */
+	uint16_t publisher; /**< which of a room's publishers */
+	uint16_t size;      /**< payload bytes */
+	uint16_t burst;     /**< packets that a turn finds */
 	uint64_t random;
 	_Atomic bool stopped; /**< by the worker: no more */
 };
@@ -236,6 +242,7 @@ void bench_on_worker(int (*fn)(void *arg), void *arg, struct bench_feed *feed);
 
 struct bench_options {
 	unsigned int repetitions;
+	unsigned int workers; /**< at most, each on a CPU of its own */
 	const char *json;
 	const char *markdown;
 	const char *self; /**< path of this program, for callgrind */
@@ -267,6 +274,17 @@ struct bench_figure_path {
 	double last_ns_per_ingress;
 };
 
+struct bench_figure_workers {
+	unsigned int workers;
+	uint32_t rooms; /**< of all workers */
+	uint32_t members;
+	uint16_t size;
+	bool spread; /**< one room over all workers, else each room on one of them */
+	struct bench_series ns_per_copy; /**< time of all workers by copies of all */
+	struct bench_series ns_slowest;  /**< of the worker whose copies cost most */
+	struct bench_series x_one_worker;
+};
+
 struct bench_figure_kernel {
 	uint16_t copies;
 	uint16_t size;
@@ -285,6 +303,8 @@ struct bench_figures {
 	unsigned int nb_primitive;
 	struct bench_figure_path *path;
 	unsigned int nb_path;
+	struct bench_figure_workers *workers;
+	unsigned int nb_workers;
 	struct bench_figure_kernel *kernel;
 	unsigned int nb_kernel;
 	struct bench_figure_count *count;
@@ -303,6 +323,10 @@ extern struct bench_figures bench_figures;
 void bench_primitive_all(const struct bench_options *opt);
 void bench_path_all(const struct bench_options *opt);
 void bench_crossing(const struct bench_options *opt);
+/** The path on 1 worker, 2, 4... opt->workers, all at once. */
+void bench_workers_all(const struct bench_options *opt);
+/** Keep a worker busy with one room, for whoever looks at it with a profiler: "MEMBERS:SECONDS". */
+void bench_profile(const char *what);
 void bench_kernel_all(const struct bench_options *opt);
 /** Instructions per copy, by callgrind over this program. */
 void bench_count_all(const struct bench_options *opt);

@@ -16,14 +16,16 @@
 #define REPETITIONS_FULL 151
 
 static const char usage[] =
-		"usage: plenum-bench [--json FILE] [--report FILE] [--full] [--only PART] [--no-huge]\n"
+		"usage: plenum-bench [--json FILE] [--report FILE] [--full] [--only PART]\n"
+		"                    [--workers N] [--no-huge]\n"
 		"\n"
 		"  --json FILE    write all figures as JSON\n"
 		"  --report FILE  write the printed tables as Markdown\n"
 		"  --repetitions N, or\n"
 		"  --full         " RTE_STR(REPETITIONS_FULL) " repetitions instead of " RTE_STR(
 				REPETITIONS) "\n"
-					     "  --only PART    primitive, path, crossing, kernel or instructions\n"
+					     "  --only PART    primitive, path, crossing, workers, kernel or instructions\n"
+					     "  --workers N    as many workers at most, each on a CPU of its own (2)\n"
 					     "  --no-huge      run without hugepages\n"
 					     "\n"
 					     "Two CPUs: main feeds, the worker is measured. Exit 0 when every limit is met, 1 when\n"
@@ -47,11 +49,32 @@ find_cpus(int *first, int *last)
 	}
 }
 
+/* The last one, and the first n - 1 others that we may run on: the first is main's. */
 static void
-start_eal(bool huge, bool counting)
+list_cpus(char *list, size_t size, unsigned int n, int last)
+{
+	unsigned int found = 1;
+	size_t len = 0;
+	cpu_set_t cpus;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
+		bench_die("sched_getaffinity(): %s", strerror(errno));
+	for (int i = 0; i < last && found < n; i++) {
+		if (!CPU_ISSET(i, &cpus))
+			continue;
+		len += (size_t)snprintf(list + len, size - len, "%d,", i);
+		found++;
+	}
+	if (found < n)
+		bench_die("%u workers need as many CPUs, there are %u", n, found);
+	snprintf(list + len, size - len, "%d", last);
+}
+
+static void
+start_eal(bool huge, bool counting, unsigned int nb_workers)
 {
 	int first, last;
-	char cpus[32];
+	char cpus[256];
 	char prefix[32];
 	const char *args[16] = { "plenum-bench", "--no-pci", "--no-telemetry", "--no-shconf",
 		"--log-level", "lib.eal:error" };
@@ -63,7 +86,7 @@ start_eal(bool huge, bool counting)
 		last = first;
 	else if (first == last)
 		bench_die("two CPUs are needed, one to feed and one to be measured");
-	snprintf(cpus, sizeof(cpus), first == last ? "%d" : "%d,%d", first, last);
+	list_cpus(cpus, sizeof(cpus), first == last ? 1 : RTE_MAX(nb_workers, 2u), last);
 	snprintf(prefix, sizeof(prefix), "plmbench%d", (int)getpid());
 	args[n++] = "-l";
 	args[n++] = cpus;
@@ -99,6 +122,8 @@ main(int argc, char **argv)
 		{ "only", required_argument, NULL, 'o' },
 		{ "no-huge", no_argument, NULL, 'n' },
 		{ "count", required_argument, NULL, 'c' },
+		{ "profile", required_argument, NULL, 'p' },
+		{ "workers", required_argument, NULL, 'w' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -109,12 +134,17 @@ main(int argc, char **argv)
 		{ "primitive", bench_primitive_all },
 		{ "path", bench_path_all },
 		{ "crossing", bench_crossing },
+		{ "workers", bench_workers_all },
 		{ "kernel", bench_kernel_all },
 		{ "instructions", bench_count_all },
 	};
-	struct bench_options opt = { .repetitions = REPETITIONS, .self = argv[0], .huge = true };
+	struct bench_options opt = { .repetitions = REPETITIONS,
+		.workers = 2,
+		.self = argv[0],
+		.huge = true };
 	const char *only = NULL;
 	const char *count = NULL;
+	const char *profile = NULL;
 	bool found = false;
 	int c;
 
@@ -141,6 +171,12 @@ main(int argc, char **argv)
 		case 'c':
 			count = optarg;
 			break;
+		case 'p':
+			profile = optarg;
+			break;
+		case 'w':
+			opt.workers = (unsigned int)atoi(optarg);
+			break;
 		case 'h':
 			fputs(usage, stdout);
 			return 0;
@@ -149,13 +185,18 @@ main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (optind < argc || opt.repetitions < 1 || opt.repetitions > 10000) {
+	if (optind < argc || opt.repetitions < 1 || opt.repetitions > 10000 || opt.workers < 2 ||
+			opt.workers > PLM_WORKERS_MAX) {
 		fputs(usage, stderr);
 		return 2;
 	}
-	start_eal(opt.huge && count == NULL, count != NULL);
+	start_eal(opt.huge && count == NULL, count != NULL, opt.workers);
 	if (count != NULL) {
 		bench_count_one(count);
+		return 0;
+	}
+	if (profile != NULL) {
+		bench_profile(profile);
 		return 0;
 	}
 	for (size_t i = 0; i < RTE_DIM(parts); i++) {

@@ -4,6 +4,8 @@
  * with the same size and number of copies: CPUs change their speed every few seconds, so only
  * ratios taken together mean anything. And what crossing a ring costs.
  */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <rte_ethdev.h>
@@ -191,6 +193,52 @@ bench_path_all(const struct bench_options *opt)
 	bench_rig_check(rig);
 	bench_rig_free(rig);
 	free(rig);
+}
+
+/* --- for a profiler -------------------------------------------------------------------------- */
+
+struct load {
+	struct bench_rig *rig;
+	struct bench_feed feed;
+	double ns;
+};
+
+static int
+load_run(void *arg)
+{
+	struct load *load = arg;
+	struct bench_work work;
+
+	bench_rig_run(load->rig, 0, &load->feed, load->ns, &work);
+	bench_rig_finish(load->rig, 0, &load->feed);
+	printf("%" PRIu64 " copies, %.1f ns each\n", work.copies,
+			bench_ns(work.cycles) / (double)work.copies);
+	return 0;
+}
+
+void
+bench_profile(const char *what)
+{
+	struct bench_set room = { .rooms = 1 };
+	struct bench_rig rig = { .name = "load", .nb_workers = 1, .sets = &room, .nb_sets = 1 };
+	struct load load = { .rig = &rig,
+		.feed = { .rig = &rig,
+				.set = &room,
+				.size = 200,
+				.burst = BENCH_BURST,
+				.random = 1 } };
+	unsigned int seconds;
+
+	if (sscanf(what, "%u:%u", &room.members, &seconds) != 2 || room.members < 2 ||
+			room.members > BENCH_MEMBERS_MAX || seconds < 1 || seconds > 600)
+		bench_die("--profile %s: MEMBERS:SECONDS, 2 to %u and 1 to 600", what,
+				BENCH_MEMBERS_MAX);
+	load.ns = seconds * 1e9;
+	bench_rig_create(&rig);
+	bench_on_worker(warm, &rig, NULL);
+	bench_on_worker(load_run, &load, &load.feed);
+	bench_rig_check(&rig);
+	bench_rig_free(&rig);
 }
 
 /* --- crossing a ring -------------------------------------------------------------------------- */

@@ -84,6 +84,14 @@ find_limits(void)
 					"%u B, bursts of %u: ingress with 100 000 x 3 / 1 000 x 3",
 					fig->size, fig->burst);
 	}
+	for (unsigned int i = 0; i < f->nb_workers; i++) {
+		const struct bench_figure_workers *w = &f->workers[i];
+
+		if (w->workers == 2)
+			add_limit(bench_series_stat(&w->x_one_worker), false, 1.3,
+					"2 workers, %u x %u: copy / copy of one worker", w->rooms,
+					w->members);
+	}
 	for (unsigned int i = 0; i < f->nb_count; i++) {
 		const struct bench_figure_count *c = &f->count[i];
 		double ratio = c->primitive > 0 ? c->path / c->primitive : 0;
@@ -177,6 +185,34 @@ print_path(FILE *out)
 			f->session_bytes, f->room_bytes);
 }
 
+static void
+print_workers(FILE *out)
+{
+	const struct bench_figures *f = &bench_figures;
+
+	if (f->nb_workers == 0)
+		return;
+	fprintf(out,
+			"\n### Several workers at once\n\n"
+			"Each on a CPU of its own, with packets that waited before the sample began; 200 B, "
+			"bursts of 32.\n\n"
+			"| workers | rooms × members | ns per copy | of the slowest worker | × one worker "
+			"|\n|---|---|---|---|---|\n");
+	for (unsigned int i = 0; i < f->nb_workers; i++) {
+		const struct bench_figure_workers *w = &f->workers[i];
+
+		fprintf(out, "| %u | %u × %u%s |", w->workers, w->rooms, w->members,
+				w->spread ? " over all workers" : "");
+		print_stat(out, &w->ns_per_copy, 1);
+		print_stat(out, &w->ns_slowest, 1);
+		if (w->workers > 1)
+			print_stat(out, &w->x_one_worker, 2);
+		else
+			fprintf(out, " |");
+		fprintf(out, "\n");
+	}
+}
+
 static bool
 kernel_valid(const struct bench_figure_kernel *k)
 {
@@ -260,6 +296,7 @@ print_text(FILE *out, const struct bench_options *opt)
 			f->disturbed);
 	print_primitive(out);
 	print_path(out);
+	print_workers(out);
 	print_rest(out);
 	return print_limits(out);
 }
@@ -285,11 +322,11 @@ json_machine(const struct bench_options *opt)
 	char release[80];
 
 	kernel_release(release, sizeof(release));
-	return json_pack("{ss sf ss ss sb si si si}", "cpu", cpu_model(), "tsc_ghz",
-			(double)rte_get_tsc_hz() / 1e9, "kernel", release, "dpdk", rte_version(),
-			"hugepages", opt->huge, "repetitions", (int)opt->repetitions,
-			"samples_repeated", (int)bench_figures.repeated, "samples_disturbed",
-			(int)bench_figures.disturbed);
+	return json_pack("{ss ss sf ss ss sb si si si}", "cpu", cpu_model(), "compiler",
+			__VERSION__, "tsc_ghz", (double)rte_get_tsc_hz() / 1e9, "kernel", release,
+			"dpdk", rte_version(), "hugepages", opt->huge, "repetitions",
+			(int)opt->repetitions, "samples_repeated", (int)bench_figures.repeated,
+			"samples_disturbed", (int)bench_figures.disturbed);
 }
 
 static json_t *
@@ -309,6 +346,27 @@ json_primitive(void)
 		json_array_append_new(list, o);
 	}
 	return list;
+}
+
+/* Rows of packet_path[], told from the others by "preloaded". */
+static void
+json_workers(json_t *list)
+{
+	for (unsigned int i = 0; i < bench_figures.nb_workers; i++) {
+		const struct bench_figure_workers *w = &bench_figures.workers[i];
+		double ns = bench_series_stat(&w->ns_per_copy).median;
+		json_t *o = json_pack("{si si si si si sb sb}", "workers", (int)w->workers, "rooms",
+				(int)w->rooms, "members", (int)w->members, "size", w->size, "burst",
+				BENCH_BURST, "preloaded", true, "spread", w->spread);
+
+		set_stat(o, "ns_per_copy", &w->ns_per_copy);
+		set_stat(o, "ns_per_copy_slowest", &w->ns_slowest);
+		set_stat(o, "x_one_worker", &w->x_one_worker);
+		json_object_set_new(o, "mpps_out", json_real(w->workers * 1e3 / ns));
+		json_object_set_new(o, "cycles_per_copy",
+				json_real(ns * (double)rte_get_tsc_hz() / 1e9));
+		json_array_append_new(list, o);
+	}
 }
 
 static json_t *
@@ -336,6 +394,7 @@ json_path(void)
 		json_object_set_new(o, "cycles_per_copy", json_real(copy * ghz));
 		json_array_append_new(list, o);
 	}
+	json_workers(list);
 	return list;
 }
 

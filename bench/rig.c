@@ -253,12 +253,13 @@ sender_init(struct bench_rig *rig, struct bench_sender *s, const struct plm_tupl
 
 static void
 join(struct bench_rig *rig, const struct bench_set *set, uint32_t room_idx, uint32_t pos,
-		uint32_t number, struct bench_sender *sender)
+		uint32_t number, struct bench_sender *senders)
 {
+	const uint8_t home = (uint8_t)(set->spread ? pos % rig->nb_workers : set->home);
 	/* Limits that are checked for each packet and never reached. */
 	struct plm_session_new new = {
 		.room_idx = room_idx,
-		.home = (uint8_t)set->home,
+		.home = home,
 		.role = PLM_ROLE_BOTH,
 		.max_ssrcs = PLM_SSRCS,
 		.packet_rate = { .cost = 1, .burst_us = 1000000 },
@@ -269,7 +270,7 @@ join(struct bench_rig *rig, const struct bench_set *set, uint32_t room_idx, uint
 	struct plm_handle session;
 	struct plm_template tmpl;
 	struct plm_member member = {
-		.home = (uint8_t)set->home,
+		.home = home,
 		.flags = PLM_SUB_PUBLISHES | PLM_SUB_SUBSCRIBES,
 	};
 	uint8_t slot;
@@ -284,8 +285,9 @@ join(struct bench_rig *rig, const struct bench_set *set, uint32_t room_idx, uint
 	memcpy(&member.egress, &tmpl, sizeof(member.egress));
 	if (plm_room_join(rig->rooms, room_idx, &member, rig->now_ns) < 0)
 		bench_die("participant %u does not join", number);
-	if (pos == 0)
-		sender_init(rig, sender, &tuple, number + 1);
+	/* In a spread room the first members have different homes. */
+	if (pos < set->publishers)
+		sender_init(rig, &senders[pos], &tuple, number + 1);
 }
 
 /* Publish what changed, and reclaim; no worker runs. */
@@ -308,6 +310,7 @@ open_rooms(struct bench_rig *rig)
 		.rtcp = PLM_RTCP_CLEAR,
 		.dscp = PLM_DSCP_COPY,
 	};
+	uint32_t sender = 0;
 	uint32_t room = 0;
 	uint32_t number = 0;
 
@@ -315,9 +318,9 @@ open_rooms(struct bench_rig *rig)
 		struct bench_set *set = &rig->sets[s];
 		size_t before;
 
-		set->first = room;
+		set->first = sender;
 		before = heap_used();
-		for (uint32_t r = 0; r < set->rooms; r++, room++) {
+		for (uint32_t r = 0; r < set->rooms; r++, room++, sender += set->publishers) {
 			char name[PLM_NAME_SIZE];
 			uint32_t idx;
 
@@ -326,7 +329,7 @@ open_rooms(struct bench_rig *rig)
 					    &idx) < 0)
 				bench_die("%s does not open", name);
 			for (uint32_t i = 0; i < set->members; i++)
-				join(rig, set, idx, i, number++, &rig->senders[room]);
+				join(rig, set, idx, i, number++, &rig->senders[sender]);
 			if (room % 256 == 0)
 				settle(rig);
 		}
@@ -340,22 +343,29 @@ void
 bench_rig_create(struct bench_rig *rig)
 {
 	const struct plm_port *ports[] = { &rig->port.port };
-	struct rte_mempool *rx_pools[2];
 	char name[RTE_MEMPOOL_NAMESIZE];
 
 	rig->now_ns = clock_now(NULL);
 	for (unsigned int s = 0; s < rig->nb_sets; s++) {
-		rig->nb_rooms += rig->sets[s].rooms;
-		rig->nb_sessions += rig->sets[s].rooms * rig->sets[s].members;
+		struct bench_set *set = &rig->sets[s];
+
+		set->publishers = set->spread ? rig->nb_workers : 1;
+		rig->nb_rooms += set->rooms;
+		rig->nb_senders += set->rooms * set->publishers;
+		rig->nb_sessions += set->rooms * set->members;
 	}
-	rig->senders = rte_calloc("senders", rig->nb_rooms, sizeof(*rig->senders),
+	rig->senders = rte_calloc("senders", rig->nb_senders, sizeof(*rig->senders),
 			RTE_CACHE_LINE_SIZE);
-	snprintf(name, sizeof(name), "%s_rx", rig->name);
-	rig->rx_pool = plm_pool_create_rx(name, RX_MBUFS, 1500, (int)rte_socket_id());
-	if (rig->senders == NULL || rig->rx_pool == NULL)
-		bench_die("not enough memory for the pools");
-	rx_pools[0] = rx_pools[1] = rig->rx_pool;
-	bench_port_open(&rig->port, rig->name, (uint16_t)rig->nb_workers, rx_pools);
+	if (rig->senders == NULL)
+		bench_die("not enough memory for the senders");
+	for (unsigned int w = 0; w < rig->nb_workers; w++) {
+		snprintf(name, sizeof(name), "%s_rx%u", rig->name, w);
+		rig->rx_pools[w] = plm_pool_create_rx(name, RX_MBUFS + rig->preload, 1500,
+				(int)rte_socket_id());
+		if (rig->rx_pools[w] == NULL)
+			bench_die("not enough memory for the pools");
+	}
+	bench_port_open(&rig->port, rig->name, (uint16_t)rig->nb_workers, rig->rx_pools);
 	rig->waiting = bench_ring_create(rig->name, "waiting", 0, BENCH_RX_RING);
 
 	create_tables(rig, ports);
@@ -455,13 +465,15 @@ bench_feed_put(struct bench_feed *feed, struct rte_ring *ring, unsigned int n)
 	uint16_t filler_sum = plm_wire_sum(filler, feed->size - PLM_RTP_HDR);
 	struct rte_mbuf *m[BENCH_BURST];
 
-	if (rte_ring_free_count(ring) < n || rte_pktmbuf_alloc_bulk(feed->rig->rx_pool, m, n) != 0)
+	if (rte_ring_free_count(ring) < n ||
+			rte_pktmbuf_alloc_bulk(feed->rig->rx_pools[feed->queue], m, n) != 0)
 		return false;
 	for (unsigned int i = 0; i < n; i++) {
 		uint64_t r = bench_random(&feed->random) >> 32;
-		uint32_t room = feed->set->first + (uint32_t)(r * feed->set->rooms >> 32);
+		uint32_t room = (uint32_t)(r * feed->set->rooms >> 32);
+		uint32_t sender = feed->set->first + room * feed->set->publishers + feed->publisher;
 
-		packet_fill(m[i], &feed->rig->senders[room], feed->size, filler_sum);
+		packet_fill(m[i], &feed->rig->senders[sender], feed->size, filler_sum);
 	}
 	rte_ring_sp_enqueue_bulk(ring, (void **)m, n, NULL);
 	return true;
@@ -531,24 +543,39 @@ bench_rig_run(struct bench_rig *rig, unsigned int worker, struct bench_feed *fee
 	work->copies = plm_counter_get(counters, PLM_CNT_COPIES_SENT) - copies;
 }
 
+/* Nothing is left to do, whichever worker it would be. */
+static void
+settle_workers(struct bench_rig *rig)
+{
+	unsigned int done;
+
+	do {
+		done = 0;
+		for (unsigned int w = 0; w < rig->nb_workers; w++)
+			done += plm_relay_turn(rig->relay, w, clock_now(NULL));
+	} while (done > 0);
+}
+
 void
 bench_rig_warm(struct bench_rig *rig)
 {
 	for (unsigned int s = 0; s < rig->nb_sets; s++) {
 		const struct bench_set *set = &rig->sets[s];
 
-		for (uint32_t r = 0; r < set->rooms; r++) {
-			struct bench_set one = { .rooms = 1, .first = set->first + r };
+		for (uint32_t i = 0; i < set->rooms * set->publishers; i++) {
+			struct bench_set one = { .rooms = 1,
+				.first = set->first + i,
+				.publishers = 1 };
+			uint32_t home = set->spread ? i % set->publishers : set->home;
 			struct bench_feed feed = { .rig = rig,
 				.set = &one,
 				.size = 200,
-				.random = r + 1,
-				.queue = (uint16_t)set->home };
+				.random = i + 1,
+				.queue = (uint16_t)home };
 
-			if (!bench_feed_put(&feed, rig->port.rx[set->home], 1))
+			if (!bench_feed_put(&feed, rig->port.rx[home], 1))
 				bench_die("RX pool or ring is exhausted");
-			while (plm_relay_turn(rig->relay, set->home, clock_now(NULL)) > 0)
-				;
+			settle_workers(rig);
 			bench_rig_slow(rig);
 		}
 	}
