@@ -27,6 +27,7 @@ static const struct shape {
 } shapes[] = {
 	{ .rooms = 0, .members = 1000 },
 	{ .rooms = 1000, .members = 3 },
+	{ .rooms = 1, .members = 1000, .spread = true },
 };
 
 struct lane {

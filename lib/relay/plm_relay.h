@@ -98,7 +98,7 @@ bool plm_relay_trace_next(struct plm_relay *relay, unsigned int worker,
 /** Done with what plm_relay_trace_next() found. The same thread. */
 void plm_relay_trace_taken(struct plm_relay *relay, unsigned int worker);
 
-/** Parked bursts, buffered frames and lent packets of a worker now; any thread, a snapshot. */
+/** Parked bursts and buffered frames of a worker now; any thread, a snapshot. */
 unsigned int plm_relay_parked(const struct plm_relay *relay, unsigned int worker);
 
 #endif

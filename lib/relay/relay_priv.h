@@ -194,7 +194,7 @@ struct relay_worker {
 	uint32_t rtcp_cost_ns;
 
 	/* owner writes, any reads */
-	alignas(RTE_CACHE_LINE_SIZE) _Atomic uint32_t nb_waiting; /* parked, buffered and lent */
+	alignas(RTE_CACHE_LINE_SIZE) _Atomic uint32_t nb_waiting; /* parked and buffered */
 	struct plm_counters counters;
 	struct plm_hist latency;
 };

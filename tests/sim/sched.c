@@ -413,6 +413,9 @@ sim_at_rest(const struct sim_run *run)
 				!rte_ring_empty(worker->down.ring))
 			return false;
 		for (unsigned int from = 0; from < run->nb_workers; from++)
+			if (worker->lent[from] > 0)
+				return false;
+		for (unsigned int from = 0; from < run->nb_workers; from++)
 			if (from != w &&
 					(!rte_ring_empty(worker->cross_in[from].ring) ||
 							!rte_ring_empty(worker->slice_in[from]
