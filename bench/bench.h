@@ -135,7 +135,8 @@ struct bench_pools {
 	struct rte_mempool *indirect;
 };
 
-void bench_pools_create(struct bench_pools *pools);
+void bench_pools_create(struct bench_pools *pools, const char *prefix);
+void bench_pools_free(struct bench_pools *pools);
 
 struct bench_primitive {
 	enum bench_primitive_kind kind;
@@ -146,6 +147,8 @@ struct bench_primitive {
 	const struct bench_pools *pools;
 };
 
+/** Send copies that share `payload`, of which each uses up a reference. Any lcore. */
+void bench_primitive_send(const struct bench_primitive *p, struct rte_mbuf *payload);
 /** Fan one payload out. */
 void bench_primitive_once(const struct bench_primitive *p);
 /** Cycles per copy, one sample. Worker. */
@@ -285,6 +288,16 @@ struct bench_figure_workers {
 	struct bench_series x_one_worker;
 };
 
+#define BENCH_LENDING_SIZES 2
+
+/** One payload for two lcores: shared by them, or lent to the second and copied there. */
+struct bench_figure_lending {
+	uint16_t size;
+	struct bench_series lent_ns; /**< per copy of one lcore */
+	struct bench_series shared_ns;
+	struct bench_series x_lent; /**< shared by lent */
+};
+
 struct bench_figure_kernel {
 	uint16_t copies;
 	uint16_t size;
@@ -305,6 +318,7 @@ struct bench_figures {
 	unsigned int nb_path;
 	struct bench_figure_workers *workers;
 	unsigned int nb_workers;
+	struct bench_figure_lending lending[BENCH_LENDING_SIZES];
 	struct bench_figure_kernel *kernel;
 	unsigned int nb_kernel;
 	struct bench_figure_count *count;
@@ -325,6 +339,8 @@ void bench_path_all(const struct bench_options *opt);
 void bench_crossing(const struct bench_options *opt);
 /** The path on 1 worker, 2, 4... opt->workers, all at once. */
 void bench_workers_all(const struct bench_options *opt);
+/** A payload that two lcores send: shared, or lent and copied. */
+void bench_lending(const struct bench_options *opt);
 /** Keep a worker busy with one room, for whoever looks at it with a profiler: "MEMBERS:SECONDS". */
 void bench_profile(const char *what);
 void bench_kernel_all(const struct bench_options *opt);

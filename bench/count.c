@@ -63,7 +63,7 @@ count_primitive(uint16_t members)
 	struct bench_pools pools;
 	uint64_t copies = 0;
 
-	bench_pools_create(&pools);
+	bench_pools_create(&pools, "count");
 	bench_port_open(&port, "count", 1, &pools.payload);
 	p.ethdev_id = port.port.ethdev_id;
 	p.pools = &pools;

@@ -24,7 +24,8 @@ static const char usage[] =
 		"  --repetitions N, or\n"
 		"  --full         " RTE_STR(REPETITIONS_FULL) " repetitions instead of " RTE_STR(
 				REPETITIONS) "\n"
-					     "  --only PART    primitive, path, crossing, workers, kernel or instructions\n"
+					     "  --only PART    primitive, path, crossing, workers, lending, kernel or\n"
+					     "                 instructions\n"
 					     "  --workers N    as many workers at most, each on a CPU of its own (2)\n"
 					     "  --no-huge      run without hugepages\n"
 					     "\n"
@@ -135,6 +136,7 @@ main(int argc, char **argv)
 		{ "path", bench_path_all },
 		{ "crossing", bench_crossing },
 		{ "workers", bench_workers_all },
+		{ "lending", bench_lending },
 		{ "kernel", bench_kernel_all },
 		{ "instructions", bench_count_all },
 	};

@@ -168,7 +168,7 @@ bench_path_all(const struct bench_options *opt)
 	rig->nb_workers = 1;
 	rig->sets = sets;
 	rig->nb_sets = RTE_DIM(sets);
-	bench_pools_create(&pools);
+	bench_pools_create(&pools, "path");
 	bench_rig_create(rig);
 	bench_on_worker(warm, rig, NULL);
 	f->session_bytes = rig->session_bytes;

@@ -22,20 +22,38 @@ static struct {
 	alignas(RTE_CACHE_LINE_SIZE) uint8_t bytes[BENCH_HDR];
 } hdrs[BENCH_MEMBERS_MAX];
 
+static const char *
+pool_name(char buf[RTE_MEMPOOL_NAMESIZE], const char *prefix, const char *what)
+{
+	snprintf(buf, RTE_MEMPOOL_NAMESIZE, "%s_%s", prefix, what);
+	return buf;
+}
+
 void
-bench_pools_create(struct bench_pools *pools)
+bench_pools_create(struct bench_pools *pools, const char *prefix)
 {
 	int socket = (int)rte_socket_id();
+	char name[RTE_MEMPOOL_NAMESIZE];
 
-	pools->payload = plm_pool_create_rx("prim_payload", 4095, 1500, socket);
-	pools->hdr = plm_pool_create_hdr("prim_hdr", 4095, socket);
-	pools->copy = plm_pool_create_copy("prim_copy", 4095, 1500, socket);
-	pools->indirect = rte_pktmbuf_pool_create("prim_indirect", 4095, 256, 0, 0, socket);
+	pools->payload = plm_pool_create_rx(pool_name(name, prefix, "payload"), 4095, 1500, socket);
+	pools->hdr = plm_pool_create_hdr(pool_name(name, prefix, "hdr"), 4095, socket);
+	pools->copy = plm_pool_create_copy(pool_name(name, prefix, "copy"), 4095, 1500, socket);
+	pools->indirect = rte_pktmbuf_pool_create(pool_name(name, prefix, "indirect"), 4095, 256, 0,
+			0, socket);
 	if (pools->payload == NULL || pools->hdr == NULL || pools->copy == NULL ||
 			pools->indirect == NULL)
 		bench_die("not enough memory for the pools");
 	for (unsigned int i = 0; i < BENCH_MEMBERS_MAX; i++)
 		memset(hdrs[i].bytes, (int)i, sizeof(hdrs[i].bytes));
+}
+
+void
+bench_pools_free(struct bench_pools *pools)
+{
+	rte_mempool_free(pools->indirect);
+	rte_mempool_free(pools->copy);
+	rte_mempool_free(pools->hdr);
+	rte_mempool_free(pools->payload);
 }
 
 static __rte_always_inline void
@@ -48,18 +66,11 @@ send_all(const struct bench_primitive *p, struct rte_mbuf **m, uint16_t n)
 }
 
 static __rte_always_inline void
-fan_out(const struct bench_primitive *p, const enum bench_primitive_kind kind)
+copies_send(const struct bench_primitive *p, const enum bench_primitive_kind kind,
+		struct rte_mbuf *payload)
 {
 	struct rte_mempool *pool = kind == BENCH_COPIED ? p->pools->copy : p->pools->hdr;
-	struct rte_mbuf *payload = rte_pktmbuf_alloc(p->pools->payload);
 	struct rte_mbuf *m[BENCH_BURST];
-
-	if (payload == NULL)
-		bench_die("payload pool is empty");
-	payload->data_len = p->size;
-	payload->pkt_len = p->size;
-	if (kind == BENCH_SHARED)
-		rte_mbuf_refcnt_update(payload, (int16_t)p->copies);
 
 	for (uint16_t done = 0; done < p->copies;) {
 		uint16_t n = RTE_MIN((uint16_t)BENCH_BURST, (uint16_t)(p->copies - done));
@@ -90,7 +101,27 @@ fan_out(const struct bench_primitive *p, const enum bench_primitive_kind kind)
 		send_all(p, m, n);
 		done += n;
 	}
+}
+
+static __rte_always_inline void
+fan_out(const struct bench_primitive *p, const enum bench_primitive_kind kind)
+{
+	struct rte_mbuf *payload = rte_pktmbuf_alloc(p->pools->payload);
+
+	if (payload == NULL)
+		bench_die("payload pool is empty");
+	payload->data_len = p->size;
+	payload->pkt_len = p->size;
+	if (kind == BENCH_SHARED)
+		rte_mbuf_refcnt_update(payload, (int16_t)p->copies);
+	copies_send(p, kind, payload);
 	rte_pktmbuf_free(payload);
+}
+
+void
+bench_primitive_send(const struct bench_primitive *p, struct rte_mbuf *payload)
+{
+	copies_send(p, BENCH_SHARED, payload);
 }
 
 void
@@ -181,7 +212,7 @@ bench_primitive_all(const struct bench_options *opt)
 	struct bench_port null = { 0 };
 	struct bench_pools pools;
 
-	bench_pools_create(&pools);
+	bench_pools_create(&pools, "prim");
 	bench_port_open(&ring, "prim", 1, &pools.payload);
 	bench_port_open_null(&null, &pools.payload);
 	for (int in_flight = 1; in_flight >= 0; in_flight--)
@@ -209,8 +240,5 @@ bench_primitive_all(const struct bench_options *opt)
 	bench_port_drain(&ring, 0);
 	plm_port_close(&null.port);
 	plm_port_close(&ring.port);
-	rte_mempool_free(pools.indirect);
-	rte_mempool_free(pools.copy);
-	rte_mempool_free(pools.hdr);
-	rte_mempool_free(pools.payload);
+	bench_pools_free(&pools);
 }

@@ -213,6 +213,27 @@ print_workers(FILE *out)
 	}
 }
 
+static void
+print_lending(FILE *out)
+{
+	const struct bench_figures *f = &bench_figures;
+
+	if (f->lending[0].lent_ns.n == 0)
+		return;
+	fprintf(out,
+			"\n### One payload for two workers\n\n"
+			"500 copies each; ns per copy of one of them.\n\n"
+			"| bytes | lent, and copied there | shared by both | shared / lent "
+			"|\n|---|---|---|---|\n");
+	for (unsigned int i = 0; i < BENCH_LENDING_SIZES; i++) {
+		fprintf(out, "| %u |", f->lending[i].size);
+		print_stat(out, &f->lending[i].lent_ns, 1);
+		print_stat(out, &f->lending[i].shared_ns, 1);
+		print_stat(out, &f->lending[i].x_lent, 2);
+		fprintf(out, "\n");
+	}
+}
+
 static bool
 kernel_valid(const struct bench_figure_kernel *k)
 {
@@ -297,6 +318,7 @@ print_text(FILE *out, const struct bench_options *opt)
 	print_primitive(out);
 	print_path(out);
 	print_workers(out);
+	print_lending(out);
 	print_rest(out);
 	return print_limits(out);
 }
@@ -418,6 +440,26 @@ json_kernel(void)
 }
 
 static json_t *
+json_lending(void)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < BENCH_LENDING_SIZES; i++) {
+		const struct bench_figure_lending *l = &bench_figures.lending[i];
+		json_t *o;
+
+		if (l->lent_ns.n == 0)
+			continue;
+		o = json_pack("{si}", "size", l->size);
+		set_stat(o, "lent_ns", &l->lent_ns);
+		set_stat(o, "shared_ns", &l->shared_ns);
+		set_stat(o, "shared_x_lent", &l->x_lent);
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *
 json_count(void)
 {
 	json_t *list = json_array();
@@ -459,12 +501,12 @@ write_json(const struct bench_options *opt)
 	set_stat(crossing, "ns_cross", &f->cross_cross);
 	set_stat(kernel, "in_process", &f->to_kernel);
 	json_object_set_new(kernel, "virtio_user", json_null());
-	root = json_pack("{so so so so so so so s{sI sI} so}", "machine", json_machine(opt),
+	root = json_pack("{so so so so so so so so s{sI sI} so}", "machine", json_machine(opt),
 			"fanout_primitive", json_primitive(), "packet_path", json_path(),
-			"crossing", crossing, "kernel_relay", json_kernel(), "ratio_to_kernel",
-			kernel, "instructions_per_copy", json_count(), "memory",
-			"bytes_per_session", (json_int_t)f->session_bytes, "bytes_per_room",
-			(json_int_t)f->room_bytes, "limits", json_limits());
+			"crossing", crossing, "lending", json_lending(), "kernel_relay",
+			json_kernel(), "ratio_to_kernel", kernel, "instructions_per_copy",
+			json_count(), "memory", "bytes_per_session", (json_int_t)f->session_bytes,
+			"bytes_per_room", (json_int_t)f->room_bytes, "limits", json_limits());
 	if (root == NULL ||
 			json_dump_file(root, opt->json, JSON_INDENT(2) | JSON_REAL_PRECISION(5)) <
 					0)

@@ -143,7 +143,7 @@ create_tables(struct bench_rig *rig, const struct plm_port *const *ports)
 	};
 	struct plm_room_conf rooms = {
 		.max_rooms = rig->nb_rooms,
-		.max_members = BENCH_MEMBERS_MAX,
+		.max_members = PLM_ROOM_MEMBERS_MAX,
 		.max_backlog = 1024,
 		.publish_interval_ns = PLM_NS_PER_MS,
 		.nb_workers = rig->nb_workers,
@@ -306,7 +306,7 @@ static void
 open_rooms(struct bench_rig *rig)
 {
 	struct plm_room_settings settings = {
-		.max_members = BENCH_MEMBERS_MAX,
+		.max_members = PLM_ROOM_MEMBERS_MAX,
 		.rtcp = PLM_RTCP_CLEAR,
 		.dscp = PLM_DSCP_COPY,
 	};

@@ -28,6 +28,7 @@ static const struct shape {
 	{ .rooms = 0, .members = 1000 },
 	{ .rooms = 1000, .members = 3 },
 	{ .rooms = 1, .members = 1000, .spread = true },
+	{ .rooms = 1, .members = 10000, .spread = true },
 };
 
 struct lane {
