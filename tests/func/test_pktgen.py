@@ -2,6 +2,7 @@
 """What scripts/pktgen/build_pcap makes, played into a relay by an AF_PACKET socket or by Pktgen-DPDK."""
 
 import os
+import re
 import shlex
 import socket
 import struct
@@ -9,7 +10,7 @@ import subprocess
 import time
 
 from endpoint import Clients, rtp
-from lab import PORT, RELAY4, RELAY6, RELAY_MAC, Failure, expect, run
+from lab import PORT, RELAY4, RELAY6, RELAY_MAC, expect, run
 from relay import Relay, in_lab, test
 from test_load import classes, expect_sums
 from test_static import V4, V6, Trunk, ports, wait_open
@@ -151,28 +152,80 @@ def send_flat_out(lab, path, seconds):
     return sent
 
 
-def run_pktgen(lab, path, seconds, rate):
+def run_pktgen(lab, path, seconds, vdev, *commands):
     """Pktgen plays the file over and over. It wants a terminal, which script(1) is."""
     folder = os.environ["PKTGEN_DIR"]
     program = next((p for p in (os.path.join(folder, *tail, "pktgen") for tail in
                                 (("app",), (), ("build", "app"), ("Builddir", "app")))
                     if os.path.isfile(p)), None)
     expect(program, f"PKTGEN_DIR={folder}: there is neither pktgen nor app/pktgen")
-    commands = os.path.join(lab.dir, "pktgen.cmd")
-    with open(commands, "w", encoding="ascii") as file:
-        file.write(f"set 0 rate {rate}\nstart 0\ndelay {seconds * 1000}\nstop 0\ndelay 500\nquit\n")
+    script = os.path.join(lab.dir, "pktgen.cmd")
+    with open(script, "w", encoding="ascii") as file:
+        file.write("\n".join((*commands, f"set 0 rate {os.environ.get('PKTGEN_RATE', '100')}",
+                              "start 0", f"delay {seconds * 1000}", "stop 0", "delay 500",
+                              "quit", "")))
     cpu = min(os.sched_getaffinity(0))
     line = shlex.join([program, "--lcores", f"0@{cpu},1@{cpu}", "--no-huge", "-m", "2048",
-                       "--no-pci", "--file-prefix", f"pg{os.getpid()}",
-                       "--vdev", "net_af_packet0,iface=p0", "--", "-m", "1.0",
-                       "-s", f"0:{path}", "-f", commands])
+                       "--no-pci", "--file-prefix", f"pg{os.getpid()}", "--vdev", vdev,
+                       "--", "-m", "1.0", "-s", f"0:{path}", "-f", script])
     process = lab.start(lab.outside, ["script", "-qfec", line, "/dev/null"], "pktgen",
                         {"TERM": "xterm"})
     status = process.wait(seconds + 60)
     expect(status == 0, f"pktgen: exit {status}: {process.output()[-500:]}")
 
 
-@test("flat out for 60 s; by Pktgen-DPDK where PKTGEN_DIR names its folder")
+def expect_books(relay, what, least, each):
+    """After a flood: what the relay says adds up, and it had something to do."""
+    time.sleep(1)
+    counters, kinds = relay.counters(), classes()
+    dropped = sum(n for name, n in counters.items() if kinds.get(name) == "RX_DROP")
+    lost = sum(n for name, n in counters.items() if kinds.get(name) == "COPY_DROP")
+    print(f"  {what}: received {counters['rx_packets']} = slow path {counters['to_ctl']} + media "
+          f"{counters['media']} + rtcp {counters['rtcp']} + dropped {dropped}\n"
+          f"    copies due {counters['copies_due']} = sent {counters['copies_sent']} + dropped {lost}")
+    expect_sums(counters)
+    expect(counters["media"] >= least, f"only {counters['media']} packets were media, not {least}")
+    expect(counters["copies_due"] == counters["media"] * each,
+           f"copies due are not media × {each}: {counters}")
+    expect(counters["copies_sent"] > 0, f"no copy was sent: {counters}")
+
+
+def flood_af_packet(lab, seconds):
+    """Over a veth, IPv4 and IPv6, by Pktgen or by ourselves."""
+    path = os.path.join(lab.dir, "flood.pcap")
+    build_pcap(lab, *BOTH, *SHAPE, "--mac", RELAY_MAC, "-o", path)
+    relay = generated_relay(lab, BOTH, {})
+    # The copies end here, or else the kernel answers each by ICMP.
+    lab.nft("add table inet sink",
+            "add chain inet sink seen { type filter hook prerouting priority -300; }",
+            f"add rule inet sink seen udp dport >= {FIRST_SUBSCRIBER} counter drop")
+    time.sleep(1.2)
+    if os.environ.get("PKTGEN_DIR"):
+        run_pktgen(lab, path, seconds, "net_af_packet0,iface=p0")
+        expect_books(relay, "pktgen, af_packet", 1000, 2 * SUBSCRIBERS)
+    else:
+        sent = send_flat_out(lab, path, seconds)
+        expect_books(relay, "PKTGEN_DIR is not set; a socket", sent // 10, 2 * SUBSCRIBERS)
+    relay.stop()
+
+
+def flood_virtio_user(lab, seconds):
+    """Into vhost, faster than the relay can: Pktgen answers ARP itself, hence IPv4 only."""
+    port = os.path.join(lab.dir, "vhost")
+    where = ("--relay", f"{RELAY4}:{PORT}", "--source", V4)
+    relay = generated_relay(lab, where, {"ports": ({
+        "device": f"net_vhost0,iface={port}", "queues": 1,
+        "addresses": ({"address": RELAY4 + "/16"},)},)}, "plenum-vhost")
+    mac = re.search(r" mac ([0-9A-Fa-f:]{17}),", relay.ctl("show port info all"))[1]
+    path = os.path.join(lab.dir, "vhost.pcap")
+    build_pcap(lab, *where, *SHAPE, "--mac", mac, "-o", path)
+    run_pktgen(lab, path, seconds, f"net_virtio_user0,path={port}", f"set 0 src ip {V4}/16",
+               "enable 0 process", "delay 3000")
+    expect_books(relay, "pktgen, virtio-user", 1000, SUBSCRIBERS)
+    relay.stop()
+
+
+@test("flat out for 60 s; where PKTGEN_DIR names its folder, by Pktgen-DPDK, over two kinds of port")
 @in_lab
 def pktgen(lab, long):
     """a pcap of static endpoints, IPv4, IPv6 and VLAN: every copy arrives; flat out the books agree"""
@@ -182,33 +235,6 @@ def pktgen(lab, long):
         replay_vlan(lab)
         return
     seconds = int(os.environ.get("PKTGEN_SECONDS", "60"))
-    rate = float(os.environ.get("PKTGEN_RATE", "100"))
-    path = os.path.join(lab.dir, "flood.pcap")
-    build_pcap(lab, *BOTH, *SHAPE, "--mac", RELAY_MAC, "-o", path)
-    relay = generated_relay(lab, BOTH, {})
-    # The copies end here, or else the kernel answers each by ICMP.
-    lab.nft("add table inet sink",
-            "add chain inet sink seen { type filter hook prerouting priority -300; }",
-            f"add rule inet sink seen udp dport >= {FIRST_SUBSCRIBER} counter drop")
-    time.sleep(1.2)
-    begun = time.monotonic()
+    flood_af_packet(lab, seconds)
     if os.environ.get("PKTGEN_DIR"):
-        run_pktgen(lab, path, seconds, f"{rate:g}")
-        least = 1000
-    else:
-        print("  PKTGEN_DIR is not set: an AF_PACKET socket plays the file")
-        least = send_flat_out(lab, path, seconds) // 10
-    time.sleep(1)
-    counters, kinds = relay.counters(), classes()
-    dropped = sum(n for name, n in counters.items() if kinds.get(name) == "RX_DROP")
-    lost = sum(n for name, n in counters.items() if kinds.get(name) == "COPY_DROP")
-    print(f"  {time.monotonic() - begun:.0f} s; received {counters['rx_packets']} = slow path "
-          f"{counters['to_ctl']} + media {counters['media']} + rtcp {counters['rtcp']} + dropped "
-          f"{dropped}\n  copies due {counters['copies_due']} = sent {counters['copies_sent']} + "
-          f"dropped {lost}")
-    expect_sums(counters)
-    if counters["media"] < least:
-        raise Failure(f"only {counters['media']} packets were media, not {least} or more")
-    expect(counters["copies_due"] == counters["media"] * 2 * SUBSCRIBERS,
-           f"copies due are not media × {2 * SUBSCRIBERS}: {counters}")
-    relay.stop()
+        flood_virtio_user(lab, seconds)
