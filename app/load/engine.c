@@ -18,7 +18,6 @@
 
 #define BURST       32
 #define FRAME_READ  2048 /* of a chained frame, at most */
-#define STUN_MAX    512
 #define RESOLVE_NS  (500 * PLM_NS_PER_MS)
 #define TIMERS      32                    /* participants looked at in a turn */
 #define JOINS       4                     /* begun in a turn */
@@ -137,7 +136,7 @@ emit(struct load *l, const void *frame, size_t len)
 static void
 emit_payload(struct load *l, unsigned int participant, const void *payload, size_t len)
 {
-	uint8_t frame[LOAD_HDR_MAX + STUN_MAX];
+	uint8_t frame[LOAD_HDR_MAX + LOAD_OTHER_MAX];
 	size_t hdr = load_hdr_len(&l->conf.net);
 
 	load_headers(&l->conf.net, participant, frame, len, plm_wire_sum(payload, len));
@@ -295,7 +294,7 @@ run_timers(struct load *l, uint64_t now_ns)
 		if (l->timers[i] <= now_ns && l->nb_tx < LOAD_TX_BUF) {
 			struct ice_agent *ice = &l->participants[i].ice;
 			enum ice_state before = ice->state;
-			uint8_t buf[STUN_MAX];
+			uint8_t buf[LOAD_OTHER_MAX];
 			size_t len = ice_poll(ice, now_ns, buf, sizeof(buf));
 
 			if (len > 0)
@@ -707,6 +706,18 @@ conf_fits(const struct load_conf *conf)
 			UINT16_MAX + UINT64_C(1);
 }
 
+/* Do all frames fit the pool's mbufs? */
+static bool
+pool_fits(const struct load_conf *conf)
+{
+	size_t room = rte_pktmbuf_data_room_size(conf->tx_pool) - RTE_PKTMBUF_HEADROOM;
+	size_t largest = LOAD_OTHER_MAX;
+
+	for (unsigned int i = 0; i < conf->nb_sizes; i++)
+		largest = RTE_MAX(largest, (size_t)conf->sizes[i].size);
+	return LOAD_HDR_MAX + largest <= room;
+}
+
 static int
 load_init(struct load *l)
 {
@@ -747,7 +758,7 @@ load_create(const struct load_conf *conf)
 	struct load *l;
 	int ret;
 
-	if (!conf_fits(conf)) {
+	if (!conf_fits(conf) || !pool_fits(conf)) {
 		rte_errno = EINVAL;
 		return NULL;
 	}

@@ -24,7 +24,8 @@
 #define LOAD_ADDRESSES_MAX    1024
 #define LOAD_TX_BUF           64
 #define LOAD_HDR_MAX          (PLM_ETH_HDR + PLM_IP6_HDR + PLM_UDP_HDR)
-#define LOAD_STAMP            32 /**< bytes behind the RTP header that the sink reads */
+#define LOAD_OTHER_MAX        512 /**< bytes of payload of what is no media: STUN, garbage */
+#define LOAD_STAMP            32  /**< bytes behind the RTP header that the sink reads */
 #define LOAD_SIZE_MIN         (PLM_RTP_HDR + LOAD_STAMP)
 #define LOAD_SIZE_MAX         9000
 #define LOAD_PAYLOAD_TYPE     96
@@ -169,8 +170,9 @@ void load_search_tell(struct load_search *s, enum load_verdict verdict);
 struct load_conf {
 	/* the port: configured and started, queue 0 is ours */
 	uint16_t ethdev_id;
-	struct rte_mempool *tx_pool; /**< data room for the largest frame */
-	struct load_net net;         /**< hop_mac is found out */
+	struct rte_mempool
+			*tx_pool; /**< data room for the largest frame, media or LOAD_OTHER_MAX */
+	struct load_net net;      /**< hop_mac is found out */
 
 	unsigned int rooms;
 	unsigned int publishers;  /**< of one room */

@@ -135,6 +135,7 @@ port_start(struct program *p, struct plm_text *why)
 		.chain = PLM_CHAIN_OFF,
 		.rx_pools = &p->rx_pool };
 	uint16_t largest = 0;
+	uint16_t tx_room;
 	int ret;
 
 	for (unsigned int i = 0; i < o->conf.nb_sizes; i++)
@@ -142,8 +143,9 @@ port_start(struct program *p, struct plm_text *why)
 	/* Frames that the driver holds on to, and their successors. */
 	p->rx_pool = plm_pool_create_rx("load_rx", 2u * o->nb_rxd + RX_SPARE, room,
 			(int)rte_socket_id());
-	p->tx_pool = plm_pool_create_copy("load_tx", 2u * o->nb_txd + RX_SPARE,
-			(uint16_t)(largest + LOAD_HDR_MAX), (int)rte_socket_id());
+	tx_room = (uint16_t)(RTE_MAX(largest, (uint16_t)LOAD_OTHER_MAX) + LOAD_HDR_MAX);
+	p->tx_pool = plm_pool_create_copy("load_tx", 2u * o->nb_txd + RX_SPARE, tx_room,
+			(int)rte_socket_id());
 	if (p->rx_pool == NULL || p->tx_pool == NULL) {
 		plm_text_add(why,
 				"too little memory for the mbufs of %u and %u descriptors: give more "

@@ -111,7 +111,7 @@ plm_pool_plan(const struct plm_pool_need *need, struct plm_pool_plan *plan)
 		per_worker += pool_bytes(need, plan->copy, 0, room_copy(need->mtu));
 	if (plan->slice > 0)
 		per_worker += pool_bytes(need, plan->slice, sizeof(struct plm_pkt),
-				room_copy(need->mtu));
+				room_rx(need->mtu));
 	plan->bytes = w * per_worker + pool_bytes(need, plan->ctl, 0, room_copy(need->mtu));
 }
 
@@ -139,7 +139,8 @@ plm_pool_create_hdr(const char *name, unsigned int n, int socket)
 struct rte_mempool *
 plm_pool_create_slice(const char *name, unsigned int n, uint16_t mtu, int socket)
 {
-	return pool_create(name, n, sizeof(struct plm_pkt), room_copy(mtu), socket);
+	/* Whatever an RX mbuf holds: a driver may take more than the MTU. */
+	return pool_create(name, n, sizeof(struct plm_pkt), room_rx(mtu), socket);
 }
 
 struct rte_mempool *

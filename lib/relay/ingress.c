@@ -272,7 +272,10 @@ group_by_room(struct relay_worker *w, const uint32_t *rooms, const bool *is_rtcp
 {
 	unsigned int nb = 0;
 
-	w->group_stamp++;
+	if (unlikely(++w->group_stamp == 0)) { /* older than any slot, once in 2^32 bursts */
+		memset(w->group_slot, 0, sizeof(w->group_slot));
+		w->group_stamp = 1;
+	}
 	for (unsigned int i = 0; i < n; i++) {
 		bool found;
 		uint8_t *slot = group_slot(w, rooms[i], &found);

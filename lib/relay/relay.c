@@ -157,6 +157,9 @@ plm_relay_create(const struct plm_relay_conf *conf)
 		w->hdr_pool = conf->hdr_pools[i];
 		w->copy_pool = conf->copy_pools[i];
 		w->slice_pool = conf->slice_pools[i];
+		if (w->slice_pool != NULL)
+			w->slice_room = (uint16_t)(rte_pktmbuf_data_room_size(w->slice_pool) -
+					RTE_PKTMBUF_HEADROOM);
 		memcpy(w->ports, conf->ports, conf->nb_ports * sizeof(w->ports[0]));
 		w->nb_workers = conf->nb_workers;
 		w->nb_ports = conf->nb_ports;

@@ -131,6 +131,7 @@ struct relay_worker {
 	struct rte_mempool *hdr_pool;
 	struct rte_mempool *copy_pool;
 	struct rte_mempool *slice_pool;
+	uint16_t slice_room; /* of one of its mbufs, bytes of payload */
 	const struct plm_port *ports[PLM_PORTS_MAX];
 	unsigned int idx;
 	unsigned int nb_workers;

@@ -170,7 +170,8 @@ relay_back_rx(struct relay_worker *w, unsigned int from)
 
 /* --- borrowing ---------------------------------------------------------------------------- */
 
-/* A copy of a lent payload, as if it had been received here. NULL: the pool is empty. */
+/* A copy of a lent payload, as if it had been received here. NULL: the pool is empty, or its mbufs
+ * are smaller than those of the lender's RX pool. */
 static struct rte_mbuf *
 copy_lent(struct relay_worker *w, struct rte_mbuf *lent)
 {
@@ -185,7 +186,8 @@ copy_lent(struct relay_worker *w, struct rte_mbuf *lent)
 		return lent;
 	}
 	/* Raw: reference count 1, next NULL and one segment are the pool's own invariants. */
-	if (plm_fault(POOL_SLICE) || rte_mempool_get(w->slice_pool, &obj) < 0)
+	if (plm_fault(POOL_SLICE) || unlikely(from->payload_len > w->slice_room) ||
+			rte_mempool_get(w->slice_pool, &obj) < 0)
 		return NULL;
 	m = obj;
 	pkt = plm_pkt(m);

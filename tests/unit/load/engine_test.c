@@ -378,6 +378,38 @@ create__refuses_what_memory_is_not_laid_out_for(void **state)
 	}
 }
 
+/* STUN and garbage are larger than small media. */
+static void
+create__refuses_mbufs_that_are_too_small(void **state)
+{
+	static const struct {
+		uint16_t mtu; /* that the pool's mbufs are made for */
+		uint16_t size;
+		bool fits;
+	} rooms[] = { { 44 + LOAD_HDR_MAX, 44, false }, { 1500, 44, true }, { 1500, 1440, true },
+		{ 1500, 1600, false } };
+
+	for (size_t i = 0; i < RTE_DIM(rooms); i++) {
+		struct rte_mempool *pool = plm_pool_create_copy("room", 255, rooms[i].mtu, 0);
+		struct load_conf conf = { .tx_pool = pool,
+			.net.nb_addresses = 1,
+			.net.first_port = 20000,
+			.rooms = 1,
+			.publishers = 1,
+			.subscribers = 1,
+			.is_static = true,
+			.room = "r",
+			.sizes = { { .size = rooms[i].size, .weight = 1 } },
+			.nb_sizes = 1,
+			.rand = { .fill = random_fill } };
+		struct load *load = load_create(&conf);
+
+		assert_int_equal(load != NULL, rooms[i].fits);
+		load_free(load);
+		rte_mempool_free(pool);
+	}
+}
+
 static int
 setup(void **state)
 {
@@ -424,6 +456,7 @@ main(void)
 		cmocka_unit_test(run__counts_what_the_port_did_not_take_as_lost),
 		cmocka_unit_test(run__sends_what_was_due_shortly_after_the_end),
 		cmocka_unit_test(create__refuses_what_memory_is_not_laid_out_for),
+		cmocka_unit_test(create__refuses_mbufs_that_are_too_small),
 	};
 
 	test_eal_init(256);

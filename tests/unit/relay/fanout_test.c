@@ -329,6 +329,15 @@ fan_out__takes_payloads_of_the_slow_path(void **state)
 	assert_int_equal(subscriber->got[0].len, len);
 	assert_int_equal(other->nb_got, 0);
 	assert_int_equal(test_relay_count(r, PLM_CNT_RTCP), 0);
+
+	/* For the room that had the index before. */
+	m = rte_pktmbuf_alloc(r->frame_pool);
+	assert_non_null(rte_pktmbuf_append(m, (uint16_t)len));
+	msg.mbuf = m;
+	msg.aux--;
+	assert_int_equal(plm_mailbox_put(plm_relay_box_down(r->relay, 0), &msg, 1), 1);
+	test_relay_settle(r);
+	assert_int_equal(subscriber->nb_got, 1);
 	test_relay_free(r);
 }
 

@@ -181,6 +181,37 @@ slice__without_an_mbuf_is_counted(void **state)
 	test_relay_free(r);
 }
 
+/* A driver may take more than the MTU: what an RX mbuf holds, one of ours holds, too. */
+static void
+slice__larger_than_the_mtu_is_dropped_by_who_cannot_send_it(void **state)
+{
+	struct test_relay *r = relay_make(2, 1024);
+	const uint16_t rx_room = rte_pktmbuf_data_room_size(r->rx_pools[0]) - RTE_PKTMBUF_HEADROOM;
+	struct test_peer *peers[6];
+	uint8_t rtp[2048];
+	uint16_t len = (uint16_t)(rx_room - 42);
+
+	assert_true(rte_pktmbuf_data_room_size(r->slice_pools[1]) >=
+			rte_pktmbuf_data_room_size(r->rx_pools[0]));
+	assert_true(len > 1600 && len <= sizeof(rtp));
+	for (unsigned int i = 0; i < RTE_DIM(peers); i++)
+		peers[i] = test_relay_join(r, "room", PLM_ROLE_BOTH, false, 0, (uint8_t)(i % 2));
+	test_relay_settle(r);
+	test_relay_send(r, peers[0], rtp, test_rtp(rtp, 1, 0, len), 0);
+	test_relay_settle(r);
+	assert_int_equal(test_relay_count(r, PLM_CNT_COPY_MTU), 5);
+
+	/* And what does not fit is not copied. */
+	r->relay->workers[1]->slice_room = 1000;
+	test_relay_rtp(r, peers[0], 1, 1, 1001);
+	test_relay_rtp(r, peers[0], 1, 2, 1000);
+	test_relay_settle(r);
+	assert_int_equal(test_relay_count(r, PLM_CNT_COPY_SLICE_POOL), 3);
+	assert_int_equal(peers[1]->nb_got, 1);
+	assert_int_equal(peers[2]->nb_got, 2);
+	test_relay_free(r);
+}
+
 /* The sender may be another session by now, maybe one of this very slice. */
 static void
 slice__of_a_sender_that_left_is_dropped(void **state)
@@ -327,6 +358,7 @@ main(void)
 		cmocka_unit_test(slice__is_handed_to_those_with_members_only),
 		cmocka_unit_test(slice__of_a_stalled_worker_delays_no_other),
 		cmocka_unit_test(slice__without_an_mbuf_is_counted),
+		cmocka_unit_test(slice__larger_than_the_mtu_is_dropped_by_who_cannot_send_it),
 		cmocka_unit_test(slice__of_a_sender_that_left_is_dropped),
 		cmocka_unit_test(slice__of_a_room_that_went_reaches_no_other),
 		cmocka_unit_test(slice__is_given_back_when_the_relay_stops),
