@@ -454,6 +454,11 @@ sim_mutate(const struct sim_job *given, uint64_t count)
 		sweep_process(sweep, slot, job, count);
 	while (waitpid(pid, &status, 0) < 0)
 		;
+	if (!slot->failed && WIFEXITED(status) && WEXITSTATUS(status) == 2) {
+		printf("%-16s not tried: no relay could be made\n", sim_mutant_name(job->mutant));
+		fflush(stdout);
+		return 2;
+	}
 	if (status != 0)
 		unexplained(slot, status);
 	if (slot->failed) {

@@ -19,7 +19,7 @@
 #include "packet.h"
 #include "run.h"
 
-#define EAL_MB    "192"
+#define EAL_MB    "288"
 #define RX_RING   1024
 #define TX_RING   4096
 #define RX_MBUFS  2047
