@@ -8,9 +8,9 @@
  *            └─▶ slice ring ────────────▶ a copy of the payload ─▶ its own slice, of the view that
  *   one reference back ◀── return ring ─────────┘                  stands then
  *
- * The payload is lent: read there, and given back by the same worker that counted the reference. So
- * a payload's count is touched by one lcore only, and so is the count of each copy. A worker lends
- * no more than the return ring holds; there a full ring cannot be.
+ * The payload is lent: it is read there and comes back, and the reference is dropped by the worker
+ * that took it. So a payload's count is touched by one lcore only, and so is the count of each copy.
+ * A worker lends no more than the return ring holds; there a full ring cannot be.
  *
  * Order: what one sender's home hands to one worker stays in line, and nobody else sends to that
  * worker's members. A message may wait longer than a grace period. It names room and sender by
