@@ -24,7 +24,10 @@
 
 #define CALL_MS 2000
 /* How long frames may lie in the rings: at most this many milliseconds' worth must fit them. */
-#define POLL_MS         5
+#define POLL_MS 5
+/* Frames of one pass, for each worker: about what its ring holds. Then time, disk and an end are looked
+ * at, however fast more of them come. */
+#define PASS_FRAMES     1024
 #define SECONDS_DEFAULT 60
 #define PATH_SIZE       (CONF_PATH_SIZE + PLM_NAME_SIZE + 64)
 
@@ -45,6 +48,7 @@ struct trace {
 	char path[PATH_SIZE];
 	uint32_t room_idx;
 	uint64_t nb_wanted;
+	uint64_t begin_ns; /* what came before belongs to the trace before */
 	uint64_t end_ns;
 	uint64_t wall_ns; /* Unix time minus the relay's clock */
 	uint64_t missed_from;
@@ -161,26 +165,35 @@ write_frame(struct trace *t, const struct plm_relay_frame *frame)
 	pcap_dump((u_char *)t->dump, &head, frame->bytes);
 }
 
-/* Take what the workers have copied, and write it as far as it is wanted. */
-static void
+/*
+ * Take what the workers have copied, and write it as far as it is wanted: whoever's frame is the oldest
+ * has its turn, so no worker, however busy, keeps another one's out. The file has each worker's frames
+ * as it took them, and all of them by time, but for one that was not in its ring yet when a younger one
+ * of another worker was taken: it stands behind that, late by less than its worker's turn (and, if it had
+ * come to another worker's queue, by its time in the ring between them).
+ *
+ * False: more may be there.
+ */
+static bool
 take_frames(struct trace *t)
 {
 	struct plm_relay *relay = plm_ctl_relay(t->app->ctl);
 	uint64_t nb = atomic_load_explicit(&t->nb_written, memory_order_relaxed);
+	unsigned int left = PASS_FRAMES * t->app->conf.nb_workers;
+	struct plm_relay_frame frame;
+	unsigned int w;
 
-	for (unsigned int w = 0; w < t->app->conf.nb_workers; w++) {
-		struct plm_relay_frame frame;
-
-		while (nb < t->nb_wanted && plm_relay_trace_next(relay, w, &frame)) {
-			/* A worker may still have copied a frame of the trace before. */
-			if (t->dump != NULL && frame.room_idx == t->room_idx) {
-				write_frame(t, &frame);
-				nb++;
-			}
-			plm_relay_trace_taken(relay, w);
+	for (; left > 0 && nb < t->nb_wanted && plm_relay_trace_oldest(relay, &w, &frame); left--) {
+		/* A worker may still have copied a frame of the trace before. */
+		if (t->dump != NULL && frame.room_idx == t->room_idx &&
+				frame.rx_ns >= t->begin_ns) {
+			write_frame(t, &frame);
+			nb++;
 		}
+		plm_relay_trace_taken(relay, w);
 	}
 	atomic_store_explicit(&t->nb_written, nb, memory_order_relaxed);
+	return left > 0;
 }
 
 static int
@@ -208,13 +221,14 @@ trace_main(void *arg)
 	struct trace *t = arg;
 	struct pollfd stop = { .fd = t->stop_fd, .events = POLLIN };
 	uint64_t checked_ns = clock_now_ns(NULL);
+	bool all = true;
 	int state;
 	int ret;
 
 	do {
-		bool stopping = poll(&stop, 1, POLL_MS) > 0;
+		bool stopping = poll(&stop, 1, all ? POLL_MS : 0) > 0;
 
-		take_frames(t);
+		all = take_frames(t);
 		state = next_state(t, stopping, &checked_ns);
 	} while (state == TRACE_RUNS);
 	ret = arm(t, false);
@@ -395,7 +409,8 @@ cmd_trace_room(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 	t->app = app;
 	t->stop_fd = -1;
 	t->nb_wanted = args->arg[1].num;
-	t->end_ns = clock_now_ns(NULL) + seconds * PLM_NS_PER_S;
+	t->begin_ns = clock_now_ns(NULL);
+	t->end_ns = t->begin_ns + seconds * PLM_NS_PER_S;
 	t->wall_ns = wall_ns() - clock_now_ns(NULL);
 	snprintf(t->room, sizeof(t->room), "%s", args->arg[0].word);
 	ret = start(t, cli);

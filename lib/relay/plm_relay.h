@@ -95,7 +95,20 @@ int plm_relay_trace_prepare(struct plm_relay *relay);
 bool plm_relay_trace_next(struct plm_relay *relay, unsigned int worker,
 		struct plm_relay_frame *frame);
 
-/** Done with what plm_relay_trace_next() found. The same thread. */
+/**
+ * The oldest frame that any worker copied and nobody took, by the time at which it came. A worker that
+ * is in the middle of its turn may copy an older one yet.
+ *
+ * @param[out] worker
+ *   Whose it is, for plm_relay_trace_taken(). Untouched when there is none.
+ * @return
+ *   False: there is none.
+ * @note The same thread.
+ */
+bool plm_relay_trace_oldest(struct plm_relay *relay, unsigned int *worker,
+		struct plm_relay_frame *frame);
+
+/** Done with what plm_relay_trace_next() or plm_relay_trace_oldest() found. The same thread. */
 void plm_relay_trace_taken(struct plm_relay *relay, unsigned int worker);
 
 /** Parked bursts and buffered frames of a worker now; any thread, a snapshot. */

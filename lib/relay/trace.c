@@ -138,6 +138,22 @@ plm_relay_trace_next(struct plm_relay *relay, unsigned int worker, struct plm_re
 	return true;
 }
 
+bool
+plm_relay_trace_oldest(struct plm_relay *relay, unsigned int *worker, struct plm_relay_frame *frame)
+{
+	struct plm_relay_frame next;
+	bool found = false;
+
+	for (unsigned int w = 0; w < relay->conf.nb_workers; w++) {
+		if (!plm_relay_trace_next(relay, w, &next) || (found && next.rx_ns >= frame->rx_ns))
+			continue;
+		*frame = next;
+		*worker = w;
+		found = true;
+	}
+	return found;
+}
+
 void
 plm_relay_trace_taken(struct plm_relay *relay, unsigned int worker)
 {

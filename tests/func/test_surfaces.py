@@ -17,6 +17,7 @@ import time
 from endpoint import Clients, Stream, rtp
 from lab import PORT, RELAY4, expect
 from relay import Relay, in_lab, test
+from test_rooms import Crowd
 
 
 class Telemetry:
@@ -411,4 +412,40 @@ def trace_room(lab, long):
     relay.start()
     clients.all[0].join()
     fails("trace room room 10", "set trace_dir")
+    relay.stop()
+
+
+@test()
+@in_lab
+def trace_spread_room(lab, long):
+    """trace room of a room over two workers: what both take, in the order of time"""
+    traces = os.path.join(lab.dir, "traces")
+    os.mkdir(traces)
+    relay = Relay(lab, workers=2, queues=2, spread_above=1, trace_dir="traces")
+    crowds = []
+    for name in ("a", "b"):
+        crowds.append(Crowd(lab, relay, "publish", "wide", name, 1, "--generate",
+                            "pps=4000,size=200", "--duration", "8"))
+        crowds[-1].wait_ready()
+    expect("members by worker: 0: 1 1: 1\n" in relay.ctl("show room wide"), "both on one worker")
+    time.sleep(0.5)
+    for wanted in (100, 400):
+        said = relay.ctl(f"trace room wide {wanted}")
+        end = time.monotonic() + 5
+        while ": running" in relay.ctl("show trace"):
+            expect(time.monotonic() < end, "the trace does not end")
+            time.sleep(0.05)
+        frames = read_pcap(re.search(r" go to (\S+)", said).group(1))
+        expect(len(frames) == wanted, f"{len(frames)} of {wanted} frames")
+        seen, late, newest = {}, 0, 0
+        for at, _, frame in frames:
+            ssrc = struct.unpack_from("!I", frame, 42 + 8)[0]
+            seen[ssrc] = seen.get(ssrc, 0) + 1
+            late += at < newest
+            newest = max(newest, at)
+        # Workers and the thread that writes share CPUs, so some come late, but no worker's as a rule.
+        expect(len(seen) == 2 and min(seen.values()) >= wanted / 4, f"packets by SSRC: {seen}")
+        expect(late <= wanted / 4, f"{late} of {wanted} frames stand behind younger ones")
+    for crowd in crowds:
+        crowd.report()
     relay.stop()

@@ -178,6 +178,50 @@ trace__is_taken_by_each_home_worker(void **state)
 	test_relay_free(r);
 }
 
+/* Worker 0 is far ahead of its reader, and worker 1 has what came in between. */
+static void
+trace__gives_the_oldest_of_all_workers_first(void **state)
+{
+	struct test_relay_conf conf = test_relay_defaults();
+	struct plm_relay_frame frame;
+	struct test_peer *talkers[2];
+	struct test_relay *r;
+	unsigned int nb[2] = { 0 };
+	uint64_t last_ns = 0;
+	unsigned int w = 7;
+
+	conf.nb_workers = 2;
+	conf.nb_queues = 2;
+	r = test_relay_create(&conf);
+	for (uint8_t home = 0; home < 2; home++)
+		talkers[home] = test_relay_join(r, "room", PLM_ROLE_PUBLISH, false, 0, home);
+	test_relay_settle(r);
+	assert_false(plm_relay_trace_oldest(r->relay, &w, &frame));
+	assert_int_equal(plm_relay_trace_prepare(r->relay), 0);
+	set_traced(r, talkers[0]->room_idx, true);
+	assert_false(plm_relay_trace_oldest(r->relay, &w, &frame));
+	assert_int_equal(w, 7);
+	for (uint16_t seq = 0; seq < 90; seq++) {
+		uint8_t home = seq % 9 == 5;
+
+		test_relay_rtp(r, talkers[home], SSRC + home, seq, 200);
+		test_relay_settle(r);
+	}
+	while (plm_relay_trace_oldest(r->relay, &w, &frame)) {
+		const uint8_t *rtp = frame.bytes + frame.len - 200;
+
+		assert_true(frame.rx_ns > last_ns);
+		assert_int_equal(rtp[3], nb[0] + nb[1]);
+		assert_int_equal(w, rtp[3] % 9 == 5);
+		last_ns = frame.rx_ns;
+		nb[w]++;
+		plm_relay_trace_taken(r->relay, w);
+	}
+	assert_int_equal(nb[0], 80);
+	assert_int_equal(nb[1], 10);
+	test_relay_free(r);
+}
+
 int
 main(void)
 {
@@ -186,6 +230,7 @@ main(void)
 		cmocka_unit_test(trace__is_of_that_room_and_what_it_accepts),
 		cmocka_unit_test(trace__counts_what_its_buffer_has_no_room_for),
 		cmocka_unit_test(trace__is_taken_by_each_home_worker),
+		cmocka_unit_test(trace__gives_the_oldest_of_all_workers_first),
 	};
 
 	test_eal_init(512);
