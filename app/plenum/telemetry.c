@@ -3,7 +3,9 @@
  * Commands of DPDK's telemetry socket. Its threads are DPDK's own, one for each client, and nobody
  * ends them: what they use is static, and once the relay ends they find none. They take turns, so
  * all clients together have one call to the slow path open. What they tell comes through such a
- * call (plm_ctl_call()), from counters that anyone may read, or from ports under app->lock.
+ * call (plm_ctl_call()), from counters that anyone may read, or from ports, which app->lock guards. That
+ * is held while ports are read and never while a call waits: a slow path that is busy keeps nobody but
+ * telemetry's clients.
  *
  * An answer of DPDK's is at most 16 KB, so lists come in pages: `next` says where the following
  * one begins, 0 that there is none. Rows are keyed by their index, since keys may not contain
@@ -24,7 +26,8 @@
 #define ROWS     32
 #define TEXT_MAX RTE_TEL_MAX_STRING_LEN
 
-/* Guards itself and what follows. Taken before app->lock. */
+/* Guards what follows, and the relay that is served: it does not end meanwhile (telemetry_stop()). Taken
+ * before app->lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct app *served; /* NULL: none, or none any more */
 static char answer[PLM_CALL_TEXT];
@@ -200,27 +203,40 @@ add_queues(struct rte_tel_data *d, const struct app *app, unsigned int port)
 	return 0;
 }
 
+/* Lock held. */
 static int
-ports(const struct question *q)
+add_ports(const struct question *q)
 {
-	uint32_t p;
-	int ret;
+	int ret = 0;
 
-	if (q->params[0] != '\0') {
-		if (number(q->params, q->app->nb_ports - 1, &p) < 0)
-			return refuse(q->d, "%s is no port, must be 0 to %u", q->params,
-					q->app->nb_ports - 1);
-		ret = add_port(q->d, &q->app->ports[p]);
-		return ret < 0 ? ret : add_queues(q->d, q->app, p);
-	}
-	for (p = 0; p < q->app->nb_ports; p++) {
+	for (uint32_t p = 0; ret == 0 && p < q->app->nb_ports; p++) {
 		struct rte_tel_data *d = inner_idx(q->d, "port", p);
 
 		ret = d != NULL ? add_port(d, &q->app->ports[p]) : -ENOMEM;
-		if (ret < 0)
-			return ret;
 	}
-	return 0;
+	return ret;
+}
+
+static int
+ports(const struct question *q)
+{
+	uint32_t p = 0;
+	int ret;
+
+	if (q->params[0] != '\0' && number(q->params, q->app->nb_ports - 1, &p) < 0)
+		return refuse(q->d, "%s is no port, must be 0 to %u", q->params,
+				q->app->nb_ports - 1);
+	/* Drivers' statistics are read and cleared by one thread at a time. */
+	pthread_mutex_lock(&q->app->lock);
+	if (q->params[0] == '\0') {
+		ret = add_ports(q);
+	} else {
+		ret = add_port(q->d, &q->app->ports[p]);
+		if (ret == 0)
+			ret = add_queues(q->d, q->app, p);
+	}
+	pthread_mutex_unlock(&q->app->lock);
+	return ret;
 }
 
 /* --- rooms ---------------------------------------------------------------------------------- */
@@ -639,17 +655,13 @@ static int
 run(const struct command *command, const char *params, struct rte_tel_data *d)
 {
 	struct question q = { .app = served, .d = d };
-	int ret;
 
 	if (served == NULL)
 		return refuse(d, "the relay is not running");
 	if (params != NULL && strlen(params) >= sizeof(q.params))
 		return refuse(d, "the parameters are too long");
 	snprintf(q.params, sizeof(q.params), "%s", params != NULL ? params : "");
-	pthread_mutex_lock(&served->lock);
-	ret = command->fn(&q);
-	pthread_mutex_unlock(&served->lock);
-	return ret;
+	return command->fn(&q);
 }
 
 /* On a thread of DPDK's. */

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the relay tells about itself: telemetry, lists in pages, losses of NICs."""
 
+import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -18,6 +20,7 @@ from endpoint import Clients, Stream, rtp
 from lab import PORT, RELAY4, expect
 from relay import Relay, in_lab, test
 from test_rooms import Crowd
+from test_worker import lcore_thread
 
 
 class Telemetry:
@@ -142,6 +145,44 @@ def telemetry_end(lab, long):
         pass  # it is gone
     relay.stop(0)
     expect(asked > 0, "nobody was answered")
+
+
+@contextlib.contextmanager
+def halted(tid):
+    """One thread stands still, as it would with its CPU taken away: a tracer's halt (ptrace(2))."""
+    seize, interrupt, detach, wall = 0x4206, 0x4207, 17, 0x40000000
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def ptrace(request):
+        expect(libc.ptrace(request, tid, None, None) == 0,
+               f"ptrace({request:#x}, {tid}): {os.strerror(ctypes.get_errno())}")
+
+    ptrace(seize)
+    ptrace(interrupt)
+    os.waitpid(tid, wall)
+    try:
+        yield
+    finally:
+        ptrace(detach)
+
+
+@test()
+@in_lab
+def telemetry_waits(lab, long):
+    """while telemetry waits for a slow path that stands still, what needs none is answered"""
+    relay, asks = with_telemetry(lab, "waits")
+    with halted(lcore_thread(relay.process.pid, 1)):
+        begun = time.monotonic()
+        asks.sock.send(b"/plenum/counters")
+        time.sleep(0.2)
+        for _ in range(3):
+            relay.ctl("show port info all")
+        took = time.monotonic() - begun
+        expect("does not answer" in asks.sock.recv(asks.size).decode(), "who answered?")
+        waited = time.monotonic() - begun
+        expect(waited > 1.5 and took < 1.2, f"commands took {took:.1f} s, telemetry {waited:.1f} s")
+    expect("media" in asks.ask("/plenum/counters"), "the slow path goes on, and is not asked")
+    relay.stop()
 
 
 @test()

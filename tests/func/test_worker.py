@@ -51,14 +51,14 @@ def frames_of_a_room(relay_credential, members, packets):
         yield datagram(*people[0], rtp(0xBEEF, n, 200 if n % 2 else 1200))
 
 
-def worker_thread(pid):
-    """The thread of the only worker: lcores 0 and 1 are main and slow path (EAL names threads)."""
+def lcore_thread(pid, lcore):
+    """The thread of an lcore as EAL names it: 1 is the slow path, workers begin at 2."""
     names = {}
     for tid in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{tid}/comm", encoding="ascii") as file:
             names[file.read().strip()] = int(tid)
-    expect("rte-worker-2" in names, f"no thread of lcore 2: {names}")
-    return names["rte-worker-2"]
+    expect(f"rte-worker-{lcore}" in names, f"no thread of lcore {lcore}: {names}")
+    return names[f"rte-worker-{lcore}"]
 
 
 def interposed(path, tid):
@@ -88,7 +88,7 @@ def no_system_calls(lab, long):
     write_pcap(pcap, frames_of_a_room(relay.credential, members=10, packets=400))
     relay.start(env={"LD_PRELOAD": os.path.join(lab.build, "tests", "func", "interpose.so"),
                      "INTERPOSE_FILE": counts})
-    pid, tid = relay.process.pid, worker_thread(relay.process.pid)
+    pid, tid = relay.process.pid, lcore_thread(relay.process.pid, 2)
     sent = relay.counter("copies_sent")
     before = interposed(counts, tid)
     traced = run("timeout", "-s", "INT", str(seconds), "strace", "-c", "-p", str(tid), check=False)
