@@ -587,16 +587,19 @@ conf_memory(const struct conf *conf, const struct plm_pool_plan *plan)
 		.max_sessions = conf->limits.sessions,
 		.nb_workers = conf->nb_workers,
 	};
-	size_t peers = conf->nb_workers + 1;
+	const struct plm_relay_conf relay = {
+		.nb_workers = conf->nb_workers,
+		.nb_ports = conf->nb_ports,
+		.ring_size = conf->tuning.ring_size,
+		.park_entries = conf->tuning.park_entries,
+	};
 	size_t bytes = MEMORY_BASE + plan->bytes;
 
 	bytes += conf->limits.sessions * plm_session_bytes(&sessions);
 	/* A member's line in the present view and in two that wait to be freed. */
 	bytes += (size_t)conf->limits.sessions * 3 * sizeof(struct plm_sub);
 	bytes += (size_t)conf->limits.rooms * 2 * sizeof(struct plm_view);
-	bytes += peers * peers * 3 * conf->tuning.ring_size * sizeof(struct plm_msg);
-	bytes += peers * conf->tuning.park_entries * conf->nb_ports * PLM_BURST * sizeof(void *);
-	return bytes;
+	return bytes + plm_relay_bytes(&relay, conf->limits.sessions);
 }
 
 void

@@ -5,18 +5,30 @@
 
 #include "plm_lcore.h"
 
+/* A ring holds one element less than its power of two. */
+static unsigned int
+ring_slots(unsigned int size)
+{
+	return rte_align32pow2(size + 1);
+}
+
 int
 plm_mailbox_init(struct plm_mailbox *box, const char *name, unsigned int size, int socket)
 {
 	struct rte_ring *ring;
 
-	/* A ring holds one element less than its power of two. */
-	ring = rte_ring_create_elem(name, sizeof(struct plm_msg), rte_align32pow2(size + 1), socket,
+	ring = rte_ring_create_elem(name, sizeof(struct plm_msg), ring_slots(size), socket,
 			RING_F_SP_ENQ | RING_F_SC_DEQ);
 	if (ring == NULL)
 		return -rte_errno;
 	box->ring = ring;
 	return 0;
+}
+
+size_t
+plm_mailbox_bytes(unsigned int size)
+{
+	return (size_t)rte_ring_get_memsize_elem(sizeof(struct plm_msg), ring_slots(size));
 }
 
 /* Whether the message owns an mbuf; the others carry a handle in its place. */

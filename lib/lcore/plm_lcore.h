@@ -74,6 +74,9 @@ struct plm_mailbox {
  */
 int plm_mailbox_init(struct plm_mailbox *box, const char *name, unsigned int size, int socket);
 
+/** Bytes that such a mailbox takes. */
+size_t plm_mailbox_bytes(unsigned int size);
+
 /** Free the ring. Mbufs still queued are freed, too. Takes a zeroed one. */
 void plm_mailbox_fini(struct plm_mailbox *box);
 

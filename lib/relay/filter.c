@@ -50,6 +50,12 @@ relay_filter_init(struct relay_worker *w, const struct plm_relay_conf *conf)
 	return 0;
 }
 
+size_t
+relay_filter_bytes(uint32_t max_sessions)
+{
+	return ((size_t)STUN_BUCKETS + PLM_NET_CELLS + max_sessions) * sizeof(uint64_t);
+}
+
 void
 relay_filter_fini(struct relay_worker *w)
 {

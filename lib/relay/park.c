@@ -31,6 +31,13 @@ relay_park_init(struct relay_park *park, unsigned int nb_entries, int socket)
 	return 0;
 }
 
+size_t
+relay_park_bytes(unsigned int nb_entries)
+{
+	return nb_entries * (sizeof(struct relay_job) + sizeof(struct relay_parked_room)) +
+			rte_align32pow2(nb_entries) * sizeof(struct relay_parked_room *);
+}
+
 /* Room indexes are dense, so the low bits spread them. */
 static struct relay_parked_room **
 bucket_of(struct relay_park *park, uint32_t room_idx)

@@ -44,6 +44,10 @@ struct plm_relay_conf {
 /** NULL and rte_errno. */
 struct plm_relay *plm_relay_create(const struct plm_relay_conf *conf);
 
+/** Bytes that it takes at most, rings included. Of `conf` this reads the numbers of workers and ports,
+ *  ring_size and park_entries. */
+size_t plm_relay_bytes(const struct plm_relay_conf *conf, uint32_t max_sessions);
+
 /** Free and count whatever waits in rings between workers, in TX buffers and parked. The counters
  *  can still be read; no worker runs any more. */
 void plm_relay_discard(struct plm_relay *relay);

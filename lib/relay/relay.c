@@ -184,6 +184,22 @@ fail:
 	return NULL;
 }
 
+size_t
+plm_relay_bytes(const struct plm_relay_conf *conf, uint32_t max_sessions)
+{
+	size_t others = conf->nb_workers - 1;
+	/* known, unknown, down; cross, slice, back from each other worker. */
+	size_t nb_boxes = 3 + 3 * others;
+	size_t worker = sizeof(struct relay_worker) + relay_filter_bytes(max_sessions) +
+			max_sessions * sizeof(uint32_t) + /* claim_next */
+			conf->nb_ports * relay_park_bytes(conf->park_entries);
+
+	/* At least one worker of each port has a queue of its own, the others carry. */
+	return sizeof(struct plm_relay) + conf->nb_workers * worker +
+			(conf->nb_workers * nb_boxes + conf->nb_ports * others) *
+			plm_mailbox_bytes(conf->ring_size);
+}
+
 /* Packets that crossed and were not taken over yet: received, and dropped. */
 static void
 cross_drop(struct relay_worker *w, struct plm_mailbox *box)

@@ -282,6 +282,8 @@ relay_refs_drop(struct rte_mbuf *m, uint16_t n)
 /* 0 or -ENOMEM. */
 int relay_filter_init(struct relay_worker *w, const struct plm_relay_conf *conf);
 void relay_filter_fini(struct relay_worker *w);
+/* What relay_filter_init() takes. */
+size_t relay_filter_bytes(uint32_t max_sessions);
 
 /* STUN to the slow path, or not; pkt->sref says whether the tuple is known. Consumes `m`. */
 void relay_stun(struct relay_worker *w, struct rte_mbuf *m, struct plm_pkt *pkt);
@@ -383,6 +385,8 @@ void relay_job_drop(struct relay_worker *w, struct relay_job *job, enum plm_coun
 
 /* 0 or -ENOMEM. */
 int relay_park_init(struct relay_park *park, unsigned int nb_entries, int socket);
+/* What that takes. */
+size_t relay_park_bytes(unsigned int nb_entries);
 /* Takes a zeroed one; what was parked has been dropped. */
 void relay_park_fini(struct relay_park *park);
 

@@ -73,6 +73,32 @@ def bad_config(lab, long):
 
 @test()
 @in_lab
+def memory_estimate(lab, long):
+    """--check says the memory that a relay of the same file takes, by default and with large tables"""
+    large = ({"tuning": {"park_entries": 8192}},
+             {"limits": {"sessions": 200000, "rooms": 50000, "participants": 10000},
+              "tuning": {"ring_size": 4096}})
+    figures = []
+    for settings in ({}, *large):
+        relay = Relay(lab, start=False, **settings)
+        status, said = try_plenum(relay, "--check", "-f", relay.conf)
+        expect(status == 0, f"--check: exit {status}: {said}")
+        estimate = int(re.search(r"^memory: (\d+) MB", said, re.M).group(1))
+        relay.start()
+        used, got = map(int, re.search(r"^heap: (\d+) of (\d+) bytes", relay.ctl("show memory"),
+                                       re.M).groups())
+        relay.stop()
+        # EAL got that much; pools and tables fit, and rooms have some left to grow.
+        expect(used < estimate << 20 <= got + (1 << 20), f"{settings}: {estimate} MB, {used} of {got}")
+        figures.append((estimate, used / (1 << 20)))
+    # Every part counts by itself: none hides in what is set aside for EAL.
+    for settings, figure in zip(large, figures[1:]):
+        said, took = (after - before for before, after in zip(figures[0], figure))
+        expect(took <= said + 1 and said < took * 1.5, f"{settings}: {said} MB more said, {took} took")
+
+
+@test()
+@in_lab
 def bad_surroundings(lab, long):
     """no such device, secret readable by others, too few hugepages, second relay: one clear line"""
     relay = Relay(lab, start=False)

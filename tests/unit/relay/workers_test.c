@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include <rte_errno.h>
+#include <rte_malloc.h>
 
 #include "test_relay.h"
 
@@ -243,6 +244,72 @@ relay_create__says_why_it_failed(void **state)
 	test_relay_free(r);
 }
 
+static const struct {
+	const char *name;
+	unsigned int nb_workers;
+	unsigned int ring_size;
+	unsigned int park_entries;
+	uint32_t max_sessions;
+} bytes_cases[] = {
+	{ "one worker by default", 1, 1024, 512, 10000 },
+	{ "fan-outs parked", 1, 64, 16384, 64 },
+	{ "rings", 4, 8191, 16, 64 },
+	{ "rings of a power of two", 4, 4096, 16, 64 },
+	{ "sessions", 2, 64, 16, 200000 },
+	{ "everything", 4, 4096, 8192, 100000 },
+};
+
+static size_t
+heap_used(void)
+{
+	struct rte_malloc_socket_stats stats;
+
+	assert_int_equal(rte_malloc_get_socket_stats(0, &stats), 0);
+	return stats.heap_allocsz_bytes;
+}
+
+/* What memory is asked of EAL for must be there, and no fortune more. */
+static void
+relay_bytes__are_what_it_takes(void **state)
+{
+	for (size_t c = 0; c < RTE_DIM(bytes_cases); c++) {
+		struct test_relay_conf conf = test_relay_defaults();
+		struct plm_relay_conf rc = { 0 };
+		struct plm_relay *relay;
+		struct test_relay *r;
+		size_t said;
+		size_t took;
+
+		conf.nb_workers = bytes_cases[c].nb_workers;
+		conf.max_sessions = bytes_cases[c].max_sessions;
+		r = test_relay_create(&conf);
+		rc.nb_workers = bytes_cases[c].nb_workers;
+		rc.ports = r->port_list;
+		rc.nb_ports = 1;
+		memcpy(rc.hdr_pools, r->hdr_pools, sizeof(rc.hdr_pools));
+		memcpy(rc.slice_pools, r->slice_pools, sizeof(rc.slice_pools));
+		rc.net = r->net;
+		rc.sessions = r->sessions;
+		rc.rooms = r->rooms;
+		rc.rcu = &r->rcu;
+		rc.rand.fill = rand_zero;
+		rc.ring_size = bytes_cases[c].ring_size;
+		rc.turn_copies = 64;
+		rc.park_entries = bytes_cases[c].park_entries;
+		rc.name = "bytes";
+		said = plm_relay_bytes(&rc, bytes_cases[c].max_sessions);
+		took = heap_used();
+		relay = plm_relay_create(&rc);
+		assert_non_null(relay);
+		took = heap_used() - took;
+		/* The heap's own headers come on top. */
+		if (took > said + said / 100 || said > took)
+			fail_msg("%s: %zu bytes said, %zu taken", bytes_cases[c].name, said, took);
+		plm_relay_free(relay);
+		test_relay_free(r);
+	}
+}
+
 int
 main(void)
 {
@@ -253,6 +320,7 @@ main(void)
 		cmocka_unit_test(workers__share_a_queue_fairly),
 		cmocka_unit_test(workers__count_what_is_carried_at_the_end),
 		cmocka_unit_test(relay_create__says_why_it_failed),
+		cmocka_unit_test(relay_bytes__are_what_it_takes),
 	};
 
 	test_eal_init(512);
