@@ -355,6 +355,21 @@ worker_idle(const struct conf *conf, unsigned int worker)
 	return shares_cpu(conf, worker) ? PLM_IDLE_SLEEP : PLM_IDLE_BUSY;
 }
 
+/* Takes those that were never launched. */
+static void
+stop_lcores(struct app *app)
+{
+	/* Workers first: the slow path goes on to take what they still say. */
+	for (unsigned int w = 0; w < app->conf.nb_workers; w++)
+		plm_lcore_stop(&app->workers[w]);
+	for (unsigned int w = 0; w < app->conf.nb_workers; w++)
+		rte_eal_wait_lcore(LCORE_WORKERS + w);
+	plm_lcore_stop(&app->slow);
+	rte_eal_wait_lcore(LCORE_SLOW);
+	unmap_guard(NULL);
+}
+
+/* All lcores run afterwards, or none. */
 static int
 launch(struct app *app, struct plm_text *why)
 {
@@ -371,9 +386,10 @@ launch(struct app *app, struct plm_text *why)
 	app->slow = common;
 	app->slow.turn = slow_turn;
 	app->slow.ctx = app;
-	app->lcores_launched = true;
 	unmap_guard(app);
 	ret = rte_eal_remote_launch(lcore_main, &app->slow, LCORE_SLOW);
+	if (ret < 0)
+		plm_text_add(why, "the slow path's lcore does not start: %s", strerror(-ret));
 	for (unsigned int w = 0; ret == 0 && w < conf->nb_workers; w++) {
 		app->worker_ctx[w] = (struct app_worker){ app, w };
 		app->workers[w] = common;
@@ -383,9 +399,13 @@ launch(struct app *app, struct plm_text *why)
 		app->workers[w].worker = w;
 		app->workers[w].idle = worker_idle(conf, w);
 		ret = rte_eal_remote_launch(lcore_main, &app->workers[w], LCORE_WORKERS + w);
+		if (ret < 0)
+			plm_text_add(why, "the lcore of worker %u does not start: %s", w,
+					strerror(-ret));
 	}
 	if (ret < 0)
-		plm_text_add(why, "lcores do not start: %s", strerror(-ret));
+		stop_lcores(app);
+	app->lcores_launched = ret == 0;
 	return ret;
 }
 
@@ -553,16 +573,8 @@ app_stop(struct app *app, struct plm_text *what)
 	telemetry_stop();
 	trace_free(app->trace);
 	app->trace = NULL;
-	if (app->lcores_launched) {
-		/* Workers first: the slow path goes on to take what they still say. */
-		for (unsigned int w = 0; w < app->conf.nb_workers; w++)
-			plm_lcore_stop(&app->workers[w]);
-		for (unsigned int w = 0; w < app->conf.nb_workers; w++)
-			rte_eal_wait_lcore(LCORE_WORKERS + w);
-		plm_lcore_stop(&app->slow);
-		rte_eal_wait_lcore(LCORE_SLOW);
-		unmap_guard(NULL);
-	}
+	if (app->lcores_launched)
+		stop_lcores(app);
 	plm_ctl_free(app->ctl);
 	app->ctl = NULL;
 	while (app->nb_ports > 0)

@@ -131,6 +131,30 @@ def bad_surroundings(lab, long):
 
 @test()
 @in_lab
+def lcore_does_not_start(lab, long):
+    """an lcore that cannot be launched: exit 1 at once, with the reason, and nothing left behind"""
+    relay = Relay(lab, workers=2, queues=2, start=False,
+                  tuning={"park_entries": 16, "ring_size": 64})
+    for lcore, name in ((1, "slow path"), (2, "worker 0"), (3, "worker 1")):
+        relay.start(wait=False, env={"NO_LAUNCH": str(lcore), "LD_PRELOAD": os.path.join(
+            lab.build, "tests", "func", "no_launch.so")})
+        end = time.monotonic() + 20
+        while "start: " not in relay.process.errors():
+            expect(time.monotonic() < end, f"lcore {lcore}: {relay.process.errors()}")
+            time.sleep(0.02)
+        begun = time.monotonic()
+        status = relay.process.wait(30)
+        took = time.monotonic() - begun
+        said = relay.process.errors()
+        expect(status == 1 and name in said and "missing" not in said, f"exit {status}: {said}")
+        expect(took < 8, f"lcore {lcore}: {took:.1f} s until the end")
+        expect(not os.path.exists(relay.settings["control_socket"]), "its control socket is left")
+    relay.start()
+    relay.stop()
+
+
+@test()
+@in_lab
 def command_line(lab, long):
     """--help, --version, usage errors of plenum, plenum ctl and plenum credential"""
     relay = Relay(lab, start=False)
