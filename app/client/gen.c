@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "gen.h"
 
-#include <rte_byteorder.h>
+#include "bytes.h"
 
 #define GEN_MAGIC   0x504c4d47u /* "PLMG" */
 #define OFF_MAGIC   PLM_RTP_HDR
@@ -10,54 +10,11 @@
 #define OFF_SENT    (OFF_INDEX + 8)
 #define OFF_PATTERN GEN_SIZE_MIN
 
-static void
-put_be16(uint8_t *p, uint16_t v)
-{
-	v = rte_cpu_to_be_16(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void
-put_be32(uint8_t *p, uint32_t v)
-{
-	v = rte_cpu_to_be_32(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void
-put_be64(uint8_t *p, uint64_t v)
-{
-	v = rte_cpu_to_be_64(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static uint32_t
-get_be32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return rte_be_to_cpu_32(v);
-}
-
-static uint64_t
-get_be64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return rte_be_to_cpu_64(v);
-}
-
-/* Word `k` of a packet's pattern (the mixer of SplitMix64): every word of every packet differs. */
+/* Word `k` of a packet's pattern: every word of every packet differs. */
 static inline uint64_t
 pattern_word(uint64_t seed, uint64_t k)
 {
-	uint64_t z = seed + (k + 1) * UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return rte_cpu_to_be_64(z ^ (z >> 31));
+	return rte_cpu_to_be_64(mix64(seed + (k + 1) * UINT64_C(0x9e3779b97f4a7c15)));
 }
 
 static uint64_t

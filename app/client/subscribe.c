@@ -8,6 +8,7 @@
 
 #include <rte_common.h>
 
+#include "bytes.h"
 #include "client.h"
 #include "rtcp.h"
 
@@ -88,13 +89,6 @@ sinks_fini(struct client *client)
 	client->sinks = NULL;
 }
 
-static void
-put_be16(uint8_t *p, size_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
 /* Write a datagram under the IP and UDP headers that it had, TTL and identification aside. */
 static void
 capture(struct participant *p, const uint8_t *buf, size_t len, uint64_t now_ns)
@@ -112,14 +106,14 @@ capture(struct participant *p, const uint8_t *buf, size_t len, uint64_t now_ns)
 	memset(frame, 0, ip_len + PLM_UDP_HDR);
 	memcpy(udp, &((const struct sockaddr_in *)&from->sa)->sin_port, 2);
 	memcpy(udp + 2, &((const struct sockaddr_in *)&to->sa)->sin_port, 2);
-	put_be16(udp + 4, udp_len);
+	put_be16(udp + 4, (uint16_t)udp_len);
 	memcpy(udp + PLM_UDP_HDR, buf, len);
 	if (v6) {
 		const struct sockaddr_in6 *src = (const struct sockaddr_in6 *)&from->sa;
 		const struct sockaddr_in6 *dst = (const struct sockaddr_in6 *)&to->sa;
 
 		frame[0] = 0x60;
-		put_be16(frame + 4, udp_len);
+		put_be16(frame + 4, (uint16_t)udp_len);
 		frame[6] = IPPROTO_UDP;
 		frame[7] = 64;
 		memcpy(frame + 8, &src->sin6_addr, 16);
@@ -127,7 +121,7 @@ capture(struct participant *p, const uint8_t *buf, size_t len, uint64_t now_ns)
 		sum = plm_wire_l4_sum(frame + 8, frame + 24, true, IPPROTO_UDP, udp, udp_len);
 	} else {
 		frame[0] = 0x45;
-		put_be16(frame + 2, ip_len + udp_len);
+		put_be16(frame + 2, (uint16_t)(ip_len + udp_len));
 		frame[6] = 0x40;
 		frame[8] = 64;
 		frame[9] = IPPROTO_UDP;
@@ -204,12 +198,6 @@ subscribe_rtp(struct participant *p, const uint8_t *buf, size_t len, uint64_t no
 		p->client->nb_counted += ++p->received == conf->count;
 	if (p->client->sinks->dumper != NULL)
 		capture(p, buf, len, now_ns);
-}
-
-static uint32_t
-get_be32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
 static void

@@ -4,9 +4,9 @@
  *
  *   RTP header (12) | magic 4 | run 4 | publisher 4 | check 4 | sequence 8 | intended time 8 | filler
  */
-#include <rte_byteorder.h>
 #include <rte_common.h>
 
+#include "bytes.h"
 #include "load.h"
 
 #define MAGIC     0x504c4d4cu /* "PLML" */
@@ -22,75 +22,25 @@
 #define OFF_INTENDED  (OFF_SEQ + 8)
 static_assert(OFF_INTENDED + 8 == LOAD_SIZE_MIN, "the stamp's size");
 
-static void
-put16(uint8_t *p, uint16_t v)
-{
-	v = rte_cpu_to_be_16(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void
-put32(uint8_t *p, uint32_t v)
-{
-	v = rte_cpu_to_be_32(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static void
-put64(uint8_t *p, uint64_t v)
-{
-	v = rte_cpu_to_be_64(v);
-	memcpy(p, &v, sizeof(v));
-}
-
-static uint16_t
-get16(const uint8_t *p)
-{
-	uint16_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return rte_be_to_cpu_16(v);
-}
-
-static uint32_t
-get32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return rte_be_to_cpu_32(v);
-}
-
-static uint64_t
-get64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return rte_be_to_cpu_64(v);
-}
-
-/* Each field moves every bit of the check (the mixer of SplitMix64). */
+/* Each field moves every bit of the check. */
 static uint32_t
 check_of(const struct load_stamp *stamp)
 {
 	uint64_t z = stamp->seq ^ stamp->intended_ns * UINT64_C(0x9e3779b97f4a7c15) ^
 			((uint64_t)stamp->run << 32 | stamp->publisher);
 
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return (uint32_t)(z ^ (z >> 31));
+	return (uint32_t)mix64(z);
 }
 
 void
 load_stamp_put(uint8_t *rtp, const struct load_stamp *stamp)
 {
-	put32(rtp + OFF_MAGIC, MAGIC);
-	put32(rtp + OFF_RUN, stamp->run);
-	put32(rtp + OFF_PUBLISHER, stamp->publisher);
-	put32(rtp + OFF_CHECK, check_of(stamp));
-	put64(rtp + OFF_SEQ, stamp->seq);
-	put64(rtp + OFF_INTENDED, stamp->intended_ns);
+	put_be32(rtp + OFF_MAGIC, MAGIC);
+	put_be32(rtp + OFF_RUN, stamp->run);
+	put_be32(rtp + OFF_PUBLISHER, stamp->publisher);
+	put_be32(rtp + OFF_CHECK, check_of(stamp));
+	put_be64(rtp + OFF_SEQ, stamp->seq);
+	put_be64(rtp + OFF_INTENDED, stamp->intended_ns);
 }
 
 bool
@@ -98,13 +48,13 @@ load_stamp_get(const uint8_t *rtp, size_t len, struct load_stamp *stamp)
 {
 	struct load_stamp s;
 
-	if (len < LOAD_SIZE_MIN || get32(rtp + OFF_MAGIC) != MAGIC)
+	if (len < LOAD_SIZE_MIN || get_be32(rtp + OFF_MAGIC) != MAGIC)
 		return false;
-	s = (struct load_stamp){ .run = get32(rtp + OFF_RUN),
-		.publisher = get32(rtp + OFF_PUBLISHER),
-		.seq = get64(rtp + OFF_SEQ),
-		.intended_ns = get64(rtp + OFF_INTENDED) };
-	if (get32(rtp + OFF_CHECK) != check_of(&s))
+	s = (struct load_stamp){ .run = get_be32(rtp + OFF_RUN),
+		.publisher = get_be32(rtp + OFF_PUBLISHER),
+		.seq = get_be64(rtp + OFF_SEQ),
+		.intended_ns = get_be64(rtp + OFF_INTENDED) };
+	if (get_be32(rtp + OFF_CHECK) != check_of(&s))
 		return false;
 	*stamp = s;
 	return true;
@@ -117,7 +67,7 @@ load_address(const struct load_net *net, unsigned int i, struct plm_ip *ip)
 
 	*ip = net->first;
 	last = ip->addr + (ip->is_v6 ? 12 : 0);
-	put32(last, get32(last) + i);
+	put_be32(last, get_be32(last) + i);
 }
 
 int
@@ -128,7 +78,7 @@ load_address_find(const struct load_net *net, const uint8_t *addr, bool is_v6)
 
 	if (is_v6 != net->first.is_v6 || memcmp(addr, net->first.addr, off) != 0)
 		return -1;
-	i = get32(addr + off) - get32(net->first.addr + off);
+	i = get_be32(addr + off) - get_be32(net->first.addr + off);
 	return i < net->nb_addresses ? (int)i : -1;
 }
 
@@ -147,33 +97,33 @@ load_headers(const struct load_net *net, unsigned int participant, uint8_t *fram
 	load_address(net, participant % net->nb_addresses, &own);
 	memcpy(frame, &net->hop_mac, 6);
 	memcpy(frame + 6, &net->mac, 6);
-	put16(frame + 12, is_v6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
+	put_be16(frame + 12, is_v6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
 	if (is_v6) {
-		put32(ip, 0x60000000);
-		put16(ip + 4, udp_len);
+		put_be32(ip, 0x60000000);
+		put_be16(ip + 4, udp_len);
 		ip[6] = PROTO_UDP;
 		ip[7] = TTL;
 		memcpy(ip + 8, own.addr, 16);
 		memcpy(ip + 24, net->relay.addr, 16);
 		sum = plm_wire_sum(ip + 8, 32);
 	} else {
-		put16(ip, 0x4500);
-		put16(ip + 2, (uint16_t)(PLM_IP4_HDR + udp_len));
-		put16(ip + 4, 0);
-		put16(ip + 6, IP4_DF);
+		put_be16(ip, 0x4500);
+		put_be16(ip + 2, (uint16_t)(PLM_IP4_HDR + udp_len));
+		put_be16(ip + 4, 0);
+		put_be16(ip + 6, IP4_DF);
 		ip[8] = TTL;
 		ip[9] = PROTO_UDP;
-		put16(ip + 10, 0);
+		put_be16(ip + 10, 0);
 		memcpy(ip + 12, own.addr, 4);
 		memcpy(ip + 16, net->relay.addr, 4);
 		v = (uint16_t)~plm_wire_sum(ip, PLM_IP4_HDR);
 		memcpy(ip + 10, &v, sizeof(v));
 		sum = plm_wire_sum(ip + 12, 8);
 	}
-	put16(udp, load_participant_port(net, participant));
-	put16(udp + 2, net->relay_port);
-	put16(udp + 4, udp_len);
-	put16(udp + 6, 0);
+	put_be16(udp, load_participant_port(net, participant));
+	put_be16(udp + 2, net->relay_port);
+	put_be16(udp + 4, udp_len);
+	put_be16(udp + 6, 0);
 	sum += plm_wire_sum(udp, PLM_UDP_HDR) + payload_sum;
 	sum += rte_cpu_to_be_16(PROTO_UDP);
 	sum += rte_cpu_to_be_16(udp_len);
@@ -196,16 +146,16 @@ load_datagram_get(const struct load_net *net, const uint8_t *frame, size_t avail
 	int address;
 
 	if (avail < load_hdr_len(net) || memcmp(frame, &net->mac, 6) != 0 ||
-			get16(frame + 12) != (is_v6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4))
+			get_be16(frame + 12) != (is_v6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4))
 		return false;
 	if (is_v6 ? ip[6] != PROTO_UDP : ip[0] != 0x45 || ip[9] != PROTO_UDP)
 		return false;
 	if (memcmp(ip + (is_v6 ? 8 : 12), net->relay.addr, is_v6 ? 16 : 4) != 0 ||
-			get16(udp) != net->relay_port)
+			get_be16(udp) != net->relay_port)
 		return false;
 	address = load_address_find(net, ip + (is_v6 ? 24 : 16), is_v6);
-	port = get16(udp + 2);
-	udp_len = get16(udp + 4);
+	port = get_be16(udp + 2);
+	udp_len = get_be16(udp + 4);
 	if (address < 0 || port < net->first_port || udp_len < PLM_UDP_HDR ||
 			udp_len > len - PLM_ETH_HDR - l3)
 		return false;
