@@ -37,6 +37,7 @@ CONF
 }
 
 start_relay() {
+	: >"$DIR/err" # what the one before said is not this one's word; its process may begin late
 	"$PLENUM" -f "$DIR/plenum.conf" "$@" </dev/null >"$DIR/out" 2>"$DIR/err" &
 	RELAY=$!
 	for _ in $(seq 200); do
