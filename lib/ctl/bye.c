@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* BYE on behalf of a publisher that vanished, in rooms whose RTCP is clear. It is built and sent
  * after the publisher has left the views, so the others get it and the publisher does not. */
+#include <errno.h>
+
 #include "ctl_priv.h"
 
 /* Sessions of one call to plm_ctl_end_all(). */
@@ -8,35 +10,65 @@
 /* How long the BYEs of a drain may take to leave. */
 #define END_WAIT_NS (2 * PLM_NS_PER_S)
 
+static struct ctl_bye *
+bye_at(struct plm_ctl *ctl, unsigned int i)
+{
+	return &ctl->byes[(ctl->bye_head + i) % CTL_BYES];
+}
+
+/* Nobody who turns is waited for: only workers that stand still. */
+static bool
+is_stuck(const struct plm_ctl *ctl, const struct ctl_bye *bye)
+{
+	return bye->full != 0 && (bye->full & ~plm_ctl_stalled(ctl)) == 0;
+}
+
+/* Place for one more in a full queue: the oldest that only a worker that stands still has not got
+ * is given up, or else the oldest. The other workers have had what they could take. */
+static void
+give_one_up(struct plm_ctl *ctl)
+{
+	unsigned int pos = 0;
+
+	while (pos < ctl->nb_byes && !is_stuck(ctl, bye_at(ctl, pos)))
+		pos++;
+	if (pos == ctl->nb_byes)
+		pos = 0;
+	for (; pos > 0; pos--)
+		*bye_at(ctl, pos) = *bye_at(ctl, pos - 1);
+	ctl->bye_head = (ctl->bye_head + 1) % CTL_BYES;
+	ctl->nb_byes--;
+	ctl->nb_byes_tried--;
+	plm_count(&ctl->counters, PLM_CNT_BYES_LOST);
+}
+
 void
 ctl_ending(void *ctx, struct plm_handle session, uint32_t room_idx, enum plm_end_reason reason)
 {
 	struct plm_ctl *ctl = ctx;
 	const struct plm_session_hot *hot = &ctl->sessions->hot[session.idx];
 	struct plm_room_info room;
-	struct ctl_bye *bye;
+	struct ctl_bye bye = { .room_idx = room_idx };
 
 	if (reason == PLM_END_DRAIN && ctl->end == CTL_END_SESSIONS)
 		return; /* the others know already */
 	if (!(hot->role & PLM_ROLE_PUBLISH) || plm_room_info(ctl->rooms, room_idx, &room) < 0 ||
 			room.settings.rtcp != PLM_RTCP_CLEAR || room.nb_members < 2)
 		return;
-	if (ctl->nb_byes == CTL_BYES) {
-		plm_count(&ctl->counters, PLM_CNT_BYES_LOST);
+	bye.nb = (uint8_t)plm_session_ssrcs(ctl->sessions, session, bye.ssrcs, PLM_SSRCS);
+	if (bye.nb == 0)
 		return;
-	}
-	bye = &ctl->byes[(ctl->bye_head + ctl->nb_byes) % CTL_BYES];
-	bye->nb = (uint8_t)plm_session_ssrcs(ctl->sessions, session, bye->ssrcs, PLM_SSRCS);
-	if (bye->nb == 0)
-		return;
-	bye->room_idx = room_idx;
-	bye->gen = room.gen;
-	bye->told = 0;
-	ctl->nb_byes++;
+	bye.gen = room.gen;
+	/* Those before it are of publishers that have left: one that was not tried yet can go. */
+	if (ctl->nb_byes == CTL_BYES && ctl->nb_byes_tried == 0)
+		ctl_bye_flush(ctl);
+	if (ctl->nb_byes == CTL_BYES)
+		give_one_up(ctl);
+	*bye_at(ctl, ctl->nb_byes++) = bye;
 }
 
-/* To one worker's members. False: there is no mbuf or no room in the ring now. */
-static bool
+/* To one worker's members. 0, -ENOBUFS: its ring is full, -ENOMEM: there is no mbuf. */
+static int
 bye_put(struct plm_ctl *ctl, const struct ctl_bye *bye, struct plm_mailbox *box)
 {
 	struct plm_msg msg = {
@@ -50,7 +82,7 @@ bye_put(struct plm_ctl *ctl, const struct ctl_bye *bye, struct plm_mailbox *box)
 	m = ctl_frame_alloc(ctl);
 	if (m == NULL) {
 		plm_count(&ctl->counters, PLM_CNT_CTL_NO_MBUF);
-		return false;
+		return -ENOMEM;
 	}
 	len = plm_rtcp_build_bye(rte_pktmbuf_mtod(m, uint8_t *), rte_pktmbuf_tailroom(m),
 			bye->ssrcs, bye->nb);
@@ -58,18 +90,21 @@ bye_put(struct plm_ctl *ctl, const struct ctl_bye *bye, struct plm_mailbox *box)
 		rte_pktmbuf_append(m, (uint16_t)len);
 		msg.mbuf = m;
 		if (plm_mailbox_put(box, &msg, 1) == 1)
-			return true;
+			return 0;
 	}
 	rte_pktmbuf_free(m);
-	return plm_mutant(BYE_LOST);
+	return plm_mutant(BYE_LOST) ? 0 : -ENOBUFS;
 }
 
-/* False: somebody must still be told, and cannot be now. */
+/* To the workers whose bit in `full` is clear; those that refuse it join them, all of them when
+ * there is no mbuf. False: somebody must still be told, and cannot be now. */
 static bool
-bye_send(struct plm_ctl *ctl, struct ctl_bye *bye)
+bye_send(struct plm_ctl *ctl, struct ctl_bye *bye, uint32_t *full)
 {
 	struct plm_room_info room;
+	int ret;
 
+	bye->full = 0;
 	if (plm_room_info(ctl->rooms, bye->room_idx, &room) < 0 || room.gen != bye->gen)
 		return true; /* nobody is left who could be told */
 	for (unsigned int w = 0; w < ctl->conf.nb_workers; w++) {
@@ -77,36 +112,55 @@ bye_send(struct plm_ctl *ctl, struct ctl_bye *bye)
 			continue;
 		if (plm_mutant(BYE_HOME) && w != room.home)
 			continue;
-		if (!bye_put(ctl, bye, plm_relay_box_down(ctl->relay, w)))
-			return false;
-		bye->told |= (uint16_t)(1u << w);
+		ret = *full & 1u << w ? -ENOBUFS
+				      : bye_put(ctl, bye, plm_relay_box_down(ctl->relay, w));
+		if (ret == 0)
+			bye->told |= (uint16_t)(1u << w);
+		else if (ret == -ENOMEM)
+			*full = UINT32_MAX;
+		else
+			*full |= 1u << w;
+		if (ret < 0)
+			bye->full |= (uint16_t)(1u << w);
 	}
-	return true;
+	return bye->full == 0;
 }
 
+/* In order to each worker, and no further than the first that its ring does not take: a worker that
+ * does not empty its ring delays what is for its own members. */
 unsigned int
 ctl_bye_flush(struct plm_ctl *ctl)
 {
-	unsigned int n = 0;
+	const unsigned int nb = ctl->nb_byes;
+	unsigned int kept = 0;
+	uint32_t full = 0;
 
-	/* In order, and no further than the first that must wait. */
-	while (ctl->nb_byes > 0 && bye_send(ctl, &ctl->byes[ctl->bye_head])) {
-		ctl->bye_head = (ctl->bye_head + 1) % CTL_BYES;
-		ctl->nb_byes--;
-		n++;
+	for (unsigned int i = 0; i < nb; i++) {
+		struct ctl_bye *bye = bye_at(ctl, i);
+
+		if (bye_send(ctl, bye, &full))
+			continue;
+		*bye_at(ctl, kept++) = *bye;
 	}
-	return n;
+	ctl->nb_byes = kept;
+	ctl->nb_byes_tried = kept;
+	return nb - kept;
 }
 
 /* A publisher hears its own BYE, too: it is not gone yet, but it soon will be. True at the end. */
 static bool
 announce_some(struct plm_ctl *ctl)
 {
-	/* A session leaves one BYE at most, so what the queue takes is the bound. */
-	unsigned int budget = RTE_MIN(CTL_BYES - ctl->nb_byes, END_BUDGET);
+	/* A session leaves one BYE at most, so what the queue takes is the bound. What waits for a
+	 * worker that stands still makes room. */
+	unsigned int room = CTL_BYES - ctl->nb_byes;
+	unsigned int budget;
 	struct plm_admit_info info;
 	struct plm_handle session;
 
+	for (unsigned int i = 0; i < ctl->nb_byes; i++)
+		room += is_stuck(ctl, bye_at(ctl, i));
+	budget = RTE_MIN(room, END_BUDGET);
 	while (budget-- > 0) {
 		if (plm_admit_next(ctl->admit, ctl->end_from, &session) < 0)
 			return true;

@@ -11,7 +11,8 @@
 
 /** Calls that other threads may have open at once. */
 #define CTL_CALLS 8
-/** BYEs that wait for room in a ring; what ends sessions in bulk leaves room first. */
+/** BYEs that wait for room in a ring; what ends sessions in bulk leaves room first. When they are that
+ *  many, the oldest that waits for a worker that stands still makes place, counted. */
 #define CTL_BYES 1024
 
 /**
@@ -47,6 +48,7 @@ struct ctl_bye {
 	uint32_t room_idx;
 	uint16_t gen;  /* of the room: the index may be another one's by now */
 	uint16_t told; /* bit w: worker w's members */
+	uint16_t full; /* bit w: the others that must be told, when it was last tried */
 	uint8_t nb;
 	uint32_t ssrcs[PLM_SSRCS];
 };
@@ -110,6 +112,7 @@ struct plm_ctl {
 	struct ctl_bye byes[CTL_BYES];
 	unsigned int bye_head;
 	unsigned int nb_byes;
+	unsigned int nb_byes_tried; /* the first of them: not all workers could take them */
 	enum ctl_end end;
 	uint32_t end_from;
 	uint64_t end_by_ns; /* whatever the workers do */

@@ -162,7 +162,7 @@ enum plm_counter_class {
 	X(CTL_TX_RING, "ctl_tx_ring", CTL_DROP,                                                                    \
 			"slow-path frames that found the worker's ring full")                                      \
 	X(BYES_LOST, "byes_lost", CTL_DROP,                                                                        \
-			"BYEs for publishers that vanished, while 1 024 of them waited")                           \
+			"BYEs for publishers that vanished, given up while 1 024 waited: the oldest first")        \
 	X(CTL_TX_QUEUE, "ctl_tx_queue", CTL_DROP, "slow-path frames that found the TX queue full")                 \
 	X(CTL_TX_NEIGHBOUR, "ctl_tx_neighbour", CTL_DROP,                                                          \
 			"slow-path frames to a next hop without MAC address")                                      \

@@ -2,6 +2,7 @@
 /* The slow path's turn, with real workers on an in-process port. */
 #include <errno.h>
 
+#include "ctl_priv.h"
 #include "fixture.h"
 #include "plm_wire.h"
 
@@ -201,6 +202,116 @@ turn__keeps_a_bye_until_there_is_room(void **state)
 	fx_forget(&fx);
 	fx_step(&fx, 60);
 	assert_int_equal(fx_got(&fx, &b, RTCP_RR1), 1);
+}
+
+static unsigned int
+take_fanouts(struct plm_mailbox *box, uint32_t room_idx)
+{
+	struct plm_msg msg;
+	unsigned int n = 0;
+
+	while (plm_mailbox_get(box, &msg, 1) == 1) {
+		if (msg.type != PLM_MSG_FANOUT)
+			continue;
+		n += msg.idx == room_idx;
+		rte_pktmbuf_free(msg.mbuf);
+	}
+	return n;
+}
+
+/* A publisher and a subscriber in each of two rooms, one at home with each worker; the ring of
+ * worker 1 takes nothing more. */
+static void
+stall_worker_1(struct plm_handle publisher[2], uint32_t room_idx[2])
+{
+	struct plm_msg msg = { .type = PLM_MSG_SSRC_REVOKE };
+	struct plm_session_table *sessions = plm_ctl_sessions(fx.ctl);
+
+	for (unsigned int w = 0; w < 2; w++) {
+		const char *room = w == 0 ? "quick" : "stuck";
+		struct fx_client a = fx_client(room, "a", PLM_ROLE_BOTH, w);
+		struct fx_client b = fx_client(room, "b", PLM_ROLE_BOTH, w + 2);
+
+		fx_join(&fx, &a);
+		fx_join(&fx, &b);
+		fx_rtp(&fx, &a, 7, 1);
+		fx_step(&fx, 5);
+		publisher[w] = session_of(room, "a");
+		room_idx[w] = sessions->hot[publisher[w].idx].room_idx;
+		assert_int_equal(sessions->hot[publisher[w].idx].home, w);
+	}
+	while (plm_mailbox_put(plm_relay_box_down(plm_ctl_relay(fx.ctl), 1), &msg, 1) == 1)
+		;
+}
+
+static void
+bye__of_a_room_waits_for_no_other_rooms_worker(void **state)
+{
+	struct plm_relay *relay = plm_ctl_relay(fx.ctl);
+	struct plm_handle publisher[2];
+	uint32_t room_idx[2];
+
+	stall_worker_1(publisher, room_idx);
+	for (int w = 1; w >= 0; w--)
+		plm_admit_end(plm_ctl_admit(fx.ctl), publisher[w], PLM_END_KICKED, fx.now_ns,
+				fx.wall_s);
+	plm_ctl_turn(fx.ctl, fx.now_ns, fx.wall_s);
+	assert_int_equal(take_fanouts(plm_relay_box_down(relay, 0), room_idx[0]), 1);
+	assert_int_equal(fx.ctl->nb_byes, 1);
+	assert_int_equal(take_fanouts(plm_relay_box_down(relay, 1), room_idx[1]), 0);
+	plm_ctl_turn(fx.ctl, fx.now_ns, fx.wall_s);
+	assert_int_equal(take_fanouts(plm_relay_box_down(relay, 1), room_idx[1]), 1);
+	assert_int_equal(fx.ctl->nb_byes, 0);
+	assert_int_equal(plm_ctl_counter(fx.ctl, PLM_WORKERS_MAX, PLM_CNT_BYES_LOST), 0);
+}
+
+/* What does not find a place any more is of those that wait for the stalled worker. */
+static void
+bye__that_a_stalled_worker_cannot_take_makes_place_for_others(void **state)
+{
+	struct plm_relay *relay = plm_ctl_relay(fx.ctl);
+	struct plm_handle publisher[2];
+	uint32_t room_idx[2];
+
+	stall_worker_1(publisher, room_idx);
+	for (unsigned int i = 0; i < CTL_BYES + 100; i++) {
+		ctl_ending(fx.ctl, publisher[1], room_idx[1], PLM_END_KICKED);
+		if (i % 50 == 0)
+			ctl_bye_flush(fx.ctl);
+	}
+	assert_int_equal(fx.ctl->nb_byes, CTL_BYES);
+	assert_int_equal(plm_ctl_counter(fx.ctl, PLM_WORKERS_MAX, PLM_CNT_BYES_LOST), 100);
+	for (unsigned int i = 0; i < 10; i++)
+		ctl_ending(fx.ctl, publisher[0], room_idx[0], PLM_END_KICKED);
+	ctl_bye_flush(fx.ctl);
+	assert_int_equal(take_fanouts(plm_relay_box_down(relay, 0), room_idx[0]), 10);
+	assert_int_equal(plm_ctl_counter(fx.ctl, PLM_WORKERS_MAX, PLM_CNT_BYES_LOST), 110);
+	assert_int_equal(fx.ctl->nb_byes, CTL_BYES - 10);
+	take_fanouts(plm_relay_box_down(relay, 1), room_idx[1]);
+	ctl_bye_flush(fx.ctl);
+	assert_in_range(take_fanouts(plm_relay_box_down(relay, 1), room_idx[1]), 1, CTL_BYES - 10);
+}
+
+/* A burst of ends that is larger than the queue loses nothing where rings take it. */
+static void
+bye__of_a_burst_beyond_the_queue_is_sent_meanwhile(void **state)
+{
+	struct plm_relay *relay = plm_ctl_relay(fx.ctl);
+	struct plm_handle publisher[2];
+	uint32_t room_idx[2];
+	unsigned int n = 0;
+
+	stall_worker_1(publisher, room_idx);
+	for (unsigned int i = 0; i < CTL_BYES + 100; i++) {
+		ctl_ending(fx.ctl, publisher[0], room_idx[0], PLM_END_KICKED);
+		n += i == CTL_BYES ? take_fanouts(plm_relay_box_down(relay, 0), room_idx[0]) : 0;
+	}
+	for (unsigned int i = 0; i < 3; i++) {
+		ctl_bye_flush(fx.ctl);
+		n += take_fanouts(plm_relay_box_down(relay, 0), room_idx[0]);
+	}
+	assert_int_equal(n, CTL_BYES + 100);
+	assert_int_equal(plm_ctl_counter(fx.ctl, PLM_WORKERS_MAX, PLM_CNT_BYES_LOST), 0);
 }
 
 static void
@@ -420,6 +531,9 @@ main(void)
 		TEST(turn__sends_one_bye_for_a_publisher_that_vanished),
 		TEST(turn__loses_no_revocation),
 		TEST(turn__keeps_a_bye_until_there_is_room),
+		TEST(bye__of_a_room_waits_for_no_other_rooms_worker),
+		TEST(bye__that_a_stalled_worker_cannot_take_makes_place_for_others),
+		TEST(bye__of_a_burst_beyond_the_queue_is_sent_meanwhile),
 		TEST(turn__ends_all_with_a_bye_each),
 		TEST(turn__notices_a_stalled_worker_and_its_recovery),
 		TEST(turn__counts_events_that_were_lost),
