@@ -91,6 +91,19 @@ room_full(const struct plm_admit *admit, const struct admit_check *check)
 			RTE_MIN(room.settings.max_members, admit->limits.participants);
 }
 
+/* Would the others come to hear the newcomer? Not while some worker stands still and the views that
+ * it may be reading are as many as may be. */
+static bool
+published(const struct plm_admit *admit, const struct admit_check *check)
+{
+	uint32_t room_idx = UINT32_MAX;
+
+	if (plm_room_backlog(admit->conf.rooms) >= admit->limits.backlog)
+		return false;
+	plm_room_find(admit->conf.rooms, RTP_FORMAT, check->name.room, &room_idx);
+	return plm_room_publishes(admit->conf.rooms, room_idx, check->req->now_ns);
+}
+
 /* Has the source's network as many sessions as it may? The old session's place counts as free. */
 static bool
 source_full(const struct plm_admit *admit, const struct admit_check *check)
@@ -290,7 +303,7 @@ come_in(struct plm_admit *admit, struct admit_check *check)
 	if (plm_session_nb_open(conf->sessions) + plm_session_nb_pending(conf->sessions) >=
 			admit->limits.sessions)
 		return silence(admit, check, PLM_CNT_ADMIT_SESSIONS);
-	if (plm_room_backlog(conf->rooms) >= admit->limits.backlog)
+	if (!published(admit, check))
 		return silence(admit, check, PLM_CNT_ADMIT_BACKLOG);
 	if (admit_tuple_vacate(admit, &req->tuple, check->session, req->now_ns) < 0)
 		return silence(admit, check, PLM_CNT_ADMIT_TUPLES);

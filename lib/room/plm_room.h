@@ -93,8 +93,8 @@ struct plm_room_conf {
 	uint32_t max_rooms;
 	uint32_t max_members; /**< per room, 1 to PLM_ROOM_MEMBERS_MAX */
 	uint32_t max_backlog; /**< views that may wait for reclamation; at it joins are refused */
-	/** Members that views may name while they wait, beyond the first view: at it publication
-	 *  waits, joins do not. 0: unlimited. */
+	/** Members that views may name while they wait, beyond the first view of a large room: at it
+	 *  publication waits. A quarter is for rooms of at most a 64th alone. 0: unlimited. */
 	uint32_t max_backlog_members;
 	uint64_t publish_interval_ns; /**< changes of one room are coalesced to one view per this */
 	unsigned int nb_workers;
@@ -273,6 +273,11 @@ const struct plm_member *plm_room_member_by_name(const struct plm_room_table *tb
 uint32_t plm_room_nb_open(const struct plm_room_table *tbl);
 /** Views that wait for reclamation. */
 uint32_t plm_room_backlog(const struct plm_room_table *tbl);
+
+/** Whether one who joins would be published: false while the views that wait for reclamation are
+ *  max_backlog, or name so many members that rooms of this one's size have had to wait for 100 ms
+ *  and still must. `room_idx` UINT32_MAX: a room that is about to be opened. */
+bool plm_room_publishes(const struct plm_room_table *tbl, uint32_t room_idx, uint64_t now_ns);
 
 struct plm_room_stats {
 	uint64_t published;        /**< views */

@@ -37,6 +37,10 @@ struct view_block {
 	TAILQ_ENTRY(view_block) in_backlog;
 };
 
+/* A room's part of the bound on members that views name while they wait: a few large rooms shall not
+ * use up what many small ones live by. */
+enum room_weight { ROOM_SMALL, ROOM_LARGE, ROOM_WEIGHTS };
+
 enum room_state {
 	ROOM_FREE,
 	ROOM_OPEN,
@@ -84,7 +88,11 @@ struct plm_room_ctl {
 	struct rte_hash *by_name; /* SipHash of format and name → struct room */
 	uint32_t nb_open;
 	uint32_t nb_backlog;
+	uint32_t nb_backlog_large;   /* of nb_backlog */
 	uint64_t nb_backlog_members; /* that the views in it name */
+	uint64_t nb_backlog_small;   /* of those, in views of small rooms */
+	/* Since when a publication has been waiting for older views to go; 0: none is. */
+	uint64_t wait_since_ns[ROOM_WEIGHTS];
 	uint32_t nb_cooling_dirty;
 	struct plm_room_stats stats;
 	struct member *spare;              /* for the next join, or NULL */

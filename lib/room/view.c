@@ -32,6 +32,13 @@
 
 /* How soon to look again at what waits for workers or memory. */
 #define RETRY_NS (100 * PLM_NS_PER_US)
+/* A publication that waits longer than this waits for a worker that stands still, not for one that
+ * is busy: nobody else is let in who would not be heard. */
+#define STUCK_NS (100 * PLM_NS_PER_MS)
+
+/* Of max_backlog_members: the part that small rooms have for themselves, and how small they are. */
+#define SMALL_PART 4
+#define SMALL_ROOM 64
 
 static bool
 same_range(const struct place *a, const struct place *b)
@@ -115,6 +122,27 @@ view_build(const struct plm_room_table *tbl, struct room *room)
 	return block;
 }
 
+static enum room_weight
+weight_of(const struct plm_room_ctl *ctl, uint32_t nb_members)
+{
+	return nb_members > ctl->conf.max_backlog_members / SMALL_ROOM ? ROOM_LARGE : ROOM_SMALL;
+}
+
+/* `block` joins the backlog (n 1), or leaves it (-1). */
+static void
+count_backlog(struct plm_room_ctl *ctl, const struct view_block *block, int n)
+{
+	const uint32_t nb_members = block->view.nb_members;
+	const uint64_t members = n > 0 ? nb_members : -(uint64_t)nb_members;
+
+	ctl->nb_backlog += (uint32_t)n;
+	ctl->nb_backlog_members += members;
+	if (weight_of(ctl, nb_members) == ROOM_LARGE)
+		ctl->nb_backlog_large += (uint32_t)n;
+	else
+		ctl->nb_backlog_small += members;
+}
+
 /* The room's list is now `block`, or none. What stood before goes to the backlog. */
 static void
 exchange(struct plm_room_table *tbl, struct room *room, struct view_block *block)
@@ -130,8 +158,7 @@ exchange(struct plm_room_table *tbl, struct room *room, struct view_block *block
 		return;
 	prev->token = plm_rcu_start(ctl->conf.rcu);
 	TAILQ_INSERT_TAIL(&ctl->backlog, prev, in_backlog);
-	ctl->nb_backlog++;
-	ctl->nb_backlog_members += prev->view.nb_members;
+	count_backlog(ctl, prev, 1);
 }
 
 void
@@ -265,47 +292,101 @@ cool(struct plm_room_ctl *ctl, uint64_t now_ns)
 	}
 }
 
-/* Must a publication wait for older views to go? A join storm in a big room makes large ones. */
+/* Must a view of so many members wait for older ones to go? A join storm in a big room makes large
+ * ones. An empty room has no view to make. */
 static bool
-backlog_full(const struct plm_room_ctl *ctl, const struct room *room)
+backlog_full(const struct plm_room_ctl *ctl, uint32_t nb_members)
 {
+	const uint64_t max = ctl->conf.max_backlog_members;
+	const uint64_t part = max / SMALL_PART;
+
 	if (ctl->nb_backlog >= ctl->conf.max_backlog)
 		return true;
-	return ctl->nb_backlog > 0 && ctl->conf.max_backlog_members != 0 &&
-			ctl->nb_backlog_members + room->nb_members > ctl->conf.max_backlog_members;
+	if (max == 0 || nb_members == 0)
+		return false;
+	if (weight_of(ctl, nb_members) == ROOM_LARGE)
+		return ctl->nb_backlog_large > 0 &&
+				ctl->nb_backlog_members + nb_members > max - part;
+	return ctl->nb_backlog_members + nb_members > max &&
+			ctl->nb_backlog_small + nb_members > part;
 }
 
-/* Returns when the next publication is due. */
+bool
+plm_room_publishes(const struct plm_room_table *tbl, uint32_t room_idx, uint64_t now_ns)
+{
+	const struct plm_room_ctl *ctl = tbl->ctl;
+	const struct room *room = room_get(tbl, room_idx);
+	const uint32_t nb_members = room != NULL ? room->nb_members + 1 : 1;
+	const uint64_t since_ns = ctl->wait_since_ns[weight_of(ctl, nb_members)];
+
+	if (ctl->nb_backlog >= ctl->conf.max_backlog)
+		return false;
+	return since_ns == 0 || now_ns < since_ns + STUCK_NS || !backlog_full(ctl, nb_members);
+}
+
+static bool
+publish_one(struct plm_room_table *tbl, struct room *room, uint64_t now_ns)
+{
+	struct plm_room_ctl *ctl = tbl->ctl;
+
+	if (room->nb_members > 0 && !publish(tbl, room)) {
+		ctl->stats.deferred_memory++;
+		return false;
+	}
+	TAILQ_REMOVE(&ctl->ready, room, in_ready);
+	room->dirty = false;
+	if (room->nb_members == 0) {
+		room_close(tbl, room);
+		return true;
+	}
+	ctl->stats.published++;
+	room->published_ns = now_ns;
+	room->cooling = true;
+	TAILQ_INSERT_TAIL(&ctl->cooling, room, in_cooling);
+	return true;
+}
+
+/* The rooms that are ready, in order. One that must wait keeps the others of its weight waiting, and a
+ * small one everybody; past large ones the small go on. There are few of those: each has a 64th of
+ * a bound that is a small multiple of the sessions. Returns when the next publication is due. */
 static uint64_t
 publish_ready(struct plm_room_table *tbl, uint64_t now_ns)
 {
 	struct plm_room_ctl *ctl = tbl->ctl;
+	bool waits[ROOM_WEIGHTS] = { false, false };
 	uint32_t members = 0;
+	unsigned int n = 0;
 	struct room *room;
+	struct room *next;
 
 	cool(ctl, now_ns);
-	for (unsigned int n = 0; (room = TAILQ_FIRST(&ctl->ready)) != NULL; n++) {
+	for (room = TAILQ_FIRST(&ctl->ready); room != NULL && !waits[ROOM_SMALL]; room = next) {
+		const uint32_t nb_members = room->nb_members;
+		const enum room_weight weight = weight_of(ctl, nb_members);
+
+		next = TAILQ_NEXT(room, in_ready);
 		if (n == PUBLISH_MAX || members >= PUBLISH_MEMBERS)
 			return now_ns;
-		if (backlog_full(ctl, room)) {
-			ctl->stats.deferred_backlog++;
-			return now_ns + RETRY_NS;
-		}
-		if (room->nb_members > 0 && !publish(tbl, room)) {
-			ctl->stats.deferred_memory++;
-			return now_ns + RETRY_NS;
-		}
-		TAILQ_REMOVE(&ctl->ready, room, in_ready);
-		room->dirty = false;
-		if (room->nb_members == 0) {
-			room_close(tbl, room);
+		if (waits[weight] || backlog_full(ctl, nb_members)) {
+			waits[weight] = true;
+			/* No more views at all: nobody goes on. */
+			waits[ROOM_SMALL] |= ctl->nb_backlog >= ctl->conf.max_backlog;
 			continue;
 		}
-		members += room->nb_members;
-		ctl->stats.published++;
-		room->published_ns = now_ns;
-		room->cooling = true;
-		TAILQ_INSERT_TAIL(&ctl->cooling, room, in_cooling);
+		if (!publish_one(tbl, room, now_ns))
+			return now_ns + RETRY_NS;
+		members += nb_members;
+		n++;
+	}
+	for (unsigned int w = 0; w < ROOM_WEIGHTS; w++) {
+		if (!waits[w])
+			ctl->wait_since_ns[w] = 0;
+		else if (ctl->wait_since_ns[w] == 0)
+			ctl->wait_since_ns[w] = now_ns;
+	}
+	if (waits[ROOM_SMALL] || waits[ROOM_LARGE]) {
+		ctl->stats.deferred_backlog++;
+		return now_ns + RETRY_NS;
 	}
 	if (ctl->nb_cooling_dirty == 0)
 		return UINT64_MAX;
@@ -375,8 +456,7 @@ reclaim_views(struct plm_room_table *tbl)
 			TAILQ_INSERT_TAIL(&ctl->backlog, block, in_backlog);
 			continue;
 		}
-		ctl->nb_backlog--;
-		ctl->nb_backlog_members -= block->view.nb_members;
+		count_backlog(ctl, block, -1);
 		TAILQ_REMOVE(&room->views, block, in_room);
 		plm_sched_point(VIEW_RECLAIM, &block->view);
 		rte_free(block);

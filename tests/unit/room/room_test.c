@@ -779,16 +779,15 @@ room_turn__publishes_a_bounded_number_of_rooms(void **state)
 	plm_room_table_free(tbl);
 }
 
-/* Large views that wait are bounded by what they name; newcomers wait for the view, not at the door. */
-static void
-room_backlog__of_members_delays_the_view_and_no_join(void **state)
+/* A table whose views may name 512 members while they wait, 128 of them in rooms of 8 at most. */
+static struct plm_room_table *
+bounded_table(struct fixture *f)
 {
-	struct fixture *f = *state;
 	struct plm_room_conf conf = {
-		.max_rooms = 1,
-		.max_members = 64,
+		.max_rooms = 64,
+		.max_members = 1024,
 		.max_backlog = 64,
-		.max_backlog_members = 8,
+		.max_backlog_members = 512,
 		.publish_interval_ns = INTERVAL_NS,
 		.nb_workers = 2,
 		.rcu = &f->rcu,
@@ -796,35 +795,130 @@ room_backlog__of_members_delays_the_view_and_no_join(void **state)
 		.released = released,
 		.released_ctx = f,
 	};
-	const struct plm_room_settings wide = { .max_members = 64 };
-	struct plm_room_table *small = f->tbl;
-	uint32_t room;
+	struct plm_room_table *before = f->tbl;
 
 	assert_int_equal(plm_room_table_create(&f->tbl, &conf), 0);
-	assert_int_equal(plm_room_open(f->tbl, 'r', "a", &wide, 0, &room), 0);
-	/* Nobody is quiescent: views of 1, 2 and 3 members wait, of which 4 more would be too many. */
-	for (uint32_t i = 0; i < 8; i++) {
-		assert_int_equal(join(f, room, i, BOTH), 0);
+	return before;
+}
+
+static uint32_t
+open_wide(struct fixture *f, const char *name)
+{
+	const struct plm_room_settings wide = { .max_members = 1024 };
+	uint32_t room;
+
+	assert_int_equal(plm_room_open(f->tbl, 'r', name, &wide, 0, &room), 0);
+	return room;
+}
+
+static void
+join_many(struct fixture *f, uint32_t room, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(join(f, room, first + i, BOTH), 0);
+}
+
+/* Large views that wait are bounded by what they name. For the time that busy workers take newcomers
+ * wait for the view and not at the door; when it is longer, nobody comes in who is not published. */
+static void
+room_backlog__of_members_delays_the_view_then_refuses_joins(void **state)
+{
+	struct fixture *f = *state;
+	struct plm_room_table *before = bounded_table(f);
+	uint32_t room = open_wide(f, "a");
+	struct plm_view *view;
+	const struct plm_range *range;
+
+	/* Nobody is quiescent: 100 members wait, and 384 may wait with the next view's. */
+	join_many(f, room, 0, 100);
+	turn(f);
+	join_many(f, room, 100, 100);
+	turn(f);
+	join_many(f, room, 200, 100);
+	turn(f);
+	view = plm_room_view(f->tbl, room);
+	assert_int_equal(view->nb_members, 200);
+	assert_true(plm_room_stats(f->tbl).deferred_backlog > 0);
+	assert_true(plm_room_publishes(f->tbl, room, f->now_ns));
+	f->now_ns += 100 * PLM_NS_PER_MS;
+	turn(f);
+	assert_false(plm_room_publishes(f->tbl, room, f->now_ns));
+	assert_true(plm_room_publishes(f->tbl, UINT32_MAX, f->now_ns));
+
+	/* To go is possible at any time. */
+	plm_room_leave(f->tbl, room, 7, f->now_ns);
+	assert_int_equal(plm_view_find(view, 0, 7, &range)->left, 1);
+	quiescent(f);
+	turn(f);
+	turn(f);
+	assert_int_equal(plm_room_view(f->tbl, room)->nb_members, 299);
+	assert_true(plm_room_publishes(f->tbl, room, f->now_ns));
+	/* One that is larger than the bound by itself is published when no large one waits. */
+	join_many(f, room, 300, 500);
+	quiescent(f);
+	turn(f);
+	quiescent(f);
+	turn(f);
+	turn(f);
+	assert_int_equal(plm_room_view(f->tbl, room)->nb_members, 799);
+	plm_room_table_free(f->tbl);
+	f->tbl = before;
+}
+
+/* What a room of hundreds has used up is not what rooms of eight live by. */
+static void
+room_backlog__of_a_large_room_delays_no_small_one(void **state)
+{
+	struct fixture *f = *state;
+	struct plm_room_table *before = bounded_table(f);
+	uint32_t large = open_wide(f, "large");
+	uint32_t small;
+	uint32_t next = 2000;
+	char name[8];
+
+	join_many(f, large, 0, 600);
+	turn(f);
+	join_many(f, large, 600, 100);
+	turn(f);
+	join_many(f, large, 700, 1);
+	turn(f); /* 600 members wait in the backlog, and the large room for them */
+	assert_int_equal(plm_room_view(f->tbl, large)->nb_members, 700);
+	small = open_wide(f, "small");
+	for (uint32_t n = 1; n <= 8; n++) {
+		assert_true(plm_room_publishes(f->tbl, small, f->now_ns));
+		assert_int_equal(join(f, small, 1000 + n, BOTH), 0);
+		turn(f);
+		assert_int_equal(plm_room_view(f->tbl, small)->nb_members, n);
+	}
+	/* Views of 1 to 7 wait: their part has place for 100 more, twelve rooms that begin with 4. */
+	for (uint32_t n = 0; n < 12; n++) {
+		snprintf(name, sizeof(name), "s%u", n);
+		small = open_wide(f, name);
+		join_many(f, small, next, 4);
+		turn(f);
+		assert_int_equal(plm_room_view(f->tbl, small)->nb_members, 4);
+		join_many(f, small, next + 4, 4);
+		turn(f);
+		assert_int_equal(plm_room_view(f->tbl, small)->nb_members, 8);
+		next += 8;
+	}
+	/* That part has its bound, too. */
+	for (uint32_t n = 0; n < 12; n++) {
+		plm_room_find(f->tbl, 'r', "s0", &small);
+		plm_room_set(f->tbl, small, &settings, f->now_ns);
 		turn(f);
 	}
-	assert_int_equal(plm_room_view(f->tbl, room)->nb_members, 4);
-	assert_int_equal(plm_room_backlog(f->tbl), 3);
-	assert_true(plm_room_stats(f->tbl).deferred_backlog > 0);
+	f->now_ns += 100 * PLM_NS_PER_MS;
+	turn(f);
+	assert_false(plm_room_publishes(f->tbl, small, f->now_ns));
+	assert_false(plm_room_publishes(f->tbl, large, f->now_ns));
 	quiescent(f);
 	turn(f);
 	turn(f);
-	assert_int_equal(plm_room_view(f->tbl, room)->nb_members, 8);
-	/* One that is larger than the bound by itself is published when none waits. */
-	for (uint32_t i = 8; i < 20; i++)
-		assert_int_equal(join(f, room, i, BOTH), 0);
-	quiescent(f);
-	turn(f);
-	quiescent(f);
-	turn(f);
-	turn(f);
-	assert_int_equal(plm_room_view(f->tbl, room)->nb_members, 20);
+	assert_true(plm_room_publishes(f->tbl, small, f->now_ns));
+	assert_int_equal(plm_room_view(f->tbl, large)->nb_members, 701);
 	plm_room_table_free(f->tbl);
-	f->tbl = small;
+	f->tbl = before;
 }
 
 static void
@@ -873,7 +967,8 @@ main(void)
 		T(room_move__of_all_members_across_ports_completes),
 		T(room_backlog__at_its_limit_refuses_joins_but_not_leaves),
 		T(room_backlog__holds_closing_rooms_too),
-		T(room_backlog__of_members_delays_the_view_and_no_join),
+		T(room_backlog__of_members_delays_the_view_then_refuses_joins),
+		T(room_backlog__of_a_large_room_delays_no_small_one),
 		T(room_publish__waits_for_memory),
 		T(room_storm__costs_a_view_an_interval_and_bounded_turns),
 		T(room_turn__publishes_a_bounded_number_of_rooms),
