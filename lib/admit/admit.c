@@ -42,7 +42,7 @@ plm_admit_create(const struct plm_admit_conf *conf)
 	admit->conf = *conf;
 	admit->max_sessions = conf->sessions->max_sessions;
 	admit->limits = (struct plm_admit_limits){
-		.sessions = admit->max_sessions,
+		.sessions = admit->max_sessions - conf->spare_sessions,
 		.rooms = conf->rooms->max_rooms,
 		.participants = UINT32_MAX,
 		.backlog = conf->max_backlog,
@@ -387,7 +387,8 @@ void
 plm_admit_set_limits(struct plm_admit *admit, const struct plm_admit_limits *limits)
 {
 	admit->limits = *limits;
-	admit->limits.sessions = RTE_MIN(limits->sessions, admit->max_sessions);
+	admit->limits.sessions =
+			RTE_MIN(limits->sessions, admit->max_sessions - admit->conf.spare_sessions);
 	admit->limits.rooms = RTE_MIN(limits->rooms, admit->conf.rooms->max_rooms);
 	admit->limits.bars = RTE_MIN(limits->bars, admit->conf.max_bars);
 	admit->bars.max = admit->limits.bars;

@@ -91,6 +91,19 @@ room_full(const struct plm_admit *admit, const struct admit_check *check)
 			RTE_MIN(room.settings.max_members, admit->limits.participants);
 }
 
+/* Is there a session to be had? One that has ended counts until its index can be given out again. The
+ * old session's place is not free so soon, so its successor may have a spare one meanwhile. */
+static bool
+sessions_full(const struct plm_admit *admit, const struct admit_check *check)
+{
+	const struct plm_session_table *sessions = admit->conf.sessions;
+	uint32_t max = admit->limits.sessions;
+
+	if (check->session != NULL)
+		max += admit->conf.spare_sessions;
+	return plm_session_nb_open(sessions) + plm_session_nb_pending(sessions) >= max;
+}
+
 /* Would the others come to hear the newcomer? Not while some worker stands still and the views that
  * it may be reading are as many as may be. */
 static bool
@@ -300,8 +313,7 @@ come_in(struct plm_admit *admit, struct admit_check *check)
 	struct entry entry = { 0 };
 	int ret;
 
-	if (plm_session_nb_open(conf->sessions) + plm_session_nb_pending(conf->sessions) >=
-			admit->limits.sessions)
+	if (sessions_full(admit, check))
 		return silence(admit, check, PLM_CNT_ADMIT_SESSIONS);
 	if (!published(admit, check))
 		return silence(admit, check, PLM_CNT_ADMIT_BACKLOG);

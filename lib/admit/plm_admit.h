@@ -94,7 +94,7 @@ struct plm_event {
 
 /** What may change while the relay runs. Tables are as large as they were made: see each. */
 struct plm_admit_limits {
-	uint32_t sessions;         /**< at most the session table's */
+	uint32_t sessions;         /**< at most the session table's, but for its spare ones */
 	uint32_t rooms;            /**< at most the room table's */
 	uint32_t participants;     /**< of one room, whatever its settings say */
 	uint32_t backlog;          /**< views waiting for reclamation at which rooms refuse joins */
@@ -112,6 +112,9 @@ struct plm_admit_conf {
 	struct plm_room_table *rooms;
 	struct plm_counters *counters;
 	struct plm_secrets secrets;
+	/** Of the session table, kept for who comes back with another credential: the old session's place
+	 *  is free only when no worker can know it any more. Less than the table has. */
+	uint32_t spare_sessions;
 	uint32_t admissions_per_s; /**< new sessions, 0: unlimited */
 	uint32_t per_net6;         /**< see struct plm_admit_limits; so the next */
 	uint32_t per_address4;

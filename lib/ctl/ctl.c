@@ -181,6 +181,16 @@ room_released(void *ctx, uint32_t session_idx, const struct plm_egress *egress, 
 		plm_session_release(ctl->sessions, session_idx);
 }
 
+/* Sessions that the table has beyond the limit, for who comes back while it is reached: as many may do
+ * so within a grace period. */
+static uint32_t
+spare_sessions(const struct plm_ctl_conf *conf)
+{
+	uint32_t spare = RTE_MIN(RTE_MAX(conf->max_sessions / 16, 1u), 64u);
+
+	return RTE_MIN(spare, PLM_SESSIONS_MAX - RTE_MIN(conf->max_sessions, PLM_SESSIONS_MAX));
+}
+
 /* --- assembly ---------------------------------------------------------------------------------- */
 
 static int
@@ -188,7 +198,7 @@ sessions_init(struct plm_ctl *ctl)
 {
 	const struct plm_ctl_conf *conf = &ctl->conf;
 	struct plm_session_conf sessions = {
-		.max_sessions = conf->max_sessions,
+		.max_sessions = conf->max_sessions + spare_sessions(conf),
 		.nb_workers = conf->nb_workers,
 		.rcu = &ctl->rcu,
 		.socket = conf->socket,
@@ -282,6 +292,7 @@ admit_init(struct plm_ctl *ctl)
 		.rooms = ctl->rooms,
 		.counters = &ctl->counters,
 		.secrets = conf->secrets,
+		.spare_sessions = spare_sessions(conf),
 		.admissions_per_s = conf->admissions_per_s,
 		.per_net6 = conf->per_net6,
 		.per_address4 = conf->per_address4,
@@ -378,8 +389,8 @@ static const struct {
 } parts[] = {
 	{ rules_copy, "room rules" },
 	{ calls_init, "calls" },
-	{ ctl_figures_init, "session figures (lower the limit of sessions)" },
 	{ sessions_init, "session tables (lower the limit of sessions, or give more memory)" },
+	{ ctl_figures_init, "session figures (lower the limit of sessions)" },
 	{ rooms_init, "room tables (lower the limits of rooms or members, or give more memory)" },
 	{ net_init, "network layer (check addresses, prefixes and gateways)" },
 	{ relay_init, "workers (check ring size, copies of a turn, parked entries; or more memory)" },

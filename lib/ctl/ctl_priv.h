@@ -118,7 +118,7 @@ struct plm_ctl {
 	uint64_t end_by_ns; /* whatever the workers do */
 	uint64_t end_token;
 
-	struct ctl_sample *samples; /* [max_sessions] */
+	struct ctl_sample *samples; /* [sessions->max_sessions] */
 	uint32_t sample_next;
 	uint64_t sample_ns; /* when this round began */
 

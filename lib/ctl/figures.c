@@ -13,7 +13,7 @@ ctl_figures_init(struct plm_ctl *ctl)
 {
 	unsigned int n = ctl->conf.nb_workers;
 
-	ctl->samples = calloc(ctl->conf.max_sessions, sizeof(*ctl->samples));
+	ctl->samples = calloc(ctl->sessions->max_sessions, sizeof(*ctl->samples));
 	ctl->baseline = calloc(n + 1, sizeof(*ctl->baseline));
 	ctl->latency_baseline = calloc(n, sizeof(*ctl->latency_baseline));
 	if (ctl->samples == NULL || ctl->baseline == NULL || ctl->latency_baseline == NULL)

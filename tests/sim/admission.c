@@ -367,7 +367,7 @@ sim_oracle_published(struct sim_run *run, const struct plm_view *view)
 		uint32_t idx = view->subs[i].session_idx;
 		struct peer_state *s;
 
-		if (idx >= SIM_PEERS || o->by_session[idx] == 0)
+		if (idx >= SIM_SESSIONS || o->by_session[idx] == 0)
 			continue;
 		s = &o->peers[o->by_session[idx] - 1];
 		room = run->plan->peers[o->by_session[idx] - 1].room;

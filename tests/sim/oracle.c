@@ -352,7 +352,7 @@ sim_oracle_copy_dropped(struct sim_run *run, const struct rte_mbuf *payload, uin
 	struct sim_pair *pair;
 
 	run->tick++;
-	if (session_idx >= SIM_PEERS || o->by_session[session_idx] == 0) {
+	if (session_idx >= SIM_SESSIONS || o->by_session[session_idx] == 0) {
 		sim_fail(SIM_INV_STRANGER, "a copy for session %u, which nobody ever had",
 				session_idx);
 		return;

@@ -77,7 +77,7 @@ struct packet_state {
 
 struct sim_oracle {
 	struct peer_state peers[SIM_PEERS];
-	uint16_t by_session[SIM_PEERS]; /* peer + 1 that has or last had a session index */
+	uint16_t by_session[SIM_SESSIONS]; /* peer + 1 that has or last had a session index */
 	struct {
 		uint32_t max;
 		uint32_t least; /* that it ever was */

@@ -15,14 +15,15 @@
 #include "plm_sim.h"
 #include "rng.h"
 
-#define SIM_PEERS   256
-#define SIM_ROOMS   32
-#define SIM_ADDRS   4 /* UDP endpoints of a participant */
-#define SIM_CREDS   8
-#define SIM_PORTS   2
-#define SIM_WORKERS 8
-#define SIM_SECRETS 3
-#define SIM_COPIES  3 /* of one packet, on their way at once */
+#define SIM_PEERS    256
+#define SIM_ROOMS    32
+#define SIM_SESSIONS (SIM_PEERS + 64) /* at most, with the spare ones */
+#define SIM_ADDRS    4                /* UDP endpoints of a participant */
+#define SIM_CREDS    8
+#define SIM_PORTS    2
+#define SIM_WORKERS  8
+#define SIM_SECRETS  3
+#define SIM_COPIES   3 /* of one packet, on their way at once */
 
 #define SIM_EPOCH_NS (1000 * PLM_NS_PER_S) /* when a run begins */
 #define SIM_WALL_S   UINT64_C(1800000000)  /* and on the calendar */

@@ -109,7 +109,7 @@ fx_create(struct fx *fx, const struct fx_conf *conf)
 	static unsigned int serial;
 	char name[16];
 	struct plm_session_conf sessions = {
-		.max_sessions = conf->max_sessions,
+		.max_sessions = conf->max_sessions + conf->spare_sessions,
 		.nb_workers = 2,
 		.rcu = &fx->rcu,
 		.socket = SOCKET_ID_ANY,
@@ -140,6 +140,7 @@ fx_create(struct fx *fx, const struct fx_conf *conf)
 		.rooms = fx->rooms,
 		.counters = &fx->counters,
 		.secrets = { .nb = 1 },
+		.spare_sessions = conf->spare_sessions,
 		.admissions_per_s = conf->admissions_per_s,
 		.max_bars = conf->max_bars,
 		.max_backlog = 64,

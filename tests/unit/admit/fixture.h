@@ -44,6 +44,7 @@ struct fx {
 
 struct fx_conf {
 	uint32_t max_sessions;
+	uint32_t spare_sessions; /* beyond them */
 	uint32_t max_rooms;
 	uint32_t admissions_per_s;
 	uint32_t max_bars;

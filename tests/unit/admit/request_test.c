@@ -226,6 +226,46 @@ request__meets_silence_when_tables_are_full(void **state)
 	assert_int_equal(fx.nb_routes, 4);
 }
 
+/* At the limit who comes back with another credential takes his own place, as often as there are spare
+ * sessions within a grace period, and then keeps what he has. */
+static void
+request__replaces_its_own_session_at_the_limit(void **state)
+{
+	struct fx_client late = fx_client("late", 50);
+	struct fx_conf conf = fx_defaults();
+	struct fx_client c;
+
+	fx_free(&fx);
+	conf.max_sessions = 4;
+	conf.spare_sessions = 2;
+	fx_create(&fx, &conf);
+	for (unsigned int i = 0; i < 4; i++) {
+		char who[8];
+
+		snprintf(who, sizeof(who), "p%u", i);
+		c = fx_client(who, i);
+		assert_int_equal(fx_check(&fx, &c), 0);
+	}
+	assert_int_equal(fx_check(&fx, &late), SILENT);
+	for (unsigned int i = 0; i < 2; i++) {
+		c = fx_client("p1", 10 + i);
+		fx_mint(&c, FX_ROOM, "p1", PLM_ROLE_BOTH, FX_WALL + 7200 + i, FX_SECRET);
+		assert_int_equal(fx_check(&fx, &c), 0);
+	}
+	assert_int_equal(fx_count(&fx, PLM_CNT_SESSIONS_REPLACED), 2);
+	assert_int_equal(plm_session_nb_open(fx.sessions), 4);
+	c = fx_client("p2", 20);
+	fx_mint(&c, FX_ROOM, "p2", PLM_ROLE_BOTH, FX_WALL + 7300, FX_SECRET);
+	assert_int_equal(fx_check(&fx, &c), SILENT);
+	assert_int_equal(fx_count(&fx, PLM_CNT_ADMIT_SESSIONS), 2);
+	assert_true(fx_open(&fx, "p2"));
+	assert_int_equal(fx_check(&fx, &late), SILENT);
+	fx_pass(&fx, 100 * PLM_NS_PER_MS);
+	assert_int_equal(fx_check(&fx, &c), 0);
+	assert_int_equal(fx_check(&fx, &late), SILENT);
+	assert_int_equal(plm_session_nb_open(fx.sessions), 4);
+}
+
 static void
 request__admissions_keep_to_their_rate(void **state)
 {
@@ -367,6 +407,7 @@ main(void)
 		TEST(request__beyond_the_room_is_told_486),
 		TEST(request__meets_silence_where_trying_again_helps),
 		TEST(request__meets_silence_when_tables_are_full),
+		TEST(request__replaces_its_own_session_at_the_limit),
 		TEST(request__admissions_keep_to_their_rate),
 		TEST(request__both_secrets_verify_during_a_rotation),
 		TEST(message__that_is_no_request_gets_no_answer),
