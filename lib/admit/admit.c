@@ -13,6 +13,7 @@
  *   room full                                   486
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include <rte_errno.h>
@@ -336,13 +337,22 @@ plm_admit_info(const struct plm_admit *admit, struct plm_handle session,
 int
 plm_admit_next(const struct plm_admit *admit, uint32_t from, struct plm_handle *session)
 {
-	for (uint32_t i = from; i < admit->max_sessions; i++) {
-		if (admit->sessions[i].handle.gen == 0)
+	return plm_admit_scan(admit, &from, UINT_MAX, session);
+}
+
+int
+plm_admit_scan(const struct plm_admit *admit, uint32_t *from, unsigned int most,
+		struct plm_handle *session)
+{
+	for (; most > 0 && *from < admit->max_sessions; most--) {
+		const struct plm_handle *handle = &admit->sessions[(*from)++].handle;
+
+		if (handle->gen == 0)
 			continue;
-		*session = admit->sessions[i].handle;
+		*session = *handle;
 		return 0;
 	}
-	return -ENOENT;
+	return *from < admit->max_sessions ? -EAGAIN : -ENOENT;
 }
 
 int

@@ -185,6 +185,11 @@ int plm_admit_info(const struct plm_admit *admit, struct plm_handle session,
 /** Walk the open sessions: the first with an index of at least `from`. 0, -ENOENT at the end. */
 int plm_admit_next(const struct plm_admit *admit, uint32_t from, struct plm_handle *session);
 
+/** The same in bounded steps: looks at no more than `most` places of the table, from `*from` on, which
+ *  is then where to go on. 0, -EAGAIN: none among them, -ENOENT at the end. */
+int plm_admit_scan(const struct plm_admit *admit, uint32_t *from, unsigned int most,
+		struct plm_handle *session);
+
 /** End a session now. 0, -ENOENT. */
 int plm_admit_end(struct plm_admit *admit, struct plm_handle session, enum plm_end_reason reason,
 		uint64_t now_ns, uint64_t wall_s);

@@ -7,6 +7,8 @@
 
 /* Sessions of one call to plm_ctl_end_all(). */
 #define END_BUDGET 256u
+/* And places of the session table that it looks at. */
+#define SCAN_BUDGET 4096u
 /* How long the BYEs of a drain may take to leave. */
 #define END_WAIT_NS (2 * PLM_NS_PER_S)
 
@@ -147,6 +149,18 @@ ctl_bye_flush(struct plm_ctl *ctl)
 	return nb - kept;
 }
 
+/* The next session from `end_from` on, which moves behind it; `scan` is what is left of the places that
+ * may be looked at. 0, -EAGAIN, -ENOENT as plm_admit_scan(). */
+static int
+next_session(struct plm_ctl *ctl, unsigned int *scan, struct plm_handle *session)
+{
+	const uint32_t from = ctl->end_from;
+	int ret = plm_admit_scan(ctl->admit, &ctl->end_from, *scan, session);
+
+	*scan -= ctl->end_from - from;
+	return ret;
+}
+
 /* A publisher hears its own BYE, too: it is not gone yet, but it soon will be. True at the end. */
 static bool
 announce_some(struct plm_ctl *ctl)
@@ -155,18 +169,22 @@ announce_some(struct plm_ctl *ctl)
 	 * worker that stands still makes room. */
 	unsigned int room = CTL_BYES - ctl->nb_byes;
 	unsigned int budget;
+	unsigned int scan = SCAN_BUDGET;
 	struct plm_admit_info info;
 	struct plm_handle session;
+	int ret;
 
 	for (unsigned int i = 0; i < ctl->nb_byes; i++)
 		room += is_stuck(ctl, bye_at(ctl, i));
 	budget = RTE_MIN(room, END_BUDGET);
 	while (budget-- > 0) {
-		if (plm_admit_next(ctl->admit, ctl->end_from, &session) < 0)
+		ret = next_session(ctl, &scan, &session);
+		if (ret == -ENOENT)
 			return true;
+		if (ret < 0)
+			return false;
 		if (plm_admit_info(ctl->admit, session, &info) == 0)
 			ctl_ending(ctl, session, info.room_idx, PLM_END_DRAIN);
-		ctl->end_from = session.idx + 1;
 	}
 	return false;
 }
@@ -195,17 +213,21 @@ sent(struct plm_ctl *ctl)
 	return true;
 }
 
+/* Round and round, since sessions may open behind us where nobody drains. */
 static void
 end_some(struct plm_ctl *ctl, uint64_t now_ns, uint64_t wall_s)
 {
+	unsigned int scan = SCAN_BUDGET;
 	struct plm_handle session;
-	uint32_t from = 0;
 
 	for (unsigned int i = 0; i < END_BUDGET; i++) {
-		if (plm_admit_next(ctl->admit, from, &session) < 0)
+		int ret = next_session(ctl, &scan, &session);
+
+		if (ret == -ENOENT)
+			ctl->end_from = 0;
+		if (ret < 0)
 			return;
 		plm_admit_end(ctl->admit, session, PLM_END_DRAIN, now_ns, wall_s);
-		from = session.idx + 1;
 	}
 }
 
@@ -228,8 +250,10 @@ plm_ctl_end_all(struct plm_ctl *ctl, uint64_t now_ns, uint64_t wall_s)
 		ctl->end = CTL_END_SEND;
 		ctl->end_token = plm_rcu_start(&ctl->rcu);
 	}
-	if (ctl->end == CTL_END_SEND && (sent(ctl) || late))
+	if (ctl->end == CTL_END_SEND && (sent(ctl) || late)) {
 		ctl->end = CTL_END_SESSIONS;
+		ctl->end_from = 0;
+	}
 	if (ctl->end == CTL_END_SESSIONS)
 		end_some(ctl, now_ns, wall_s);
 	left = plm_session_nb_open(ctl->sessions) + ctl->nb_byes;

@@ -70,7 +70,7 @@ struct ctl_sample {
  */
 enum ctl_end {
 	CTL_END_NONE,
-	CTL_END_ANNOUNCE, /* BYEs are made, from session `end_from` on */
+	CTL_END_ANNOUNCE, /* BYEs are made; sessions are looked at from `end_from` on */
 	CTL_END_DELIVER,  /* and travel: our queue, the workers' rings */
 	CTL_END_SEND,     /* and are copied and sent: a grace period, parked fan-outs */
 	CTL_END_SESSIONS,

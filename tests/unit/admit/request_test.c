@@ -267,6 +267,34 @@ request__replaces_its_own_session_at_the_limit(void **state)
 }
 
 static void
+scan__looks_at_no_more_places_than_it_may(void **state)
+{
+	struct plm_handle h = PLM_HANDLE_NONE;
+	uint32_t from = 0;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		char who[8];
+		struct fx_client c;
+
+		snprintf(who, sizeof(who), "p%u", i);
+		c = fx_client(who, i);
+		assert_int_equal(fx_check(&fx, &c), 0);
+	}
+	plm_admit_end(fx.admit, fx_session(&fx, "p1"), PLM_END_KICKED, fx.now_ns, fx.wall_s);
+	assert_int_equal(plm_admit_scan(fx.admit, &from, 0, &h), -EAGAIN);
+	assert_int_equal(from, 0);
+	assert_int_equal(plm_admit_scan(fx.admit, &from, 1, &h), 0);
+	assert_true(plm_handle_eq(h, fx_session(&fx, "p0")) && from == 1);
+	assert_int_equal(plm_admit_scan(fx.admit, &from, 1, &h), -EAGAIN);
+	assert_int_equal(from, 2);
+	assert_int_equal(plm_admit_scan(fx.admit, &from, 9, &h), 0);
+	assert_true(plm_handle_eq(h, fx_session(&fx, "p2")) && from == 3);
+	assert_int_equal(plm_admit_scan(fx.admit, &from, 60, &h), -EAGAIN);
+	assert_int_equal(from, 63);
+	assert_int_equal(plm_admit_scan(fx.admit, &from, 60, &h), -ENOENT);
+}
+
+static void
 request__admissions_keep_to_their_rate(void **state)
 {
 	unsigned int admitted = 0;
@@ -408,6 +436,7 @@ main(void)
 		TEST(request__meets_silence_where_trying_again_helps),
 		TEST(request__meets_silence_when_tables_are_full),
 		TEST(request__replaces_its_own_session_at_the_limit),
+		TEST(scan__looks_at_no_more_places_than_it_may),
 		TEST(request__admissions_keep_to_their_rate),
 		TEST(request__both_secrets_verify_during_a_rotation),
 		TEST(message__that_is_no_request_gets_no_answer),

@@ -348,6 +348,29 @@ turn__ends_all_with_a_bye_each(void **state)
 	assert_int_equal(fx_got(&fx, &c[0], 0x01, 0x01), 0);
 }
 
+/* A call looks at 4096 places of the table, however few sessions there are. */
+static void
+turn__ends_all_in_bounded_steps(void **state)
+{
+	struct fx_client c = fx_client("r", "a", PLM_ROLE_BOTH, 0);
+	unsigned int calls = 1;
+
+	fx_free(&fx);
+	fx_conf(&fx);
+	fx.conf.max_sessions = 20000;
+	fx_create(&fx);
+	fx_join(&fx, &c);
+	assert_int_equal(plm_ctl_end_all(fx.ctl, fx.now_ns, fx.wall_s), 1);
+	assert_int_equal(fx.ctl->end, CTL_END_ANNOUNCE);
+	assert_int_equal(fx.ctl->end_from, 4096);
+	while (plm_ctl_end_all(fx.ctl, fx.now_ns, fx.wall_s) > 0) {
+		fx_step(&fx, 1);
+		calls++;
+	}
+	assert_in_range(calls, 4, 12);
+	assert_int_equal(plm_session_nb_open(plm_ctl_sessions(fx.ctl)), 0);
+}
+
 static void
 turn__notices_a_stalled_worker_and_its_recovery(void **state)
 {
@@ -535,6 +558,7 @@ main(void)
 		TEST(bye__that_a_stalled_worker_cannot_take_makes_place_for_others),
 		TEST(bye__of_a_burst_beyond_the_queue_is_sent_meanwhile),
 		TEST(turn__ends_all_with_a_bye_each),
+		TEST(turn__ends_all_in_bounded_steps),
 		TEST(turn__notices_a_stalled_worker_and_its_recovery),
 		TEST(turn__counts_events_that_were_lost),
 		TEST(home__is_chosen_by_rule),
