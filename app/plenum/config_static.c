@@ -71,40 +71,118 @@ find_own(const struct conf *conf, const struct conf_static *s, uint16_t *local_i
 	return NULL;
 }
 
-/* A host part of all ones or none is no host's. */
-static bool
-is_broadcast(const struct conf_prefix *prefix, const struct plm_ip *ip)
-{
-	uint32_t host;
-	uint32_t addr;
+/* Addresses from `low` to `high`, both of one family; the order of their bytes is theirs. */
+struct span {
+	struct plm_ip low;
+	struct plm_ip high;
+};
 
-	if (ip->is_v6 || prefix->len > 30 || !conf_on_link(prefix, ip))
-		return false;
-	host = UINT32_MAX >> prefix->len;
-	addr = ((uint32_t)ip->addr[0] << 24 | (uint32_t)ip->addr[1] << 16 |
-			       (uint32_t)ip->addr[2] << 8 | ip->addr[3]) &
-			host;
-	return addr == 0 || addr == host;
+/* None of these is a host's. */
+static const struct conf_prefix not_unicast[] = {
+	{ .ip = { .addr = { 0 } }, .len = 8 },
+	{ .ip = { .addr = { 127 } }, .len = 8 },
+	{ .ip = { .addr = { 224 } }, .len = 3 },
+	{ .ip = { .addr = { 0 }, .is_v6 = true }, .len = 120 },
+	{ .ip = { .addr = { 0xff }, .is_v6 = true }, .len = 8 },
+};
+
+static const struct conf_prefix link_local = {
+	.ip = { .addr = { 0xfe, 0x80 }, .is_v6 = true },
+	.len = 10,
+};
+
+static struct span
+span_of(const struct conf_prefix *prefix)
+{
+	struct span span = { prefix->ip, prefix->ip };
+
+	for (unsigned int bit = prefix->len; bit < (prefix->ip.is_v6 ? 128u : 32u); bit++) {
+		span.low.addr[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+		span.high.addr[bit / 8] |= (uint8_t)(0x80 >> bit % 8);
+	}
+	return span;
 }
 
-/* What is wrong with where one end of a row is, or NULL. */
+static int
+ip_cmp(const struct plm_ip *a, const struct plm_ip *b)
+{
+	return memcmp(a->addr, b->addr, a->is_v6 ? 16 : 4);
+}
+
+static bool
+within(const struct span *span, const struct plm_ip *ip)
+{
+	return span->low.is_v6 == ip->is_v6 && ip_cmp(&span->low, ip) <= 0 &&
+			ip_cmp(ip, &span->high) <= 0;
+}
+
+static bool
+overlap(const struct span *a, const struct span *b)
+{
+	return within(a, &b->low) || within(b, &a->low);
+}
+
+/* Take what `part` covers at the front of `rest`. True: nothing is left. */
+static bool
+take_front(struct span *rest, const struct span *part)
+{
+	if (!within(part, &rest->low))
+		return false;
+	if (within(part, &rest->high))
+		return true;
+	rest->low = part->high;
+	for (unsigned int i = rest->low.is_v6 ? 16 : 4; i-- > 0;) {
+		if (++rest->low.addr[i] != 0)
+			break;
+	}
+	return false;
+}
+
+/* Is each of them on the port's link? Two prefixes are apart, or one is part of the other, so as many
+ * rounds as there are prefixes do, and one for link-local addresses. */
+static bool
+on_link(const struct conf_port *port, struct span rest)
+{
+	const struct span local = span_of(&link_local);
+
+	for (unsigned int n = 0; n <= port->nb_addresses; n++) {
+		if (take_front(&rest, &local))
+			return true;
+		for (unsigned int a = 0; a < port->nb_addresses; a++) {
+			const struct span link = span_of(&port->addresses[a].prefix);
+
+			if (take_front(&rest, &link))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* What is wrong with where the endpoints of an entry are, or NULL. */
 static const char *
 wrong_place(const struct conf *conf, const struct conf_static *s, const struct conf_address *own,
-		const struct plm_ip *ip)
+		const struct span *row)
 {
 	const struct conf_port *port = &conf->ports[s->port];
-	const char *wrong = conf_wrong_address(ip);
-	bool link_local = ip->is_v6 && ip->addr[0] == 0xfe && (ip->addr[1] & 0xc0) == 0x80;
-	bool reached = link_local || !ip_is_none(&own->gateway);
 
-	for (unsigned int a = 0; a < port->nb_addresses; a++) {
-		reached |= conf_on_link(&port->addresses[a].prefix, ip);
-		if (is_broadcast(&port->addresses[a].prefix, ip))
-			wrong = "is the network's own or broadcast address, must be a host's";
+	for (size_t i = 0; i < RTE_DIM(not_unicast); i++) {
+		const struct span span = span_of(&not_unicast[i]);
+
+		if (overlap(&span, row))
+			return "must be a unicast address";
 	}
-	if (wrong == NULL && !reached)
-		wrong = "is outside of its port: not on the port's link, and there is no gateway";
-	return wrong;
+	/* A host part of all ones or none is no host's. */
+	for (unsigned int a = 0; a < port->nb_addresses; a++) {
+		const struct conf_prefix *prefix = &port->addresses[a].prefix;
+		const struct span link = span_of(prefix);
+
+		if (!prefix->ip.is_v6 && prefix->len <= 30 &&
+				(within(row, &link.low) || within(row, &link.high)))
+			return "is the network's own or broadcast address, must be a host's";
+	}
+	if (ip_is_none(&own->gateway) && !on_link(port, *row))
+		return "is outside of its port: not on the port's link, and there is no gateway";
+	return NULL;
 }
 
 static int
@@ -114,9 +192,11 @@ check_place(const struct conf *conf, unsigned int idx, const struct conf_address
 	const struct conf_static *s = &conf->statics[idx];
 	struct plm_static own_address = { .count = 1 };
 	struct plm_static row = s->entry;
-	struct plm_ip last = s->address;
+	struct span span = { s->address, s->address };
 	struct plm_tuple tuple;
 	char name[PLM_NAME_SIZE];
+	char low[INET6_ADDRSTRLEN];
+	char high[INET6_ADDRSTRLEN];
 	const char *wrong;
 	int ret;
 
@@ -130,10 +210,8 @@ check_place(const struct conf *conf, unsigned int idx, const struct conf_address
 						: "their UDP ports go beyond 65535");
 		return -EINVAL;
 	}
-	memcpy(last.addr, tuple.addr, sizeof(last.addr));
-	wrong = wrong_place(conf, s, own, &s->address);
-	if (wrong == NULL)
-		wrong = wrong_place(conf, s, own, &last);
+	memcpy(span.high.addr, tuple.addr, sizeof(span.high.addr));
+	wrong = wrong_place(conf, s, own, &span);
 	/* Whatever the UDP port: nobody else has an address of ours. */
 	row.tuple.port = 0;
 	own_address.tuple.local_idx = row.tuple.local_idx;
@@ -150,6 +228,9 @@ check_place(const struct conf *conf, unsigned int idx, const struct conf_address
 	if (wrong == NULL)
 		return 0;
 	where(file, idx, "address", why);
+	if (ip_cmp(&span.low, &span.high) != 0)
+		plm_text_add(why, "an address of the row from %s to %s: ",
+				plm_ip_text(&span.low, low), plm_ip_text(&span.high, high));
 	plm_text_add(why, "%s", wrong);
 	return -EINVAL;
 }

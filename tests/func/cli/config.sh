@@ -50,7 +50,7 @@ static "{ $ONE count = 0; }" 'static[0].count: 0 is out of range, must be 1 to 3
 static "{ $ONE count = 101; }" 'static[0].count: one endpoint too many, must be at most limits.sessio'
 static "{ $ONE count = 60; }, { $TWO address_ = 1; }" 'static[1].address_: unknown setting'
 static "{ $ONE each = \"x\"; }" 'static[0].each: "x" is not allowed, must be one of "port", "address"'
-static "{ $ONE count = 249; each = \"address\"; }" 'static[0].address: is the network'
+static "{ $ONE count = 249; each = \"address\"; }" 'static[0].address: an address of the row from 198.18.0.7 to 198.18.0.255: is the network'
 static "{ $ONE packets_per_s = 0; }" 'static[0].packets_per_s: 0 is out of range'
 place() {
 	static "{ room = \"r\"; participant = \"a\"; role = \"s\"; udp_port = $2; address = \"$1\"; $3 }" \
@@ -72,6 +72,24 @@ printf 'rooms = ( { pattern = "r"; max = 1; } ); trusted_network = true; static 
 	"$ONE" "$TWO" | write_conf
 expect 1 "plenum.conf:8: static[1].count: one endpoint too many, must be at most the room's max (1)" \
 	"$PLENUM" --check -f "$CONF"
+
+# Of a row not the ends alone: what lies between the port's networks, or is none of their hosts.
+row() {
+	printf 'trusted_network = true; static = ( { room = "r"; participant = "a"; role = "s"; %s } );\n' \
+		"udp_port = 5004; each = \"address\"; address = \"$2\"; count = $3;" | write_conf
+	sed -i "1s|.*|ports = ( { device = \"net_null0\"; addresses = ( $1 ); } );|" "$CONF"
+	expect "$4" "$5" "$PLENUM" --check -f "$CONF"
+}
+AT='plenum.conf:8: static[0].address: an address of the row from'
+NEAR='{ address = "198.18.0.1/24"; gateway = "198.18.0.254"; }'
+row "$NEAR" 198.18.0.250 4 0 'static endpoints: 4'
+row "$NEAR" 198.18.1.250 10 0 'static endpoints: 10'
+row "$NEAR" 198.18.0.250 10 1 "$AT 198.18.0.250 to 198.18.1.3: is the network's own or broadcast"
+row "$NEAR" 198.17.255.250 20 1 "$AT 198.17.255.250 to 198.18.0.13: is the network's own or broadcast"
+TWO_NETS='{ address = "fd00::1/120"; }, { address = "fd00::201/120"; }'
+row "$TWO_NETS" fd00::f0 16 0 'static endpoints: 16'
+row "$TWO_NETS" fd00::f0 305 1 "$AT fd00::f0 to fd00::220: is outside of its port"
+row '{ address = "fd00::1/120"; }, { address = "fd00::1ff/120"; }' fd00::f0 32 0 'static endpoints: 32'
 
 # Values of the first lines, which stand before the others.
 bad_port() {
