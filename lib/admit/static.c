@@ -228,7 +228,8 @@ is_listed(const struct plm_admit *admit, const struct admit_session *s)
 			continue;
 		i = member_of(entry, s->participant);
 		if (i != UINT32_MAX && plm_static_at(entry, i, &tuple, name) == 0 &&
-				hash_of(admit, entry, &tuple) == s->ufrag_hash)
+				(plm_mutant(STATIC_STAYS) ||
+						hash_of(admit, entry, &tuple) == s->ufrag_hash))
 			return true;
 	}
 	return false;
@@ -310,7 +311,7 @@ admit_statics_turn(struct plm_admit *admit, uint64_t now_ns, uint64_t wall_s)
 		return UINT64_MAX;
 	switch (statics->step) {
 	case ADMIT_STATIC_IDLE:
-		if (statics->nb_waiting == 0)
+		if (statics->nb_waiting == 0 || plm_mutant(STATIC_FORGOTTEN))
 			return UINT64_MAX;
 		if (now_ns < statics->retry_ns)
 			return statics->retry_ns;

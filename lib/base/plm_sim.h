@@ -112,7 +112,12 @@ struct rte_mbuf;
 	X(SLICE_UNCOUNTED, "slice_uncounted", "count a slice that is not served as one copy")      \
 	X(SLICE_TO_SENDER, "slice_to_sender", "serve a slice for a sender that came back into it") \
 	X(REHOME, "rehome", "give a participant that comes back another home")                     \
-	X(BYE_HOME, "bye_home", "tell of a BYE only who lives at the room's home")
+	X(BYE_HOME, "bye_home", "tell of a BYE only who lives at the room's home")                 \
+	X(STATIC_STAYS, "static_stays", "leave a static endpoint where the list before had it")    \
+	X(STATIC_FORGOTTEN, "static_forgotten",                                                    \
+			"forget a static endpoint that found no place at once")                    \
+	X(TRACE_ALL, "trace_all", "copy what rooms receive that are not traced")                   \
+	X(TRACE_FIRST, "trace_first", "copy a burst's first packet in each one's place")
 
 #ifdef PLM_SIM
 

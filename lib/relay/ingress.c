@@ -400,7 +400,9 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 		/* Before the headers are cut off. */
 		if (unlikely(group->view->traced))
 			for (unsigned int i = 0; i < group->nb; i++)
-				relay_tap(w, group->view->room_idx, ok[group->pkts[i]]);
+				relay_tap(w, group->view->room_idx,
+						plm_mutant(TRACE_FIRST) ? first
+									: ok[group->pkts[i]]);
 		relay_job_begin(w, group->view, plm_pkt(first)->rx_ns);
 		for (unsigned int i = 0; i < group->nb; i++) {
 			struct rte_mbuf *m = ok[group->pkts[i]];

@@ -383,6 +383,8 @@ sim_oracle_published(struct sim_run *run, const struct plm_view *view)
 		watch->room_idx = view->room_idx;
 		watch->seq = view->seq;
 	}
+	if (room >= 0)
+		sim_trace_published(run, (unsigned int)room, view->traced);
 	sim_oracle_reclaimed(run);
 }
 
@@ -465,6 +467,12 @@ admitted(struct sim_run *run, const struct plm_event *e, const struct sim_peer *
 		sim_fail(SIM_INV_ADMISSION, "%s is admitted and has no session", peer->name);
 		return;
 	}
+	if (peer->is_static) {
+		sim_static_admitted(run, peer, addr, &info);
+		if (s->is_open)
+			sim_fail(SIM_INV_ADMISSION, "%s is opened twice", peer->name);
+		goto in;
+	}
 	while (c < SIM_CREDS && (!peer->creds[c].used || peer->creds[c].expiry_s != info.expiry_s))
 		c++;
 	if (c == SIM_CREDS || s->is_open) {
@@ -483,6 +491,7 @@ admitted(struct sim_run *run, const struct plm_event *e, const struct sim_peer *
 	SIM_EXPECT(!(s->barred & 1u << c), ADMISSION, "%s is admitted though barred", peer->name);
 	SIM_EXPECT(o->secrets & 1u << peer->creds[c].secret, ADMISSION,
 			"%s is admitted by a secret that is not in force", peer->name);
+in:
 	SIM_EXPECT(!o->draining, ADMISSION, "%s is admitted while draining", peer->name);
 	SIM_EXPECT(o->rooms[peer->room].nb_open < o->rooms[peer->room].max, ADMISSION,
 			"%s is admitted to a room of %u, which is full", peer->name,
@@ -499,7 +508,7 @@ admitted(struct sim_run *run, const struct plm_event *e, const struct sim_peer *
 	s->named_tick = 0;
 	s->certain_tick = run->tick;
 	s->refreshed_ns = run->now_ns;
-	s->asks = true;
+	s->asks = !peer->is_static;
 	s->answered_ns = 0;
 	s->heard_ns = run->now_ns;
 	s->moved_ns = 0;
@@ -558,6 +567,8 @@ ended(struct sim_run *run, const struct plm_event *e, const struct sim_peer *pee
 			for (unsigned int a = 0; a < SIM_ADDRS; a++)
 				asked |= c != s->cred && s->asked_tick[c][a] > s->end_rest_tick;
 		SIM_EXPECT(asked, CONSENT, "%s is replaced by nobody", peer->name);
+	} else if (strcmp(e->reason, "removed") == 0) {
+		sim_static_removed(run, peer);
 	} else {
 		SIM_EXPECT(o->kicking, CONSENT, "%s is %s, and nobody did", peer->name, e->reason);
 	}
@@ -717,7 +728,8 @@ sim_oracle_ctl_turn(struct sim_run *run, const struct sim_lcore *lcore)
 		SIM_EXPECT(!s->replaced || run->fired.site[PLM_FAULT_HASH_TUPLE] > 0, ADMISSION,
 				"%s lost its session to a successor that did not get in",
 				peer->name);
-		if (!s->is_open || s->asks || run->plan->rooms[peer->room].settings.consent_alive)
+		if (!s->is_open || s->asks || peer->is_static ||
+				run->plan->rooms[peer->room].settings.consent_alive)
 			continue;
 		SIM_EXPECT(run->plan->sizes.max_session_ns == 0 || run->settling ||
 						lcore->now_ns <=
@@ -767,6 +779,7 @@ sim_admission_rest(struct sim_run *run)
 void
 sim_oracle_settled(struct sim_run *run)
 {
+	sim_statics_settled(run);
 	run->oracle->ending = true;
 }
 

@@ -12,6 +12,7 @@
  *
  * Admission, consent and moves (who may send, from where) are in admission.c.
  */
+#include <limits.h>
 #include <stdlib.h>
 
 #include "oracle_priv.h"
@@ -62,6 +63,8 @@ sim_oracle_create(struct sim_run *run)
 	ledger->pairs = calloc(nb_pairs + 1, sizeof(*ledger->pairs));
 	if (ledger->pairs == NULL)
 		abort();
+	for (unsigned int i = 0; i < plan->nb_rooms; i++)
+		o->traces[i].quiet = true;
 	for (unsigned int i = 0; i < plan->nb_rooms; i++)
 		o->rooms[i].max = o->rooms[i].least = plan->rooms[i].settings.max_members;
 	o->secrets = 1u << 0;
@@ -417,6 +420,7 @@ judge_arrival(struct sim_run *run, uint32_t arrival)
 	possible = sim_sender_possible(run, packet, in);
 	certain = !run->plan->ops[packet->op].contested && sim_sender_certain(run, packet, in) &&
 			(packet->kind != SIM_RTP || o->peers[packet->peer].role & PLM_ROLE_PUBLISH);
+	sim_trace_due(run, a->packet, in, certain);
 	for (unsigned int i = 0; i < room->nb_peers; i++) {
 		const struct sim_peer *to = &run->plan->peers[room->peers[i]];
 		const struct peer_state *state = &o->peers[to->idx];
@@ -443,6 +447,7 @@ judge_packet(struct sim_run *run, uint32_t packet_idx)
 
 	if (packet->reach == SIM_REACH_NONE)
 		return;
+	sim_trace_judge(run, packet_idx);
 	room = &run->plan->rooms[run->plan->peers[packet->peer].room];
 	for (unsigned int i = 0; i < room->nb_peers; i++) {
 		const struct sim_peer *to = &run->plan->peers[room->peers[i]];
@@ -465,12 +470,15 @@ sim_oracle_rest(struct sim_run *run)
 {
 	struct sim_oracle *o = run->oracle;
 
+	for (unsigned int w = 0; w < run->nb_workers && run->tracing; w++)
+		sim_trace_read(run, w, UINT_MAX);
 	for (uint32_t i = 0; i < o->nb_in_flight && !run->failed; i++)
 		judge_arrival(run, o->in_flight[i]);
 	for (uint32_t i = 0; i < o->nb_in_flight && !run->failed; i++)
 		judge_packet(run, run->plan->arrivals[o->in_flight[i]].packet);
 	o->nb_in_flight = 0;
 	o->rest_tick = ++run->tick;
+	sim_trace_rest(run);
 	sim_admission_rest(run);
 }
 

@@ -32,6 +32,13 @@ void sim_oracle_secrets(struct sim_run *run, unsigned int a, unsigned int b);
 void sim_oracle_draining(struct sim_run *run, bool draining);
 void sim_oracle_max(struct sim_run *run, unsigned int room, uint32_t max);
 
+/** List of static endpoints that is in force from now on; which it hands to the relay (service.c). */
+void sim_statics_set(struct sim_run *run, unsigned int list);
+/** A room is traced, or no longer; hands it to the relay. */
+void sim_trace_set(struct sim_run *run, unsigned int room, bool on, uint64_t now_ns);
+/** Take some of the frames that a worker copied. */
+void sim_trace_read(struct sim_run *run, unsigned int worker, unsigned int most);
+
 /** Points of the relay that move membership: publications, tombstones, turns that end. */
 void sim_oracle_published(struct sim_run *run, const struct plm_view *view);
 /** A view was freed. */

@@ -73,6 +73,17 @@ struct packet_state {
 	uint8_t nb_requests; /* that came, replays included */
 	bool seen;           /* it was answered: what comes again is a replay */
 	uint64_t in_ns;      /* when it first came */
+	uint8_t nb_tapped;   /* read from a trace */
+	uint8_t tap_least;   /* must have been */
+};
+
+/* A room's trace. */
+struct room_trace {
+	bool on;            /* as the operator has it */
+	bool in_view;       /* the newest view says so */
+	bool quiet;         /* nothing that comes can be copied */
+	uint64_t from_tick; /* what came before was not traced */
+	uint64_t view_tick; /* since when the newest views say so */
 };
 
 struct sim_oracle {
@@ -94,6 +105,12 @@ struct sim_oracle {
 	uint32_t *tids; /* packet + 1 by hash of a transaction ID */
 	uint32_t tid_mask;
 	struct sim_ledger *ledger;
+
+	struct room_trace traces[SIM_ROOMS];
+	/* arrival read last, by worker, sender, endpoint, RTP or RTCP */
+	uint64_t tapped[SIM_WORKERS][SIM_PEERS][SIM_ADDRS][2];
+	uint8_t list; /* of static endpoints, in force */
+	bool has_list;
 
 	uint8_t secrets;     /* active, a bit each */
 	uint64_t secrets_ns; /* since when */
@@ -120,5 +137,19 @@ bool sim_sender_certain(const struct sim_run *run, const struct sim_packet *pack
 bool sim_sender_possible(const struct sim_run *run, const struct sim_packet *packet, uint64_t in);
 /** Has the slow path worked off the next hop's last answer? */
 bool sim_neighbour_settled(const struct sim_run *run, const struct sim_addr *addr);
+
+/* --- service.c ------------------------------------------------------------------------------ */
+
+/** A static endpoint came, went, or has had its time to. */
+void sim_static_admitted(struct sim_run *run, const struct sim_peer *peer, unsigned int addr,
+		const struct plm_admit_info *info);
+void sim_static_removed(struct sim_run *run, const struct sim_peer *peer);
+void sim_statics_settled(struct sim_run *run);
+/** A view of a room was published. */
+void sim_trace_published(struct sim_run *run, unsigned int room, bool traced);
+/** A packet that came at `in`; afterwards, what is to be said of it. */
+void sim_trace_due(struct sim_run *run, uint32_t packet_idx, uint64_t in, bool certain);
+void sim_trace_judge(struct sim_run *run, uint32_t packet_idx);
+void sim_trace_rest(struct sim_run *run);
 
 #endif

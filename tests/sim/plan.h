@@ -19,6 +19,7 @@
 #define SIM_ROOMS    32
 #define SIM_SESSIONS (SIM_PEERS + 64) /* at most, with the spare ones */
 #define SIM_ADDRS    4                /* UDP endpoints of a participant */
+#define SIM_LISTS    4                /* of static endpoints */
 #define SIM_CREDS    8
 #define SIM_PORTS    2
 #define SIM_WORKERS  8
@@ -54,6 +55,9 @@ struct sim_peer {
 	uint16_t seat; /* position among the room's peers */
 	uint8_t role;
 	char name[PLM_NAME_SIZE];
+	bool is_static;               /* it asks for nothing, and is there while a list names it */
+	uint8_t lists;                /* bit l: list l names it */
+	uint8_t list_addr[SIM_LISTS]; /* at this endpoint */
 	struct sim_addr addrs[SIM_ADDRS];
 	struct sim_cred creds[SIM_CREDS];
 };
@@ -68,22 +72,24 @@ struct sim_room {
 
 /** X(ID, name) */
 #define SIM_OPS(X)                                                                                 \
-	X(CHECKS, "checks")        /* Binding requests from t0 to t1, every gap */                 \
-	X(TALK, "talks")           /* RTP */                                                       \
-	X(REPORT, "reports")       /* RTCP, one compound every gap */                              \
-	X(REPLAY, "is replayed")   /* requests of operation `a`, again, from `addr` */             \
-	X(INDICATE, "indicates")   /* STUN indications */                                          \
-	X(GARBAGE, "garbage")      /* frames of nobody's */                                        \
-	X(KICK, "is kicked")       /* by an operator */                                            \
-	X(SET_MAX, "room's limit") /* `a` members from now on */                                   \
-	X(RELOAD, "reload")        /* secrets: `a` first, then `b` */                              \
-	X(DRAIN, "drain")          /* refuse newcomers from t0 to t1 */                            \
-	X(FAILOVER, "new MAC")     /* of the peer's next hop; announced if `a` */                  \
-	X(PARTITION, "partition")  /* port `a` is cut off from t0 to t1 */                         \
-	X(STALL, "stall")          /* lcore `a` takes no turn from t0 to t1 */                     \
-	X(LATE, "late clock")      /* lcore `a` is told the time of `b` ns ago */                  \
-	X(FAULTS, "faults")        /* site `a` fails `b` times in 1024 from t0 to t1 */            \
-	X(NIC, "slow wire")        /* the ports send at a `a`th of their speed */
+	X(CHECKS, "checks")            /* Binding requests from t0 to t1, every gap */             \
+	X(TALK, "talks")               /* RTP */                                                   \
+	X(REPORT, "reports")           /* RTCP, one compound every gap */                          \
+	X(REPLAY, "is replayed")       /* requests of operation `a`, again, from `addr` */         \
+	X(INDICATE, "indicates")       /* STUN indications */                                      \
+	X(GARBAGE, "garbage")          /* frames of nobody's */                                    \
+	X(KICK, "is kicked")           /* by an operator */                                        \
+	X(SET_MAX, "room's limit")     /* `a` members from now on */                               \
+	X(RELOAD, "reload")            /* secrets: `a` first, then `b` */                          \
+	X(DRAIN, "drain")              /* refuse newcomers from t0 to t1 */                        \
+	X(STATICS, "static endpoints") /* list `a` from now on */                                  \
+	X(TRACE, "is traced")          /* the room, from t0 to t1 */                               \
+	X(FAILOVER, "new MAC")         /* of the peer's next hop; announced if `a` */              \
+	X(PARTITION, "partition")      /* port `a` is cut off from t0 to t1 */                     \
+	X(STALL, "stall")              /* lcore `a` takes no turn from t0 to t1 */                 \
+	X(LATE, "late clock")          /* lcore `a` is told the time of `b` ns ago */              \
+	X(FAULTS, "faults")            /* site `a` fails `b` times in 1024 from t0 to t1 */        \
+	X(NIC, "slow wire")            /* the ports send at a `a`th of their speed */
 
 enum sim_op_type {
 #define SIM_OP_ID(id, name) SIM_OP_##id,
@@ -294,6 +300,12 @@ static inline const uint8_t *
 sim_packet_bytes(const struct sim_plan *plan, const struct sim_packet *packet)
 {
 	return plan->bytes + packet->off;
+}
+
+static inline bool
+sim_is_listed(const struct sim_peer *peer, unsigned int list)
+{
+	return peer->lists >> list & 1;
 }
 
 /** The RTP or RTCP packet of these very bytes; UINT32_MAX if there is none. */

@@ -52,6 +52,7 @@
 	X(MOVES, "moves", "a session moves for fresh, nominated or overdue requests only")         \
 	X(ANSWERS, "answers", "an answer goes to who asked, and is no larger")                     \
 	X(CONTROL, "control", "no control message is lost")                                        \
+	X(TRACE, "trace", "a trace has what its room received, all of it, once and in order")      \
 	X(SUMS, "sums", "per lcore: received = handed on + media + dropped; due = sent + dropped") \
 	X(DROPS, "drops", "every packet dropped is counted once, under its reason")                \
 	X(BUDGET, "budget", "no turn does more than it may")                                       \
@@ -136,6 +137,7 @@ struct sim_run {
 	uint64_t now_ns;
 	uint64_t step;
 	uint64_t tick;                 /* moves on with everything that is observed */
+	bool tracing;                  /* some room was traced: there are frames to be read */
 	bool settling;                 /* the story is over: no faults, no stalls */
 	uint16_t fault[PLM_FAULT_MAX]; /* n in 1024, now */
 	uint64_t stalled_until[SIM_WORKERS + 1];

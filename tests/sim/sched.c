@@ -254,6 +254,12 @@ operate(struct sim_run *run, const struct moment *moment, uint64_t now_ns, uint6
 	case SIM_OP_RELOAD:
 		reload(run, op);
 		break;
+	case SIM_OP_STATICS:
+		sim_statics_set(run, op->a);
+		break;
+	case SIM_OP_TRACE:
+		sim_trace_set(run, op->room, !moment->is_end, now_ns);
+		break;
 	case SIM_OP_DRAIN:
 		plm_ctl_drain(run->ctl, !moment->is_end);
 		sim_oracle_draining(run, !moment->is_end);
@@ -547,6 +553,8 @@ step(struct sim_run *run)
 	sim_fiber_resume(run->lcores[i].fiber);
 	run->now_ns += sim_range(&run->rng, 1, run->plan->pace.step_ns);
 	sched.rested = false;
+	if (run->tracing && sim_chance(&run->rng, 64))
+		sim_trace_read(run, (unsigned int)sim_below(&run->rng, run->nb_workers), 8);
 	if (run->failed || !all_idle(run))
 		return;
 	if (sim_at_rest(run)) {
@@ -650,6 +658,16 @@ lcores_start(struct sim_run *run)
 	}
 }
 
+/* Those that found no place are tried again every second. */
+static bool
+has_statics(const struct sim_plan *plan)
+{
+	for (unsigned int i = 0; i < plan->nb_peers; i++)
+		if (plan->peers[i].is_static)
+			return true;
+	return false;
+}
+
 void
 sim_sched_run(struct sim_run *run)
 {
@@ -664,7 +682,7 @@ sim_sched_run(struct sim_run *run)
 	memset(run->stalled_until, 0, sizeof(run->stalled_until));
 	memset(run->late_until, 0, sizeof(run->late_until));
 	run->wire_slow = 1;
-	settled_ns = run->now_ns + 100 * PLM_NS_PER_MS;
+	settled_ns = run->now_ns + (has_statics(run->plan) ? 2500 : 100) * PLM_NS_PER_MS;
 	if (until(run, settled, "coming to rest")) {
 		sim_check_claims(run);
 		sim_oracle_settled(run);

@@ -671,6 +671,126 @@ spread(struct sim_plan *plan, struct sim_rng *rng)
 	}
 }
 
+/* Endpoints that a reload brings, moves to another address and takes away again, among agents; they talk
+ * from everywhere all the time, and what it takes to let them in fails now and then. */
+static void
+gear(struct sim_plan *plan, struct sim_rng *rng)
+{
+	static const uint32_t sites[] = { PLM_FAULT_HASH_TUPLE, PLM_FAULT_MEMORY_MEMBER,
+		PLM_FAULT_MEMORY_VIEW, PLM_FAULT_NEIGHBOURS, PLM_FAULT_RING_CROSS,
+		PLM_FAULT_RING_BYE, PLM_FAULT_RING_SLICE };
+	const unsigned int nb_lists = (unsigned int)sim_range(rng, 2, SIM_LISTS);
+	const unsigned int nb_rooms = (unsigned int)sim_range(rng, 1, 2);
+	uint64_t t = sim_below(rng, 100 * MS);
+
+	plan->in_order = true; /* they do not fall silent */
+	plan->sizes.consent_ns = sim_range(rng, 300, 900) * MS;
+	for (unsigned int r = 0; r < nb_rooms; r++) {
+		unsigned int nb_static;
+
+		people(plan, rng, 1, 5);
+		for (unsigned int i = 0; i < plan->rooms[r].nb_peers; i++) {
+			uint64_t t0 = sim_below(rng, 300 * MS);
+
+			take_part(plan, rng, &plan->peers[plan->rooms[r].peers[i]], t0, 2200 * MS,
+					30);
+		}
+		nb_static = (unsigned int)sim_range(rng, 1, 5);
+		for (unsigned int i = 0; i < nb_static; i++) {
+			struct sim_peer *peer = sim_peer_add(plan, rng, some_role(rng));
+
+			peer->is_static = true;
+			for (unsigned int l = 0; l < nb_lists; l++) {
+				peer->lists |= (uint8_t)(sim_chance(rng, 700) << l);
+				peer->list_addr[l] = (uint8_t)sim_below(rng, 2);
+			}
+			for (unsigned int a = 0; a < 2; a++) {
+				unsigned int pps = (unsigned int)sim_range(rng, 20, 60);
+
+				sim_talk(plan, rng, peer, a, a, 0, 2200 * MS, pps);
+			}
+		}
+	}
+	for (unsigned int l = 0; l < nb_lists; l++) {
+		struct sim_op *op = sim_op_add(plan, SIM_OP_STATICS, t, 0);
+
+		op->a = l;
+		/* Often before the last one was followed. */
+		t += sim_chance(rng, 300) ? sim_below(rng, 100 * MS)
+					  : sim_range(rng, 100, 900) * MS;
+	}
+	for (unsigned int i = 0; i < RTE_DIM(sites); i++) {
+		uint64_t t0 = sim_below(rng, 1500 * MS);
+		struct sim_op *op;
+
+		if (sim_chance(rng, 700))
+			continue;
+		op = sim_op_add(plan, SIM_OP_FAULTS, t0, t0 + sim_range(rng, 50, 600) * MS);
+		op->a = sites[i];
+		op->b = (uint32_t)sim_range(rng, 50, 700);
+	}
+	if (sim_chance(rng, 300)) {
+		uint64_t t0 = sim_range(rng, 300, 1500) * MS;
+		struct sim_op *op = sim_op_add(plan, SIM_OP_STALL, t0,
+				t0 + sim_range(rng, 5, 300) * MS);
+
+		op->a = (uint32_t)sim_below(rng, SIM_WORKERS);
+	}
+}
+
+/* Rooms whose traces begin and end while media flows, over a bad network, with workers that stand still
+ * and rings that are full. */
+static void
+traced(struct sim_plan *plan, struct sim_rng *rng)
+{
+	static const uint32_t sites[] = { PLM_FAULT_RING_CROSS, PLM_FAULT_RING_SLICE,
+		PLM_FAULT_MEMORY_VIEW, PLM_FAULT_TX_REFUSES };
+	struct sim_wire *wire = &plan->wire;
+
+	for (unsigned int p = 0; p < SIM_PORTS; p++)
+		plan->sizes.mtu[p] = 1500; /* a frame is copied whole */
+	people(plan, rng, (unsigned int)sim_range(rng, 2, 4), 6);
+	for (unsigned int i = 0; i < plan->nb_peers; i++) {
+		uint64_t t0 = sim_below(rng, 200 * MS);
+		uint64_t t1 = sim_range(rng, 1500, 2500) * MS;
+
+		take_part(plan, rng, &plan->peers[i], t0, t1, (unsigned int)sim_range(rng, 20, 80));
+	}
+	/* The last one has none. */
+	for (unsigned int r = 0; r + 1u < plan->nb_rooms; r++) {
+		uint64_t t = sim_range(rng, 100, 600) * MS;
+
+		for (unsigned int k = 0; k < 3; k++) {
+			uint64_t t1 = t + sim_range(rng, 20, 700) * MS;
+			struct sim_op *op = sim_op_add(plan, SIM_OP_TRACE, t, t1);
+
+			op->room = (uint16_t)r;
+			t = t1 + sim_range(rng, 10, 400) * MS;
+		}
+	}
+	wire->loss = (uint16_t)sim_below(rng, 100);
+	wire->duplicate = (uint16_t)sim_below(rng, 200);
+	wire->corrupt = (uint16_t)sim_below(rng, 100);
+	wire->jitter_ns = sim_below(rng, 50) * MS;
+	for (unsigned int i = 0; i < RTE_DIM(sites); i++) {
+		uint64_t t0 = sim_below(rng, 1500 * MS);
+		struct sim_op *op;
+
+		if (sim_chance(rng, 700))
+			continue;
+		op = sim_op_add(plan, SIM_OP_FAULTS, t0, t0 + sim_range(rng, 50, 500) * MS);
+		op->a = sites[i];
+		op->b = (uint32_t)sim_range(rng, 50, 500);
+	}
+	if (sim_chance(rng, 400)) {
+		uint64_t t0 = sim_range(rng, 300, 1500) * MS;
+		struct sim_op *op = sim_op_add(plan, SIM_OP_STALL, t0,
+				t0 + sim_range(rng, 5, 200) * MS);
+
+		op->a = (uint32_t)sim_below(rng, SIM_WORKERS);
+	}
+}
+
 #define STORY(name, help) static const struct sim_story story_##name = { #name, help, name }
 
 STORY(calm, "some rooms, nothing goes wrong");
@@ -691,9 +811,12 @@ STORY(limits, "rates, small rooms, media as a sign of life");
 STORY(claims, "SSRCs claimed, contested and revoked while rings are full");
 STORY(reuse, "session indexes given out again within milliseconds");
 STORY(spread, "rooms over several workers, which outgrow one and shrink again");
+STORY(gear, "static endpoints that reloads add, replace and remove");
+STORY(traced, "rooms whose traces begin and end");
 STORY(chaos, "a bit of everything");
 
 const struct sim_story *const sim_stories[] = { &story_calm, &story_weather, &story_crowd,
 	&story_churn, &story_roaming, &story_replay, &story_liars, &story_expiry, &story_replaced,
 	&story_operators, &story_flood, &story_failover, &story_stalls, &story_shortage,
-	&story_limits, &story_claims, &story_reuse, &story_spread, &story_chaos, NULL };
+	&story_limits, &story_claims, &story_reuse, &story_spread, &story_gear, &story_traced,
+	&story_chaos, NULL };
