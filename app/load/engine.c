@@ -19,9 +19,8 @@
 #define BURST       32
 #define FRAME_READ  2048 /* of a chained frame, at most */
 #define RESOLVE_NS  (500 * PLM_NS_PER_MS)
-#define TIMERS      32                    /* participants looked at in a turn */
-#define JOINS       4                     /* begun in a turn */
-#define QUIET_NS    (200 * PLM_NS_PER_MS) /* nothing came for so long: nothing will */
+#define TIMERS      32  /* participants looked at in a turn */
+#define JOINS       4   /* begun in a turn */
 #define GRACE       100 /* a stall at the end may cost one part in so many of a run's time */
 #define GARBAGE_MAX 256
 #define STRANGERS   256 /* UDP ports above ours that nobody joined from */
@@ -575,7 +574,7 @@ load_run_over(const struct load *l, uint64_t now_ns)
 		return false;
 	if (l->nb_tx == 0 && l->r.received == l->r.sent * l->conf.subscribers)
 		return true;
-	return now_ns > last_ns + QUIET_NS;
+	return now_ns > last_ns + l->conf.wait_ns;
 }
 
 void

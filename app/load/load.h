@@ -190,6 +190,7 @@ struct load_conf {
 	} sizes[LOAD_SIZES_MAX];
 	unsigned int nb_sizes;
 	double garbage;       /**< fraction of all packets, 0 to 1 */
+	uint64_t wait_ns;     /**< nothing came for so long after a run: nothing will */
 	uint64_t seed;        /**< of sizes, garbage and SSRCs; 0: drawn from `rand` */
 	struct plm_rand rand; /**< of transaction IDs: never the same twice */
 };

@@ -40,6 +40,7 @@ enum opt {
 	OPT_GARBAGE,
 	OPT_DURATION,
 	OPT_WARM_UP,
+	OPT_WAIT,
 	OPT_SEED,
 	OPT_MAX_LOSS,
 	OPT_SEARCH,
@@ -94,6 +95,7 @@ static const struct {
 	{ "garbage", OPT_GARBAGE, "FRACTION", "of the packets that are of no use to anybody (0)" },
 	{ "duration", OPT_DURATION, "SECONDS", "how long to send (10)" },
 	{ "warm-up", OPT_WARM_UP, "SECONDS", "first, without counting (0.5)" },
+	{ "wait", OPT_WAIT, "SECONDS", "a run is over when nothing came for so long (0.2)" },
 	{ "seed", OPT_SEED, "N", "of sizes and garbage (random)" },
 	{ "max-loss", OPT_MAX_LOSS, "FRACTION", "fail when more copies are lost" },
 	{ "search", OPT_SEARCH, "ndr|pdr",
@@ -320,6 +322,8 @@ take_option(struct options *o, enum opt opt, const char *arg, struct plm_text *w
 		return options_seconds(arg, &o->duration_ns);
 	case OPT_WARM_UP:
 		return options_seconds(arg, &o->warm_up_ns);
+	case OPT_WAIT:
+		return options_seconds(arg, &o->conf.wait_ns);
 	case OPT_SEED:
 		return options_u64(arg, 1, UINT64_MAX, &o->conf.seed);
 	case OPT_MAX_LOSS:
@@ -423,7 +427,8 @@ load_options(int argc, char **argv, struct options *o)
 				.room = "load",
 				.join_rate = 500,
 				.sizes = { { .size = 200, .weight = 1 } },
-				.nb_sizes = 1 },
+				.nb_sizes = 1,
+				.wait_ns = 200 * PLM_NS_PER_MS },
 		.memory_mb = 256,
 		.nb_rxd = 1024,
 		.nb_txd = 1024,

@@ -9,6 +9,8 @@ from lab import PORT, RELAY4, RELAY6, Failure, expect, run
 from relay import Relay, in_lab, test
 
 ROOMS, PUBLISHERS, SUBSCRIBERS = 3, 2, 8
+# What a port's ring holds still arrives, and is compared, after a relay stood still for so long.
+WAIT = 3
 UNLIMITED = ({"pattern": "*", "packets_per_s": "unlimited", "bits_per_s": "unlimited"},)
 
 
@@ -19,6 +21,19 @@ def classes():
               encoding="utf-8") as file:
         return {name: kind for name, kind in
                 re.findall(r'X\(\w+,\s*"(\w+)",\s*(\w+),', file.read())}
+
+
+def books(counters):
+    """The same as text, what was dropped by reason."""
+    kinds = classes()
+
+    def by_reason(wanted):
+        return " + ".join(f"{name} {n}" for name, n in counters.items()
+                          if n and kinds.get(name) == wanted) or "dropped 0"
+    return (f"  received {counters['rx_packets']} = slow path {counters['to_ctl']} + media "
+            f"{counters['media']} + rtcp {counters['rtcp']} + {by_reason('RX_DROP')}\n"
+            f"  copies due {counters['copies_due']} = sent {counters['copies_sent']} + "
+            f"{by_reason('COPY_DROP')}")
 
 
 def expect_sums(counters):
@@ -45,8 +60,8 @@ def drive(lab, relay, vdev, rate, seconds, *arguments, **where):
     path = os.path.join(lab.dir, "load.json")
     before = relay.counters()
     load = lab.start(lab.outside, load_command(
-        lab, relay, vdev, "--rate", rate, "--duration", seconds, "--warm-up", 0, "--json", path,
-        *arguments, **where), "load")
+        lab, relay, vdev, "--rate", rate, "--duration", seconds, "--warm-up", 0, "--wait", WAIT,
+        "--json", path, *arguments, **where), "load")
     status = load.wait(seconds + 60)
     expect(status == 0, f"plenum-load: exit {status}: {load.errors()[-500:]}")
     with open(path, encoding="utf-8") as file:
@@ -145,7 +160,8 @@ def load_full_speed(lab, long):
         "addresses": ({"address": RELAY4 + "/16"},)},))
     load = lab.start(lab.outside, load_command(
         lab, relay, f"net_memif0,role=client,socket={socket},socket-abstract=no", "--rate", "max",
-        "--duration", seconds, "--warm-up", 0, "--garbage", 0.05, "--json", path), "load")
+        "--duration", seconds, "--warm-up", 0, "--wait", WAIT, "--garbage", 0.05, "--json", path),
+        "load")
     status = load.wait(seconds + 60)
     expect(status == 0, f"plenum-load: exit {status}: {load.errors()[-500:]}")
     with open(path, encoding="utf-8") as file:
@@ -161,6 +177,7 @@ def load_full_speed(lab, long):
     print(f"  {found['sent'] / found['seconds']:.0f} packets/s in, "
           f"{found['received'] / found['seconds']:.0f} copies/s out, {found['lost']} lost and "
           "counted")
+    print(books(counters))
     relay.stop()
 
 

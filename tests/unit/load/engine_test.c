@@ -17,6 +17,7 @@
 #define SECONDS     1
 #define TURN_NS     (20 * PLM_NS_PER_US)
 #define DELAY_TURNS 5
+#define WAIT_NS     (300 * PLM_NS_PER_MS)
 
 static const uint8_t relay_mac[6] = { 2, 0, 0, 0, 0, 1 };
 static struct rte_ring *to_relay;
@@ -187,6 +188,7 @@ make_load(void)
 		.is_static = true,
 		.sizes = { { .size = 60, .weight = 1 }, { .size = 1200, .weight = 1 } },
 		.nb_sizes = 2,
+		.wait_ns = WAIT_NS,
 		.rand = { .fill = random_fill } };
 
 	plm_ip_parse("198.18.1.1", &conf.net.first);
@@ -327,6 +329,36 @@ run__counts_what_the_port_did_not_take_as_lost(void **state)
 	load_free(load);
 }
 
+/* The relay may have been kept from running: what is in the port's ring comes when it runs. */
+static void
+run__is_over_when_nothing_came_for_as_long_as_told(void **state)
+{
+	static const struct {
+		uint64_t pause_ns; /* of the relay, at the end */
+		bool lost;
+	} pauses[] = { { WAIT_NS - 50 * PLM_NS_PER_MS, false },
+		{ WAIT_NS + 50 * PLM_NS_PER_MS, true } };
+	struct load *load = make_load();
+
+	resolve(load);
+	for (size_t i = 0; i < RTE_DIM(pauses); i++) {
+		uint64_t end_ns = now + PLM_NS_PER_S;
+		struct load_result r;
+
+		load_run_begin(load, RATE, PLM_NS_PER_S, now);
+		while (!load_run_over(load, now)) {
+			now += TURN_NS;
+			load_turn(load, now);
+			if (now < end_ns - 10 * PLM_NS_PER_MS || now > end_ns + pauses[i].pause_ns)
+				relay_turn();
+		}
+		load_run_result(load, now, &r);
+		assert_int_equal(r.unsent, 0);
+		assert_true((r.lost != 0) == pauses[i].lost);
+	}
+	load_free(load);
+}
+
 /* A stall that lasts beyond the end is made up for, but not for ever. */
 static void
 run__sends_what_was_due_shortly_after_the_end(void **state)
@@ -454,6 +486,7 @@ main(void)
 		cmocka_unit_test(run__accounts_for_every_copy),
 		cmocka_unit_test(latency__counts_from_the_intended_time),
 		cmocka_unit_test(run__counts_what_the_port_did_not_take_as_lost),
+		cmocka_unit_test(run__is_over_when_nothing_came_for_as_long_as_told),
 		cmocka_unit_test(run__sends_what_was_due_shortly_after_the_end),
 		cmocka_unit_test(create__refuses_what_memory_is_not_laid_out_for),
 		cmocka_unit_test(create__refuses_mbufs_that_are_too_small),

@@ -38,6 +38,8 @@ static const struct {
 	{ GOOD "--search both", -EINVAL },
 	{ GOOD "--trials 17", -EINVAL },
 	{ GOOD "--duration 0", -EINVAL },
+	{ GOOD "--wait 5", 0 },
+	{ GOOD "--wait long", -EINVAL },
 	{ GOOD "--rooms 1000 --publishers 1 --subscribers 9", 0 },
 	{ GOOD "--rooms 1 --publishers 2000 --subscribers 3000", -EINVAL }, /* pairs */
 	{ GOOD "--rooms 6000 --publishers 1 --subscribers 10", -EINVAL },   /* participants */
