@@ -181,6 +181,43 @@ def load_full_speed(lab, long):
     relay.stop()
 
 
+@test("20 s instead of 2")
+@in_lab
+def load_two_processes(lab, long):
+    """two of them on two ports of one relay: their counts add up to the relay's"""
+    seconds = 20 if long else 2
+    sockets = [os.path.join(lab.dir, f"memif{i}") for i in range(2)]
+    addresses = (RELAY4, "198.19.0.1")
+    relay = Relay(lab, rooms=UNLIMITED, ports=tuple(
+        {"device": f"net_memif{i},role=server,socket={sockets[i]},socket-abstract=no", "queues": 1,
+         "addresses": ({"address": addresses[i] + "/16"},)} for i in range(2)))
+    paths = [os.path.join(lab.dir, f"load{i}.json") for i in range(2)]
+    loads = [lab.start(lab.outside, load_command(
+        lab, relay, f"net_memif0,role=client,socket={sockets[i]},socket-abstract=no", "--room",
+        f"part{i}", "--rate", 400 * (i + 1), "--duration", seconds, "--warm-up", 0, "--wait", WAIT,
+        "--json", paths[i], relay_address=addresses[i],
+        address=addresses[i].replace(".0.1", ".1.1")), f"load{i}") for i in range(2)]
+    for load in loads:
+        status = load.wait(seconds + 60)
+        expect(status == 0, f"{load.name}: exit {status}: {load.errors()[-500:]}")
+    found = []
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            found.append(json.load(file)["run"])
+    total = {name: sum(run[name] for run in found) for name in found[0]
+             if name not in ("rate", "latency_ns")}
+    counters = relay.counters()
+    expect_sums(counters)
+    expect(all(run["sent"] == run["rate"] * seconds for run in found), f"sent: {found}")
+    for name, other in (("sent", "media"), ("due", "copies_due"), ("received", "copies_sent")):
+        expect(total[name] == counters[other], f"{name} {total[name]}, {other} {counters[other]}")
+    for name in ("lost", "duplicates", "reordered", "late", "harmed", "misrouted", "unsent"):
+        expect(total[name] == 0, f"{name}: {found}")
+    for port, run in zip(("net_memif0", "net_memif1"), found):
+        print(f"  {port}: {run['received']} of {run['due']} copies at {run['rate']}/s")
+    relay.stop()
+
+
 @test("20 s instead of 3")
 @in_lab
 def load_virtio_user(lab, long):
