@@ -503,9 +503,11 @@ generate(struct load *l, uint64_t now_ns)
 	uint64_t due = RTE_MIN(load_pace_due(&l->pace, now_ns), (uint64_t)BURST);
 
 	for (; due > 0; due--) {
-		struct rte_mbuf *m = take_mbuf(l);
+		struct rte_mbuf *m = NULL;
 		uint64_t at_ns;
 
+		if (l->nb_tx < LOAD_TX_BUF - LOAD_TX_SPARE)
+			m = take_mbuf(l);
 		if (m == NULL)
 			return;
 		at_ns = l->pace.rate == 0 ? now_ns : load_pace_at(&l->pace, l->pace.n);

@@ -23,6 +23,7 @@
 #define LOAD_SIZES_MAX        8
 #define LOAD_ADDRESSES_MAX    1024
 #define LOAD_TX_BUF           64
+#define LOAD_TX_SPARE         16 /**< of them, for answers and checks: the generator leaves them */
 #define LOAD_HDR_MAX          (PLM_ETH_HDR + PLM_IP6_HDR + PLM_UDP_HDR)
 #define LOAD_OTHER_MAX        512 /**< bytes of payload of what is no media: STUN, garbage */
 #define LOAD_STAMP            32  /**< bytes behind the RTP header that the sink reads */

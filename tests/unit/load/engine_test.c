@@ -17,6 +17,7 @@
 #define SECONDS     1
 #define TURN_NS     (20 * PLM_NS_PER_US)
 #define DELAY_TURNS 5
+#define BUFFER      (LOAD_TX_BUF - LOAD_TX_SPARE) /* media that wait for the port */
 #define WAIT_NS     (300 * PLM_NS_PER_MS)
 
 static const uint8_t relay_mac[6] = { 2, 0, 0, 0, 0, 1 };
@@ -318,14 +319,46 @@ run__counts_what_the_port_did_not_take_as_lost(void **state)
 
 	resolve(load);
 	run(load, &deaf, RATE, &r);
-	assert_int_equal(r.sent, RING + LOAD_TX_BUF);
-	assert_int_equal(r.unsent, RATE - RING - LOAD_TX_BUF);
+	assert_int_equal(r.sent, RING + BUFFER);
+	assert_int_equal(r.unsent, RATE - RING - BUFFER);
 	assert_int_equal(r.due, RATE * SUBSCRIBERS);
 	assert_int_equal(r.lost, r.due);
 	/* The late packets of that run are no news to the next one. */
 	run(load, &none, RATE, &r);
 	assert_int_equal(r.lost, 0);
-	assert_int_equal(r.stale, (RING + LOAD_TX_BUF) * SUBSCRIBERS);
+	assert_int_equal(r.stale, (RING + BUFFER) * SUBSCRIBERS);
+	load_free(load);
+}
+
+/* The relay asks for its next hop while the generator has more to send than goes. */
+static void
+arp__is_answered_flat_out(void **state)
+{
+	static const uint8_t question[60] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1,
+		8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 198, 18, 0, 1, 0, 0, 0, 0, 0, 0,
+		198, 18, 1, 1 };
+	struct load *load = make_load();
+	unsigned int nb_answers = 0;
+	void *p;
+
+	resolve(load);
+	load_run_begin(load, 0, PLM_NS_PER_S, now);
+	for (unsigned int i = 0; i < RING; i++)
+		load_turn(load, now);
+	assert_int_equal(rte_ring_free_count(to_relay), 0);
+	send_to_load(mbuf_of(question, sizeof(question)));
+	for (unsigned int i = 0; i < RING + LOAD_TX_BUF; i++) {
+		const uint8_t *frame;
+
+		load_turn(load, now);
+		assert_int_equal(rte_ring_dequeue(to_relay, &p), 0);
+		frame = rte_pktmbuf_mtod((struct rte_mbuf *)p, const uint8_t *);
+		nb_answers += frame[12] == 8 && frame[13] == 6 && frame[21] == 2;
+		rte_pktmbuf_free(p);
+	}
+	assert_int_equal(nb_answers, 1);
+	while (rte_ring_dequeue(to_relay, &p) == 0)
+		rte_pktmbuf_free(p);
 	load_free(load);
 }
 
@@ -486,6 +519,7 @@ main(void)
 		cmocka_unit_test(run__accounts_for_every_copy),
 		cmocka_unit_test(latency__counts_from_the_intended_time),
 		cmocka_unit_test(run__counts_what_the_port_did_not_take_as_lost),
+		cmocka_unit_test(arp__is_answered_flat_out),
 		cmocka_unit_test(run__is_over_when_nothing_came_for_as_long_as_told),
 		cmocka_unit_test(run__sends_what_was_due_shortly_after_the_end),
 		cmocka_unit_test(create__refuses_what_memory_is_not_laid_out_for),
