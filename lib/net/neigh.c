@@ -340,6 +340,30 @@ neigh_timer(struct plm_net *net, uint64_t now_ns)
 	return next_ns;
 }
 
+void
+neigh_link_up(struct plm_net *net, uint16_t port_idx, uint64_t now_ns)
+{
+	struct neigh_list *lists[] = { &net->soon, &net->later };
+	struct neigh_list again = TAILQ_HEAD_INITIALIZER(again);
+
+	for (unsigned int i = 0; i < RTE_DIM(lists); i++) {
+		struct neigh *next;
+
+		for (struct neigh *n = TAILQ_FIRST(lists[i]); n != NULL; n = next) {
+			next = TAILQ_NEXT(n, timer);
+			if (n->port_idx != port_idx || n->nb_probes == 0)
+				continue;
+			neigh_unschedule(net, n);
+			n->nb_probes = 0;
+			n->next_ns = now_ns;
+			n->later = false;
+			TAILQ_INSERT_TAIL(&again, n, timer);
+		}
+	}
+	TAILQ_CONCAT(&again, &net->soon, timer);
+	TAILQ_CONCAT(&net->soon, &again, timer);
+}
+
 /* Gateways are in the table from the start, whether a session needs them or not, so that the
  * first one finds the way known. Due at the first call of the timer. */
 static void

@@ -9,6 +9,8 @@
 
 #define NET_ANNOUNCEMENTS   3
 #define NET_ANNOUNCE_GAP_NS PLM_NS_PER_S
+/* How soon it is noticed that a link came up. */
+#define NET_LINK_NS (100 * PLM_NS_PER_MS)
 
 static const uint8_t all_nodes[16] = { 0xff, 2, [15] = 1 };
 
@@ -179,6 +181,13 @@ add_link_local(struct plm_net *net, uint16_t port_idx)
 	return add_local(net, &local);
 }
 
+/* Relaxed: a hint. */
+static bool
+link_up(const struct plm_net *net, uint16_t port_idx)
+{
+	return atomic_load_explicit(&net->ports[port_idx]->link_up, memory_order_relaxed);
+}
+
 int
 plm_net_create(struct plm_net **net_out, const struct plm_net_conf *conf)
 {
@@ -194,6 +203,7 @@ plm_net_create(struct plm_net **net_out, const struct plm_net_conf *conf)
 	net->nb_ports = (uint16_t)conf->nb_ports;
 	for (uint16_t p = 0; p < net->nb_ports; p++) {
 		net->ports[p] = conf->ports[p];
+		net->link_up[p] = link_up(net, p);
 		mtu = RTE_MAX(mtu, conf->ports[p]->mtu);
 	}
 	net->udp_port = rte_cpu_to_be_16(conf->udp_port);
@@ -422,10 +432,33 @@ plm_net_announce(struct plm_net *net, uint64_t now_ns)
 	announce_all(net, now_ns);
 }
 
+/* Behind a link that came up nobody has heard yet what was announced and asked. Returns when to
+ * look again. */
+static uint64_t
+look_at_links(struct plm_net *net, uint64_t now_ns)
+{
+	uint64_t next_ns = UINT64_MAX;
+
+	for (uint16_t p = 0; p < net->nb_ports; p++) {
+		bool was_up = net->link_up[p];
+
+		net->link_up[p] = link_up(net, p);
+		if (!net->link_up[p]) {
+			next_ns = now_ns + NET_LINK_NS;
+		} else if (!was_up) {
+			neigh_link_up(net, p, now_ns);
+			net->announce_left = NET_ANNOUNCEMENTS;
+			net->announce_ns = now_ns;
+		}
+	}
+	return next_ns;
+}
+
 uint64_t
 plm_net_timer(struct plm_net *net, uint64_t now_ns)
 {
-	uint64_t next_ns = neigh_timer(net, now_ns);
+	uint64_t look_ns = look_at_links(net, now_ns);
+	uint64_t next_ns = RTE_MIN(neigh_timer(net, now_ns), look_ns);
 
 	if (net->announce_left > 0 && now_ns >= net->announce_ns)
 		announce_all(net, now_ns);

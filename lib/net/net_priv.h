@@ -38,8 +38,8 @@ struct net_port {
  *       │                         ▼ probe at once    │
  *       └─────────────────────────────────────────────┘
  *
- * Without an answer: three probes a second apart, then one every 5 s. Only an answer to a probe
- * of ours changes the MAC address.
+ * Without an answer: three probes a second apart, then one every 5 s; from the start when the
+ * port's link comes up. Only an answer to a probe of ours changes the MAC address.
  */
 struct neigh {
 	TAILQ_ENTRY(neigh) timer; /* in `soon` or `later`, by next_ns */
@@ -84,8 +84,9 @@ struct plm_net {
 	uint32_t *buckets;    /* [bucket_mask + 1], index + 1 */
 	uint32_t free;        /* index + 1 */
 	/* Delays are constants, so each list is in the order of its deadlines. */
-	struct neigh_list soon;  /* 1 s */
-	struct neigh_list later; /* 5 s */
+	struct neigh_list soon;      /* 1 s */
+	struct neigh_list later;     /* 5 s */
+	bool link_up[PLM_PORTS_MAX]; /* as the timer last saw it */
 	unsigned int announce_left;
 	uint64_t announce_ns;
 	uint64_t defend_ns[NET_LOCALS_MAX]; /* when an address was last defended */
@@ -176,6 +177,9 @@ void neigh_fini(struct plm_net *net);
 /** Take a reference on a next hop. Its index or -ENOSPC. */
 int neigh_get(struct plm_net *net, uint16_t local_idx, const struct plm_ip *ip, uint64_t now_ns);
 void neigh_put(struct plm_net *net, uint32_t idx);
+
+/** The port's link came up: who has not answered is asked anew by the next call of neigh_timer(). */
+void neigh_link_up(struct plm_net *net, uint16_t port_idx, uint64_t now_ns);
 
 /** What is due, at most a budget of probes. Returns when it wants to be called next. */
 uint64_t neigh_timer(struct plm_net *net, uint64_t now_ns);

@@ -140,7 +140,8 @@ int plm_net_reply(const struct plm_net *net, const uint8_t *request, const struc
 void plm_net_input(struct plm_net *net, uint16_t port_idx, const uint8_t *frame, size_t len,
 		uint64_t now_ns);
 
-/** Announce own addresses (gratuitous ARP, unsolicited NA), three times a second apart. */
+/** Announce own addresses (gratuitous ARP, unsolicited NA), three times a second apart. The timer
+ *  does so by itself when a port's link comes up. */
 void plm_net_announce(struct plm_net *net, uint64_t now_ns);
 
 /** Resolution, re-probing every 5 s, expiry. Returns when it wants to be called next. */

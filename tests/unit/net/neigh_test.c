@@ -170,6 +170,34 @@ neigh__retries_three_times_then_slowly(void **state)
 	assert_int_equal(mac_of(&tmpl4), 0);
 }
 
+/* What was asked while nobody could hear it is asked anew; who answered is left alone. */
+static void
+neigh__are_asked_anew_when_the_link_comes_up(void **state)
+{
+	route(&tmpl4, LOCAL_V4, "198.18.0.7");
+	route(&tmpl6, LOCAL_V6, "fd00::7");
+	na_in("fd00::7", "fd00::1", "fd00::7", NA_SOLICITED | NA_OVERRIDE, 255, mac_peer, true);
+	pass(2 * S + S / 2, "198.18.0.7"); /* three probes: the next one is 4.5 s away */
+	atomic_store(&f.ports[1].link_up, true);
+	assert_int_equal(pass(S / 2, "198.18.0.7"), 0); /* another port's */
+	atomic_store(&f.ports[0].link_up, true);
+	assert_int_equal(pass(S / 4, "198.18.0.7"), 1);
+	assert_int_equal(last_probe("198.18.0.7")[0], 0xff);
+	assert_int_equal(pass(0, "fd00::7"), 0);
+	assert_int_equal(pass(S, "198.18.0.7"), 1);
+	assert_int_equal(pass(S, "198.18.0.7"), 1);
+	assert_int_equal(pass(4 * S, "198.18.0.7"), 0);
+	arp_in(true, "198.18.0.7", "198.18.0.1", mac_peer, mac_port0);
+	assert_int_equal(mac_of(&tmpl4), 0); /* too late for an answer: nobody had asked for 3 s */
+	/* Down and up again. */
+	atomic_store(&f.ports[0].link_up, false);
+	pass(S / 2, "198.18.0.7");
+	atomic_store(&f.ports[0].link_up, true);
+	assert_int_equal(pass(S / 4, "198.18.0.7"), 1);
+	arp_in(true, "198.18.0.7", "198.18.0.1", mac_peer, mac_port0);
+	assert_int_equal(mac_of(&tmpl4), word_of(mac_peer));
+}
+
 static void
 neigh__answers_to_probes_resolve(void **state)
 {
@@ -379,6 +407,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(neigh__probes_are_well_formed),
 		TEST(neigh__retries_three_times_then_slowly),
+		TEST(neigh__are_asked_anew_when_the_link_comes_up),
 		TEST(neigh__answers_to_probes_resolve),
 		TEST(neigh__what_is_not_an_answer_changes_nothing),
 		TEST(neigh__failover_is_followed_at_once_when_announced),
