@@ -78,7 +78,8 @@ def figures(run):
                             "in_process", more_is_slower=False))
     for row in run.get("peers", ()):
         if row["name"] == "plenum" and "x_kernel" in row:
-            found.append(Figure("1 -> 100 as a program of its own: ours / kernel sockets", row,
+            at = ", at load" if row.get("at") == "load" else ""
+            found.append(Figure(f"1 -> 100 as a program of its own{at}: ours / kernel sockets", row,
                                 "x_kernel"))
     named = {figure.name: figure for figure in found}
     if len(named) != len(found):

@@ -16,6 +16,12 @@ delivers in the sender's context) by the packets that arrived.
                       carries the frames to that veth. It polls a whole CPU, so this is measured when
                       the others are through, in turns with the kernel's relay
 
+Then the same at load: each relay on the last CPU alone, at the highest rate at which it lost nothing in
+two tries, found by going up; generator and sink have the first CPU.
+
+    plenum            its port is net_virtio_user0, plenum-load's net_vhost0 the other side; both are
+                      started anew each time, so that nothing of them runs in the others' turns
+
     bench_peers.py --build DIR [--rounds N] [--json FILE] [--report FILE]
 
 Exit 0: every relay was measured; 1: one was not, or lost packets; 2: nothing could be measured.
@@ -38,17 +44,21 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "func"))
 
 # pylint: disable=wrong-import-position
-from lab import RELAY4, RELAY_MAC, Failure, Lab, expect, run  # noqa: E402
+from lab import PORT, RELAY4, RELAY_MAC, Failure, Lab, expect, run  # noqa: E402
 from relay import Relay  # noqa: E402
 from test_rooms import Crowd  # noqa: E402
 
 SUBSCRIBERS, SIZE, PER_SECOND, SECONDS = 100, 200, 1000, 1.5
 PACKETS = int(PER_SECOND * SECONDS)
 LOSS_MAX = 0.01
+# At load: rates to try are so many times the one before.
+STEP, STEPS_MAX, TRY_SECONDS = 1.2, 20, 1.0
 # Of the veth that has the kernel's IP at both ends.
 HERE, THERE = "198.19.0.1", "198.19.0.2"
 # WebRTC's header extension that names the stream: it comes on top of what the feeder is given.
 JANUS_EXTENSION = 8
+# How long bench-udp waits for the last copies.
+LOAD_TAIL = 0.3
 JANUS_PLUGINS = ("audiobridge", "duktape", "echotest", "lua", "nosip", "recordplay", "sip", "textroom",
                  "videocall", "voicemail")
 JANUS_TRANSPORTS = ("mqtt", "nanomsg", "pfunix", "rabbitmq", "websockets")
@@ -62,6 +72,12 @@ def package_version(package):
 def cpu_ns(pid):
     """CPU time of a process so far, all threads; the clock of clock_getcpuclockid(3)."""
     return time.clock_gettime_ns((~pid << 3) | 2)
+
+
+def pin(pid, cpu):
+    """All threads of a process."""
+    for task in os.listdir(f"/proc/{pid}/task"):
+        os.sched_setaffinity(int(task), {cpu})
 
 
 def wait_line(process, word, timeout):
@@ -89,9 +105,9 @@ class Load:
         self.popen.kill()
         self.popen.wait()
 
-    def publish(self, packets):
+    def publish(self, packets, per_second=PER_SECOND):
         """How many packets were sent, and how many arrived."""
-        self.popen.stdin.write(f"{PER_SECOND} {self.size} {packets}\n")
+        self.popen.stdin.write(f"{per_second} {self.size} {packets}\n")
         self.popen.stdin.flush()
         words = self.popen.stdout.readline().split()
         expect(len(words) == 6, f"the subscribers of {self.name} have gone")
@@ -108,14 +124,34 @@ class Peer:
 
     name = ""
     path = "kernel sockets over veth"
+    first_rate = 1000  # where the search for one begins
 
     def __init__(self):
         self.pid = 0
         self.load = None
         self.idle_ms_per_s = 0.0
 
-    def publish(self, packets):
-        return self.load.publish(packets)
+    def publish(self, packets, per_second=PER_SECOND):
+        return self.load.publish(packets, per_second)
+
+    def pin(self, relay_cpu, load_cpu):
+        """The relay on one CPU, what loads it on the other."""
+        pin(self.pid, relay_cpu)
+        pin(self.load.popen.pid, load_cpu)
+
+    def revive(self):
+        """After an overload: until it is as before."""
+        time.sleep(0.5)  # what still waits in its socket
+
+    def loaded(self, per_second, seconds):
+        """The same at a rate of its own: (ns per delivery, sent, arrived, CPU time by time)."""
+        before, begun = cpu_ns(self.pid), time.monotonic()
+        packets = int(per_second * seconds)
+        sent, arrived = self.publish(packets, per_second)
+        spent, took = cpu_ns(self.pid) - before, time.monotonic() - begun - LOAD_TAIL
+        expect(arrived > 0, f"{self.name}: nothing arrived")
+        expect(took < seconds * 1.15, f"{self.name}: {per_second} packets/s could not be sent")
+        return spent / arrived, sent, arrived, spent / 1e9 / took
 
     def watch_idle(self):
         """What the process takes when there is nothing to do: a loop that polls takes something."""
@@ -271,7 +307,12 @@ class JanusPeer(Peer):
                                  "publisher_id": publisher, "host": THERE, "host_family": "ipv4",
                                  "streams": [{"mid": mid, "port": 11000 + 2 * i}]})
         self.pid = relay.process.pid
+        self.feeder = feeder
         self.load = Load(lab, self.name, 9100, (THERE, 9102), 11000, SIZE - JANUS_EXTENSION)
+
+    def pin(self, relay_cpu, load_cpu):
+        super().pin(relay_cpu, load_cpu)
+        pin(self.feeder.process.pid, load_cpu)
 
 
 # --- rtpengine --------------------------------------------------------------------------------
@@ -315,6 +356,7 @@ class RtpenginePeer(Peer):
 
     def __init__(self, lab):
         super().__init__()
+        self.lab, self.cpus = lab, None
         self.version = package_version("rtpengine-daemon")
         process = lab.start(lab.inside, [
             "rtpengine", "--config-file=none", "--foreground", "--log-stderr", "--log-level=4",
@@ -333,6 +375,19 @@ class RtpenginePeer(Peer):
             self.call("subscribe answer", **{"to-tag": offer["to-tag"],
                                              "sdp": sdp(12000 + 2 * i, "recvonly")})
         self.load = Load(lab, self.name, 9200, (HERE, port), 12000)
+
+    def pin(self, relay_cpu, load_cpu):
+        super().pin(relay_cpu, load_cpu)
+        self.cpus = relay_cpu, load_cpu
+
+    def revive(self):
+        # It has given the stream up.
+        self.load.close()
+        self.process.stop()
+        cpus = self.cpus
+        self.__init__(self.lab)
+        self.pin(*cpus)
+        self.publish(PER_SECOND)
 
     def _wait(self):
         end = time.monotonic() + 15
@@ -433,10 +488,87 @@ class PlenumVirtio(PlenumPeer):
             "device": f"net_virtio_user0,path={path},mac={RELAY_MAC},queue_size=1024",
             "addresses": ({"address": RELAY4 + "/16"},)},))
 
+    def stop(self):
+        super().stop()
+        self._end_bridge()
+
     def _end_bridge(self):
         self.bridge.kill()
         self.bridge.wait()
         shutil.rmtree(f"/var/run/dpdk/{self.prefix}", ignore_errors=True)
+
+
+class PlenumLoad(Peer):
+    """Started for each sample, and plenum-load with it, which is vhost's side and so comes first."""
+
+    name = "plenum"
+    path = "virtio-user and vhost"
+    first_rate = 40000
+
+    def __init__(self, lab):
+        super().__init__()
+        self.lab, self.load_cpu, self.process = lab, 0, None
+        self.socket = os.path.join(lab.dir, "load.sock")
+        self.json = os.path.join(lab.dir, "load.json")
+        self.relay = Relay(lab, name="plenum-load", start=False, idle="sleep", rooms=(
+            {"pattern": "*", "packets_per_s": "unlimited", "bits_per_s": "unlimited"},), ports=({
+                "device": f"net_virtio_user0,path={self.socket},mac={RELAY_MAC},queue_size=1024",
+                "addresses": ({"address": RELAY4 + "/16"},)},))
+        self.version = run(self.relay.program, "--version").split()[-1]
+
+    def pin(self, relay_cpu, load_cpu):
+        self.relay.configure(workers=[relay_cpu], main_cpu=load_cpu, slow_cpu=load_cpu)
+        self.load_cpu = load_cpu
+
+    def revive(self):
+        for process in (self.process, self.relay.process):
+            if process and process.popen.poll() is None:
+                process.stop()
+
+    @staticmethod
+    def _seconds(load):
+        """The live table's lines so far, each as (s, sent/s, garbage/s, received/s...)."""
+        lines = [line.split() for _, line in list(load.lines)]
+        return [list(map(float, words)) for words in lines
+                if len(words) == 9 and words[0].replace(".", "").isdigit()]
+
+    def _wait_second(self, load, number):
+        """CPU time so far, and the line, when the table has this line."""
+        end = time.monotonic() + 30
+        while len(self._seconds(load)) < number:
+            expect(load.popen.poll() is None and time.monotonic() < end,
+                   f"plenum-load: {load.output()[-300:]} {load.errors()[-300:]}")
+            time.sleep(0.002)
+        return cpu_ns(self.relay.process.pid), self._seconds(load)[number - 1]
+
+    def loaded(self, per_second, seconds):
+        """What happens between the first and the second line of the table, which is a second."""
+        for path in (self.socket, self.json):
+            if os.path.exists(path):
+                os.unlink(path)
+        self.process = load = self.lab.start(self.lab.outside, [
+            os.path.join(self.lab.build, "app", "load", "plenum-load"), "--no-huge", "--cpu",
+            self.load_cpu, "--vdev", f"net_vhost0,iface={self.socket}", "--relay", RELAY4 + f":{PORT}",
+            "--address", "198.18.1.1", "--secret", self.relay.secret, "--room", "bench",
+            "--subscribers", SUBSCRIBERS, "--size", SIZE, "--rate", per_second, "--duration", 2.1,
+            "--warm-up", 0, "--json", self.json], "plenum-load-load")
+        end = time.monotonic() + 10
+        while not os.path.exists(self.socket):
+            expect(load.popen.poll() is None and time.monotonic() < end,
+                   f"plenum-load does not start: {load.errors()[-300:]}")
+            time.sleep(0.01)
+        self.relay.start()
+        before, first = self._wait_second(load, 1)
+        after, second = self._wait_second(load, 2)
+        status = load.wait(30)
+        expect(status == 0, f"plenum-load: exit {status}: {load.errors()[-300:]}")
+        self.relay.stop()
+        with open(self.json, encoding="utf-8") as file:
+            found = json.load(file)["run"]
+        took = second[0] - first[0]
+        # Lost is counted for the whole run, CPU time by what arrived meanwhile.
+        return ((after - before) / (second[3] * took), found["sent"] + found["unsent"],
+                found["received"], (after - before) / 1e9 / took)
 
 
 # --- all of them ------------------------------------------------------------------------------
@@ -491,7 +623,9 @@ def measure(lab, rounds, problems):
     virtio = start_all(lab, VIRTIO, problems)
     if virtio:
         rows += take_turns(peers[:1] + virtio, rounds, problems)[1:]
-    return rows
+        virtio[0].stop()
+    return rows + measure_load(lab, [p for p in peers if not isinstance(p, PlenumPeer)], rounds,
+                               problems)
 
 
 def take_turns(peers, rounds, problems):
@@ -514,7 +648,7 @@ def take_turns(peers, rounds, problems):
         x, x_ci = stat([s[0] / k[0] for s, k in zip(samples[peer.name], samples["kernel"])])
         due = sum(s[1] for s in samples[peer.name]) * SUBSCRIBERS
         arrived = sum(s[2] for s in samples[peer.name])
-        rows.append({"name": peer.name, "version": peer.version, "path": peer.path,
+        rows.append({"name": peer.name, "at": f"{PER_SECOND} pps", "version": peer.version, "path": peer.path,
                      "ns_per_delivery": round(ns, 1),
                      "ns_per_delivery_ci95": [round(v, 1) for v in ns_ci],
                      "x_kernel": round(x, 4), "x_kernel_ci95": [round(v, 4) for v in x_ci],
@@ -525,7 +659,99 @@ def take_turns(peers, rounds, problems):
     return rows
 
 
+def loses_nothing(peer, rate):
+    """In one try of two: the machine may do something else during the other."""
+    for _ in range(2):
+        try:
+            _, sent, arrived, _ = peer.loaded(rate, TRY_SECONDS)
+            lost = sent * SUBSCRIBERS - arrived
+            print(f"peers: {peer.name}, {rate} packets/s: {lost} lost", file=sys.stderr)
+        except Failure as failure:
+            print(f"peers: {failure}", file=sys.stderr)
+            lost = -1
+        if lost == 0:
+            return True
+        peer.revive()
+    return False
+
+
+def find_rate(peer, problems):
+    """The highest rate, of those a STEP apart, at which nothing is lost, and once more nothing."""
+    rates = [int(peer.first_rate * STEP ** i) for i in range(STEPS_MAX)]
+    good = 0
+    while good < len(rates) and loses_nothing(peer, rates[good]):
+        good += 1
+    while good > 0 and not loses_nothing(peer, rates[good - 1]):
+        good -= 1
+    if not good:
+        problems.append(f"{peer.name}: lost packets at {rates[0]} packets/s already")
+    return rates[good - 1] if good else 0
+
+
+def measure_load(lab, peers, rounds, problems):
+    """The rows of relays at a rate of their own; the first is the kernel's."""
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        problems.append("at load: needs two CPUs")
+        return []
+    peers = [*peers, PlenumLoad(lab)]
+    rates, samples = {}, {peer.name: {} for peer in peers}
+    for peer in tuple(peers):
+        peer.pin(cpus[-1], cpus[0])
+        rates[peer.name] = find_rate(peer, problems)
+        if not rates[peer.name]:
+            peers.remove(peer)
+    for number in range(rounds):
+        print(f"peers: at load, round {number + 1} of {rounds}", file=sys.stderr)
+        for peer in peers:
+            try:
+                sample = peer.loaded(rates[peer.name], SECONDS)
+            except Failure as failure:
+                print(f"peers: {failure}", file=sys.stderr)
+                sample = None
+            if sample and abs(sample[1] * SUBSCRIBERS - sample[2]) <= sample[2] * LOSS_MAX:
+                samples[peer.name][number] = sample
+                continue
+            # It was too much after all, or the machine did something else: begin anew below.
+            rates[peer.name] = int(rates[peer.name] / STEP)
+            samples[peer.name].clear()
+            peer.revive()
+    return [load_row(peer, rates[peer.name], samples, problems) for peer in peers
+            if "kernel" in samples and set(samples[peer.name]) & set(samples["kernel"])]
+
+
+def load_row(peer, rate, samples, problems):
+    mine, kernel = samples[peer.name], samples["kernel"]
+    ns, ns_ci = stat([s[0] for s in mine.values()])
+    x, x_ci = stat([mine[i][0] / kernel[i][0] for i in mine if i in kernel])
+    due = sum(s[1] for s in mine.values()) * SUBSCRIBERS
+    arrived = int(sum(s[2] for s in mine.values()))
+    if len(mine) < 5:
+        problems.append(f"{peer.name}: only {len(mine)} samples at load")
+    return {"name": peer.name, "at": "load", "version": peer.version, "path": peer.path,
+            "ns_per_delivery": round(ns, 1), "ns_per_delivery_ci95": [round(v, 1) for v in ns_ci],
+            "x_kernel": round(x, 4), "x_kernel_ci95": [round(v, 4) for v in x_ci],
+            "busy_ms_per_s": round(stat([1e3 * s[3] for s in mine.values()])[0], 1),
+            "per_second": rate, "due": due, "arrived": arrived, "rounds": len(mine)}
+
+
+def report_load(rows, out):
+    print("\nAt load: each relay on a CPU of its own, at the highest rate at which it lost nothing in two "
+          f"tries of {TRY_SECONDS:.0f} s, rates a factor {STEP} apart.\n\n"
+          "| relay | packets/s in | ns per delivery | × kernel sockets | CPU time, ms per s | lost |\n"
+          "|---|---|---|---|---|---|", file=out)
+    for row in rows:
+        low, high = row["ns_per_delivery_ci95"]
+        x_low, x_high = row["x_kernel_ci95"]
+        print(f"| {row['name']} | {row['per_second']} "
+              f"| {row['ns_per_delivery']:.0f} ({low:.0f}–{high:.0f}) "
+              f"| {row['x_kernel']:.3f} ({x_low:.3f}–{x_high:.3f}) "
+              f"| {row['busy_ms_per_s']:.0f} | {row['due'] - row['arrived']} of {row['due']} |", file=out)
+
+
 def report(rows, problems, out):
+    loaded = [row for row in rows if row["at"] == "load"]
+    rows = [row for row in rows if row["at"] != "load"]
     print(f"\n### The same job by other relays\n\nOne publisher, {SUBSCRIBERS} subscribers, {SIZE} B, "
           f"{PER_SECOND} packets a second in turns of {SECONDS} s: CPU time of the relay's process by "
           "packets that arrived. \"Idle\" is its CPU time when nothing is to be done, and in the "
@@ -539,6 +765,8 @@ def report(rows, problems, out):
               f"| {row['ns_per_delivery']:.0f} ({low:.0f}–{high:.0f}) "
               f"| {row['x_kernel']:.2f} ({x_low:.2f}–{x_high:.2f}) "
               f"| {row['idle_ms_per_s']:.0f} | {row['due'] - row['arrived']} of {row['due']} |", file=out)
+    if loaded:
+        report_load(loaded, out)
     for problem in problems:
         print(f"\nNot as it should be: {problem}", file=out)
 
