@@ -22,8 +22,11 @@
 /** Frames that a TX queue holds, as descriptors of a NIC would. */
 #define BENCH_IN_FLIGHT 1024
 /** Packets that an RX queue holds. */
-#define BENCH_RX_RING     512
+#define BENCH_RX_RING 512
+/** Frames that a sink has seen and the worker has not yet freed: all that there are. */
+#define BENCH_DONE_RING   8192
 #define BENCH_BURST       32
+#define BENCH_COPY_BELOW  256 /**< what a configuration gets that says nothing */
 #define BENCH_MEMBERS_MAX 1000
 #define BENCH_UDP_PORT    3478
 
@@ -55,9 +58,13 @@ void bench_series_free(struct bench_series *series);
 struct bench_watch {
 	uint64_t preemptions;
 	uint64_t stolen;
+	uint64_t wall_ns;
+	uint64_t cpu_ns;
 };
 void bench_watch_start(struct bench_watch *watch);
 bool bench_watch_disturbed(const struct bench_watch *watch);
+/** Time in which the thread had no CPU: others ran, or the hypervisor's guests. */
+uint64_t bench_watch_away_ns(const struct bench_watch *watch);
 
 /** A limit is judged by at least this many pairs. */
 #define BENCH_PAIRS_MIN 15
@@ -92,11 +99,27 @@ bench_random(uint64_t *state)
 
 /* --- ports --------------------------------------------------------------------------------- */
 
+/** What a driver keeps of a TX queue whose frames another lcore takes: it frees them when they are
+ *  taken. Owner: the lcore that sends. */
+struct bench_txq {
+	struct rte_ring *ring;
+	uint32_t sent;
+	uint32_t freed;
+	struct rte_mbuf *frames[BENCH_IN_FLIGHT]; /**< by number modulo BENCH_IN_FLIGHT */
+};
+
 /** An in-process port: rings for RX, and TX queues that hold the last BENCH_IN_FLIGHT frames. */
 struct bench_port {
+	/* as asked for */
+	bool sunk;           /**< another lcore takes what is sent, and only looks at it */
+	uint16_t copy_below; /**< payloads shorter than this are copied, not shared */
+	unsigned int nb_rxd; /**< descriptors of an RX queue; 0: BENCH_RX_RING */
+	const char *device;  /**< name of an ethdev that is there already, instead of rings */
+
 	struct plm_port port;
 	struct rte_ring *rx[PLM_WORKERS_MAX];
 	struct rte_ring *tx[PLM_WORKERS_MAX];
+	struct bench_txq *txq[PLM_WORKERS_MAX]; /**< if `sunk` */
 };
 
 void bench_port_open(struct bench_port *port, const char *name, uint16_t nb_queues,
@@ -218,8 +241,18 @@ struct bench_feed {
 	_Atomic bool stopped; /**< by the worker: no more */
 };
 
+/** What a stamped packet says of itself, behind its RTP header. */
+struct bench_stamp {
+	uint64_t intended_ns; /**< when the schedule wanted it sent */
+	uint64_t run;
+};
+#define BENCH_STAMP_OFFSET (BENCH_HDR + PLM_RTP_HDR)
+
 /** Put `n` packets of rooms drawn uniformly into a ring, all or none. */
 bool bench_feed_put(struct bench_feed *feed, struct rte_ring *ring, unsigned int n);
+/** Make `n` packets, at most BENCH_BURST, stamped unless `stamps` is NULL. False: pool empty. */
+bool bench_feed_make(struct bench_feed *feed, struct rte_mbuf **m, unsigned int n,
+		const struct bench_stamp *stamps);
 /** One turn of the feeder: keep `waiting` full. */
 void bench_feed_turn(struct bench_feed *feed);
 
@@ -305,6 +338,42 @@ struct bench_figure_kernel {
 	struct bench_series bare_ns;
 };
 
+/** The highest rate at which no more is lost than a limit allows. */
+struct bench_figure_rate {
+	uint32_t rooms;
+	uint32_t members;
+	uint16_t size;
+	double flat_pps; /**< into the relay, when it never waits for packets */
+	uint64_t ndr_pps;
+	uint64_t pdr_pps;
+	unsigned int ndr_repeated; /**< disturbed trials that were taken again */
+	unsigned int pdr_repeated;
+};
+
+/** Latency at a part of PDR. */
+struct bench_figure_latency {
+	double load;
+	uint64_t rate_pps;
+	bool in_relay; /**< from RX burst to TX burst; else from the intended time to the sink */
+	struct bench_series p50_us; /**< one of each trial */
+	struct bench_series p99_us;
+	struct bench_series p999_us;
+	unsigned int repeated;
+	unsigned int disturbed; /**< trials that count although they were disturbed */
+};
+
+/** What was lost at a part of NDR. */
+struct bench_figure_loss {
+	double load;
+	uint64_t rate_pps;
+	uint64_t copies;
+	uint64_t lost;
+	unsigned int trials;
+	unsigned int repeated;
+};
+
+#define BENCH_LATENCY_TRIALS 10
+
 struct bench_figure_count {
 	uint32_t members;
 	double path;
@@ -321,11 +390,18 @@ struct bench_figures {
 	struct bench_figure_lending lending[BENCH_LENDING_SIZES];
 	struct bench_figure_kernel *kernel;
 	unsigned int nb_kernel;
+	struct bench_figure_rate *rate;
+	unsigned int nb_rate;
+	struct bench_figure_latency *latency;
+	unsigned int nb_latency;
+	struct bench_figure_loss loss;
 	struct bench_figure_count *count;
 	unsigned int nb_count;
 	struct bench_series cross_same;
 	struct bench_series cross_cross;
-	struct bench_series to_kernel; /**< ratio, in-process */
+	struct bench_series to_kernel;        /**< ratio, in-process */
+	struct bench_series virtio_to_kernel; /**< ratio, across virtio-user and vhost */
+	struct bench_series virtio_ns;        /**< per copy */
 	size_t session_bytes;
 	size_t room_bytes;
 	unsigned int disturbed; /**< samples that count although they were disturbed */
@@ -341,6 +417,10 @@ void bench_crossing(const struct bench_options *opt);
 void bench_workers_all(const struct bench_options *opt);
 /** A payload that two lcores send: shared, or lent and copied. */
 void bench_lending(const struct bench_options *opt);
+/** NDR, PDR, latency at parts of them, loss: a generator that keeps a schedule, and a sink. */
+void bench_capacity_all(const struct bench_options *opt);
+/** The path across virtio-user and vhost, against kernel sockets. */
+void bench_virtio_all(const struct bench_options *opt);
 /** Keep a worker busy with one room, for whoever looks at it with a profiler: "MEMBERS:SECONDS". */
 void bench_profile(const char *what);
 void bench_kernel_all(const struct bench_options *opt);

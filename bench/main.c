@@ -14,6 +14,8 @@
 
 #define REPETITIONS      31
 #define REPETITIONS_FULL 151
+#define HUGE_MB          1280
+#define SMALL_MB(w)      (1024 + 512 * (w)) /* pools of one rig for each number of workers */
 
 static const char usage[] =
 		"usage: plenum-bench [--json FILE] [--report FILE] [--full] [--only PART]\n"
@@ -24,8 +26,8 @@ static const char usage[] =
 		"  --repetitions N, or\n"
 		"  --full         " RTE_STR(REPETITIONS_FULL) " repetitions instead of " RTE_STR(
 				REPETITIONS) "\n"
-					     "  --only PART    primitive, path, crossing, workers, lending, kernel or\n"
-					     "                 instructions\n"
+					     "  --only PART    primitive, path, crossing, workers, lending, kernel,\n"
+					     "                 virtio, capacity or instructions\n"
 					     "  --workers N    as many workers at most, each on a CPU of its own (2)\n"
 					     "  --no-huge      run without hugepages\n"
 					     "\n"
@@ -77,10 +79,11 @@ start_eal(bool huge, bool counting, unsigned int nb_workers)
 	int first, last;
 	char cpus[256];
 	char prefix[32];
-	const char *args[16] = { "plenum-bench", "--no-pci", "--no-telemetry", "--no-shconf",
-		"--log-level", "lib.eal:error" };
-	char *argv[16];
-	int n = 6;
+	char memory[16];
+	const char *args[20] = { "plenum-bench", "--no-pci", "--no-telemetry", "--no-shconf",
+		"--log-level", "lib.eal:error", "--log-level", "lib.vhost.*:warning" };
+	char *argv[20];
+	int n = 8;
 
 	find_cpus(&first, &last);
 	if (counting)
@@ -93,10 +96,16 @@ start_eal(bool huge, bool counting, unsigned int nb_workers)
 	args[n++] = cpus;
 	if (huge) {
 		args[n++] = "--in-memory";
+		/* virtio-user stops after a few packets without this... */
+		args[n++] = "--single-file-segments";
+		/* ...and waits for vhost, which waits for it, when memory comes while it is plugged. */
+		args[n++] = "-m";
+		args[n++] = RTE_STR(HUGE_MB);
 	} else {
 		args[n++] = "--no-huge";
 		args[n++] = "-m";
-		args[n++] = counting ? "256" : "2048";
+		snprintf(memory, sizeof(memory), "%u", counting ? 256 : SMALL_MB(nb_workers));
+		args[n++] = memory;
 		args[n++] = "--file-prefix";
 		args[n++] = prefix;
 	}
@@ -108,7 +117,8 @@ start_eal(bool huge, bool counting, unsigned int nb_workers)
 		argv[i] = (char *)(uintptr_t)args[i];
 	if (rte_eal_init(n, argv) < 0)
 		bench_die("EAL: %s%s", rte_strerror(rte_errno),
-				huge ? " (are there 1 GB of hugepages? --no-huge does without)"
+				huge ? " (are there " RTE_STR(
+						       HUGE_MB) " MB of hugepages? --no-huge does without)"
 				     : "");
 }
 
@@ -138,6 +148,8 @@ main(int argc, char **argv)
 		{ "workers", bench_workers_all },
 		{ "lending", bench_lending },
 		{ "kernel", bench_kernel_all },
+		{ "virtio", bench_virtio_all },
+		{ "capacity", bench_capacity_all },
 		{ "instructions", bench_count_all },
 	};
 	struct bench_options opt = { .repetitions = REPETITIONS,

@@ -8,6 +8,7 @@
 
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
+#include <rte_malloc.h>
 
 #include "bench.h"
 
@@ -29,6 +30,28 @@ reclaim(uint16_t ethdev_id, uint16_t queue, struct rte_mbuf *pkts[], uint16_t n,
 	return n;
 }
 
+/* Frames that the sink has taken are freed, and as many offered as there is room for: the queue
+ * then takes them all, and they are noted before the sink sees them. */
+static uint16_t
+note_sent(uint16_t ethdev_id, uint16_t queue, struct rte_mbuf *pkts[], uint16_t n, void *arg)
+{
+	struct bench_txq *txq = arg;
+	uint32_t waiting = rte_ring_count(txq->ring);
+
+	while (txq->sent - txq->freed > waiting) {
+		uint32_t first = txq->freed % BENCH_IN_FLIGHT;
+		uint32_t nb = RTE_MIN(txq->sent - txq->freed - waiting,
+				(uint32_t)BENCH_IN_FLIGHT - first);
+
+		rte_pktmbuf_free_bulk(&txq->frames[first], nb);
+		txq->freed += nb;
+	}
+	n = (uint16_t)RTE_MIN((uint32_t)n, BENCH_IN_FLIGHT - waiting);
+	for (uint16_t i = 0; i < n; i++)
+		txq->frames[txq->sent++ % BENCH_IN_FLIGHT] = pkts[i];
+	return n;
+}
+
 static void
 open_port(struct bench_port *port, const char *name, uint16_t nb_queues,
 		struct rte_mempool **rx_pools)
@@ -38,11 +61,11 @@ open_port(struct bench_port *port, const char *name, uint16_t nb_queues,
 	struct plm_port_conf conf = {
 		.name = name,
 		.nb_queues = nb_queues,
-		.nb_rxd = BENCH_RX_RING,
+		.nb_rxd = (uint16_t)(port->nb_rxd > 0 ? port->nb_rxd : BENCH_RX_RING),
 		.nb_txd = BENCH_IN_FLIGHT,
 		.mtu = 1500,
-		.chain = PLM_CHAIN_ON,
-		.copy_below = 0, /* what the shared primitive is compared with shares, too */
+		.chain = port->device != NULL ? PLM_CHAIN_AUTO : PLM_CHAIN_ON,
+		.copy_below = port->copy_below,
 		.rx_pools = rx_pools,
 	};
 
@@ -65,24 +88,45 @@ bench_ring_create(const char *name, const char *way, unsigned int queue, unsigne
 	return ring;
 }
 
-void
-bench_port_open(struct bench_port *port, const char *name, uint16_t nb_queues,
+static void
+open_rings(struct bench_port *port, const char *name, uint16_t nb_queues,
 		struct rte_mempool **rx_pools)
 {
 	char *ethdev_name;
 
 	for (unsigned int q = 0; q < nb_queues; q++) {
-		port->rx[q] = bench_ring_create(name, "rx", q, BENCH_RX_RING);
+		port->rx[q] = bench_ring_create(name, "rx", q,
+				port->nb_rxd > 0 ? port->nb_rxd : BENCH_RX_RING);
 		port->tx[q] = bench_ring_create(name, "tx", q, BENCH_IN_FLIGHT);
+		if (!port->sunk)
+			continue;
+		port->txq[q] = rte_zmalloc("txq", sizeof(*port->txq[q]), RTE_CACHE_LINE_SIZE);
+		if (port->txq[q] == NULL)
+			bench_die("port %s: out of memory", name);
+		port->txq[q]->ring = port->tx[q];
 	}
 	if (rte_eth_from_rings(name, port->rx, nb_queues, port->tx, nb_queues, rte_socket_id()) < 0)
 		bench_die("port %s: net_ring says no", name);
 	if (asprintf(&ethdev_name, "net_ring_%s", name) < 0)
 		bench_die("out of memory");
 	open_port(port, ethdev_name, nb_queues, rx_pools);
-	for (uint16_t q = 0; q < nb_queues; q++)
-		if (rte_eth_add_tx_callback(port->port.ethdev_id, q, reclaim, port->tx[q]) == NULL)
+	for (uint16_t q = 0; q < nb_queues; q++) {
+		void *arg = port->sunk ? (void *)port->txq[q] : port->tx[q];
+
+		if (rte_eth_add_tx_callback(port->port.ethdev_id, q,
+				    port->sunk ? note_sent : reclaim, arg) == NULL)
 			bench_die("port %s: this DPDK has no TX callbacks", name);
+	}
+}
+
+void
+bench_port_open(struct bench_port *port, const char *name, uint16_t nb_queues,
+		struct rte_mempool **rx_pools)
+{
+	if (port->device != NULL)
+		open_port(port, port->device, nb_queues, rx_pools);
+	else
+		open_rings(port, name, nb_queues, rx_pools);
 }
 
 void
@@ -103,6 +147,14 @@ bench_ring_drain(struct rte_ring *ring)
 void
 bench_port_drain(struct bench_port *port, uint16_t queue)
 {
+	if (port->device != NULL)
+		return;
 	bench_ring_drain(port->rx[queue]);
-	bench_ring_drain(port->tx[queue]);
+	if (!port->sunk) {
+		bench_ring_drain(port->tx[queue]);
+		return;
+	}
+	for (struct bench_txq *txq = port->txq[queue]; txq->freed != txq->sent; txq->freed++)
+		rte_pktmbuf_free(txq->frames[txq->freed % BENCH_IN_FLIGHT]);
+	rte_ring_reset(port->tx[queue]);
 }

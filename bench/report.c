@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Tables for people, JSON for programs, and which limits are met. */
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,8 @@ struct limit {
 	double value;
 	double lo;
 	double hi;
-	unsigned int n; /* pairs; 0: a count that does not wobble */
+	unsigned int n; /* pairs or trials; 0: a count that does not wobble */
+	const char *of;
 	double bound;
 	bool at_least;
 	bool met;
@@ -40,6 +42,7 @@ add_limit(struct bench_stat stat, bool at_least, double bound, const char *fmt, 
 		.lo = stat.lo,
 		.hi = stat.hi,
 		.n = stat.n,
+		.of = "pairs",
 		.bound = bound,
 		.at_least = at_least,
 	};
@@ -49,6 +52,46 @@ add_limit(struct bench_stat stat, bool at_least, double bound, const char *fmt, 
 	va_end(ap);
 	l->met = (stat.n == 0 || stat.n >= BENCH_PAIRS_MIN) && stat.median > 0 &&
 			(at_least ? stat.median >= bound : stat.median <= bound);
+}
+
+/* The median of a few long trials, each of millions of packets. */
+static void
+add_trials_limit(const struct bench_series *series, double load, const char *what, double bound)
+{
+	struct bench_stat stat = bench_series_stat(series);
+	struct limit *l;
+
+	add_limit(stat, false, bound, "1 -> 10, 200 B, %.0f %% of PDR: %s, end to end, us",
+			100 * load, what);
+	l = &limits[nb_limits - 1];
+	l->of = "trials";
+	l->met = stat.n >= BENCH_LATENCY_TRIALS && stat.median <= bound;
+}
+
+static void
+find_capacity_limits(void)
+{
+	const struct bench_figures *f = &bench_figures;
+
+	for (unsigned int i = 0; i < f->nb_latency; i++) {
+		const struct bench_figure_latency *l = &f->latency[i];
+
+		if (l->in_relay || l->load < 0.9)
+			continue;
+		add_trials_limit(&l->p99_us, l->load, "p99", 50);
+		add_trials_limit(&l->p999_us, l->load, "p99.9", 200);
+	}
+	if (f->nb_rate > 0) {
+		/* In lost copies of 10^7, so that the figure can be read. */
+		double lost = f->loss.copies > 0
+				? 1e7 * (double)f->loss.lost / (double)f->loss.copies
+				: -1;
+
+		add_limit((struct bench_stat){ lost, lost, lost, 0 }, false, 1,
+				"1 -> 10, 200 B, 80 %% of NDR: copies lost of 10 000 000");
+		/* None lost is what it should be; no trial is not. */
+		limits[nb_limits - 1].met = lost >= 0 && lost <= 1;
+	}
 }
 
 static double
@@ -103,6 +146,10 @@ find_limits(void)
 	if (f->to_kernel.n > 0)
 		add_limit(bench_series_stat(&f->to_kernel), true, 60,
 				"1 -> 100, 200 B: kernel sockets' ns per copy / ours");
+	if (f->virtio_to_kernel.n > 0)
+		add_limit(bench_series_stat(&f->virtio_to_kernel), true, 8,
+				"1 -> 100, 200 B: kernel sockets' ns per copy / ours across virtio-user");
+	find_capacity_limits();
 }
 
 /* --- text ------------------------------------------------------------------------------------ */
@@ -266,6 +313,15 @@ print_rest(FILE *out)
 		print_stat(out, &f->kernel[i].bare_ns, 0);
 		fprintf(out, " %s |\n", kernel_valid(&f->kernel[i]) ? "" : "void: under 60 %");
 	}
+	if (f->virtio_ns.n > 0) {
+		fprintf(out,
+				"\n### Across virtio-user and vhost\n\n1 → 100, 200 B; ns per copy, all of "
+				"the worker's time |");
+		print_stat(out, &f->virtio_ns, 1);
+		fprintf(out, " kernel sockets / that |");
+		print_stat(out, &f->virtio_to_kernel, 2);
+		fprintf(out, "\n");
+	}
 	if (f->nb_count > 0)
 		fprintf(out,
 				"\n### Instructions per copy (callgrind, 200 B, bursts of 32)\n\n"
@@ -275,6 +331,62 @@ print_rest(FILE *out)
 				f->count[i].primitive,
 				f->count[i].primitive > 0 ? f->count[i].path / f->count[i].primitive
 							  : 0);
+}
+
+static void
+print_rates(FILE *out)
+{
+	const struct bench_figures *f = &bench_figures;
+
+	if (f->nb_rate == 0)
+		return;
+	fprintf(out,
+			"\n### What one worker carries\n\n"
+			"Million packets/s into the relay and copies/s out of it: NDR loses nothing, PDR at most "
+			"0.5 %%, \"flat out\" is a worker that never waits. 1 024 descriptors each way.\n\n"
+			"| rooms × members | bytes | NDR in | NDR out | PDR in | PDR out | flat out, in | "
+			"trials repeated |\n|---|---|---|---|---|---|---|---|\n");
+	for (unsigned int i = 0; i < f->nb_rate; i++) {
+		const struct bench_figure_rate *r = &f->rate[i];
+		double copies = (r->members - 1) / 1e6;
+
+		fprintf(out, "| %u × %u | %u | %.3f | %.2f | %.3f | %.2f | %.3f | %u |\n", r->rooms,
+				r->members, r->size, (double)r->ndr_pps / 1e6,
+				(double)r->ndr_pps * copies, (double)r->pdr_pps / 1e6,
+				(double)r->pdr_pps * copies, r->flat_pps / 1e6,
+				r->ndr_repeated + r->pdr_repeated);
+	}
+	fprintf(out,
+			"\nAt 80 %% of NDR, 1 → 10, 200 B: %" PRIu64 " of %" PRIu64
+			" copies lost (%u trials repeated).\n",
+			f->loss.lost, f->loss.copies, f->loss.repeated);
+}
+
+static void
+print_latency(FILE *out)
+{
+	const struct bench_figures *f = &bench_figures;
+
+	if (f->nb_latency == 0)
+		return;
+	fprintf(out,
+			"\n### Latency\n\n"
+			"1 → 10, 200 B, one worker alone on its CPU; microseconds, medians of %u trials of 2 s. "
+			"End to end: from the intended time to the sink. In the relay: from RX burst to TX "
+			"burst.\n\n"
+			"| load | where | p50 | p99 | p99.9 | trials repeated | disturbed, but counted "
+			"|\n|---|---|---|---|---|---|---|\n",
+			BENCH_LATENCY_TRIALS);
+	for (unsigned int i = 0; i < f->nb_latency; i++) {
+		const struct bench_figure_latency *l = &f->latency[i];
+
+		fprintf(out, "| %.0f %% of PDR | %s |", 100 * l->load,
+				l->in_relay ? "in the relay" : "end to end");
+		print_stat(out, &l->p50_us, 1);
+		print_stat(out, &l->p99_us, 1);
+		print_stat(out, &l->p999_us, 1);
+		fprintf(out, " %u | %u |\n", l->repeated, l->disturbed);
+	}
 }
 
 static bool
@@ -289,7 +401,7 @@ print_limits(FILE *out)
 
 		fprintf(out, "| %s | %.2f", l->what, l->value);
 		if (l->n > 0)
-			fprintf(out, " (%.2f–%.2f, %u pairs)", l->lo, l->hi, l->n);
+			fprintf(out, " (%.2f–%.2f, %u %s)", l->lo, l->hi, l->n, l->of);
 		fprintf(out, " | %s %g | %s |\n", l->at_least ? "at least" : "at most", l->bound,
 				l->met ? "met" : "**NOT met**");
 		all = all && l->met;
@@ -320,6 +432,8 @@ print_text(FILE *out, const struct bench_options *opt)
 	print_workers(out);
 	print_lending(out);
 	print_rest(out);
+	print_rates(out);
+	print_latency(out);
 	return print_limits(out);
 }
 
@@ -459,6 +573,61 @@ json_lending(void)
 	return list;
 }
 
+/* "ndr" or "pdr". */
+static json_t *
+json_rates(bool ndr)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < bench_figures.nb_rate; i++) {
+		const struct bench_figure_rate *r = &bench_figures.rate[i];
+		uint64_t pps = ndr ? r->ndr_pps : r->pdr_pps;
+
+		json_array_append_new(list,
+				json_pack("{si si si si sI sf sf sf si si si}", "workers", 1,
+						"rooms", (int)r->rooms, "members", (int)r->members,
+						"size", r->size, "pps_in", (json_int_t)pps,
+						"mpps_out", (double)pps * (r->members - 1) / 1e6,
+						"loss_at_most", ndr ? 0 : 0.005, "flat_out_pps",
+						r->flat_pps, "rx_descriptors", 1024,
+						"tx_descriptors", BENCH_IN_FLIGHT,
+						"trials_repeated",
+						(int)(ndr ? r->ndr_repeated : r->pdr_repeated)));
+	}
+	return list;
+}
+
+static json_t *
+json_latency(void)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < bench_figures.nb_latency; i++) {
+		const struct bench_figure_latency *l = &bench_figures.latency[i];
+		json_t *o = json_pack("{sf ss si si si sI si si si}", "load", l->load, "where",
+				l->in_relay ? "in the relay" : "end to end", "workers", 1,
+				"members", 11, "size", 200, "pps_in", (json_int_t)l->rate_pps,
+				"trials", (int)l->p50_us.n, "trials_repeated", (int)l->repeated,
+				"trials_disturbed", (int)l->disturbed);
+
+		set_stat(o, "p50_us", &l->p50_us);
+		set_stat(o, "p99_us", &l->p99_us);
+		set_stat(o, "p999_us", &l->p999_us);
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *
+json_loss(void)
+{
+	const struct bench_figure_loss *l = &bench_figures.loss;
+
+	return json_pack("{sf sI sI sI si si}", "load", l->load, "pps_in", (json_int_t)l->rate_pps,
+			"copies", (json_int_t)l->copies, "lost", (json_int_t)l->lost, "trials",
+			(int)l->trials, "trials_repeated", (int)l->repeated);
+}
+
 static json_t *
 json_count(void)
 {
@@ -500,13 +669,15 @@ write_json(const struct bench_options *opt)
 	set_stat(crossing, "ns_same", &f->cross_same);
 	set_stat(crossing, "ns_cross", &f->cross_cross);
 	set_stat(kernel, "in_process", &f->to_kernel);
-	json_object_set_new(kernel, "virtio_user", json_null());
-	root = json_pack("{so so so so so so so so s{sI sI} so}", "machine", json_machine(opt),
-			"fanout_primitive", json_primitive(), "packet_path", json_path(),
-			"crossing", crossing, "lending", json_lending(), "kernel_relay",
-			json_kernel(), "ratio_to_kernel", kernel, "instructions_per_copy",
-			json_count(), "memory", "bytes_per_session", (json_int_t)f->session_bytes,
-			"bytes_per_room", (json_int_t)f->room_bytes, "limits", json_limits());
+	set_stat(kernel, "virtio_user", &f->virtio_to_kernel);
+	root = json_pack("{so so so so so so so so s{sI sI} so so so so so}", "machine",
+			json_machine(opt), "fanout_primitive", json_primitive(), "packet_path",
+			json_path(), "crossing", crossing, "lending", json_lending(),
+			"kernel_relay", json_kernel(), "ratio_to_kernel", kernel,
+			"instructions_per_copy", json_count(), "memory", "bytes_per_session",
+			(json_int_t)f->session_bytes, "bytes_per_room", (json_int_t)f->room_bytes,
+			"ndr", json_rates(true), "pdr", json_rates(false), "latency",
+			json_latency(), "loss", json_loss(), "limits", json_limits());
 	if (root == NULL ||
 			json_dump_file(root, opt->json, JSON_INDENT(2) | JSON_REAL_PRECISION(5)) <
 					0)

@@ -28,7 +28,7 @@ static const uint8_t local_ip[4] = { 198, 18, 0, 1 };
 static const uint8_t gateway_ip[4] = { 198, 18, 255, 254 };
 static const uint8_t gateway_mac[6] = { 2, 0, 0, 0, 0, 0xfe };
 
-/* What all payloads hold behind their RTP header. */
+/* What all payloads hold behind their RTP header: zeros. */
 static uint8_t filler[1500];
 
 static uint64_t
@@ -437,7 +437,7 @@ bench_rig_check(const struct bench_rig *rig)
 /* --- the feeder ------------------------------------------------------------------------------ */
 
 static void
-packet_fill(struct rte_mbuf *m, const struct bench_sender *s, uint16_t size, uint16_t filler_sum)
+packet_fill(struct rte_mbuf *m, const struct bench_sender *s, uint16_t size, uint16_t payload_sum)
 {
 	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
 	uint8_t *ip = frame + PLM_ETH_HDR;
@@ -447,7 +447,7 @@ packet_fill(struct rte_mbuf *m, const struct bench_sender *s, uint16_t size, uin
 	uint16_t ip_sum = (uint16_t)~plm_wire_fold((uint32_t)s->ip_sum + ip_len);
 	/* The length counts twice: pseudo-header and UDP header. */
 	uint16_t udp_sum =
-			(uint16_t)~plm_wire_fold((uint32_t)s->udp_sum + 2u * udp_len + filler_sum);
+			(uint16_t)~plm_wire_fold((uint32_t)s->udp_sum + 2u * udp_len + payload_sum);
 
 	memcpy(frame, s->frame, sizeof(s->frame));
 	memcpy(ip + 2, &ip_len, 2);
@@ -460,21 +460,36 @@ packet_fill(struct rte_mbuf *m, const struct bench_sender *s, uint16_t size, uin
 }
 
 bool
-bench_feed_put(struct bench_feed *feed, struct rte_ring *ring, unsigned int n)
+bench_feed_make(struct bench_feed *feed, struct rte_mbuf **m, unsigned int n,
+		const struct bench_stamp *stamps)
 {
-	uint16_t filler_sum = plm_wire_sum(filler, feed->size - PLM_RTP_HDR);
-	struct rte_mbuf *m[BENCH_BURST];
+	uint16_t sum = plm_wire_sum(filler, feed->size - PLM_RTP_HDR);
 
-	if (rte_ring_free_count(ring) < n ||
-			rte_pktmbuf_alloc_bulk(feed->rig->rx_pools[feed->queue], m, n) != 0)
+	static_assert(sizeof(filler) >= sizeof(*stamps), "a stamp is written over zeros");
+	if (rte_pktmbuf_alloc_bulk(feed->rig->rx_pools[feed->queue], m, n) != 0)
 		return false;
 	for (unsigned int i = 0; i < n; i++) {
 		uint64_t r = bench_random(&feed->random) >> 32;
 		uint32_t room = (uint32_t)(r * feed->set->rooms >> 32);
 		uint32_t sender = feed->set->first + room * feed->set->publishers + feed->publisher;
 
-		packet_fill(m[i], &feed->rig->senders[sender], feed->size, filler_sum);
+		if (stamps != NULL)
+			sum = plm_wire_sum(&stamps[i], sizeof(stamps[i]));
+		packet_fill(m[i], &feed->rig->senders[sender], feed->size, sum);
+		if (stamps != NULL)
+			memcpy(rte_pktmbuf_mtod_offset(m[i], void *, BENCH_STAMP_OFFSET),
+					&stamps[i], sizeof(stamps[i]));
 	}
+	return true;
+}
+
+bool
+bench_feed_put(struct bench_feed *feed, struct rte_ring *ring, unsigned int n)
+{
+	struct rte_mbuf *m[BENCH_BURST];
+
+	if (rte_ring_free_count(ring) < n || !bench_feed_make(feed, m, n, NULL))
+		return false;
 	rte_ring_sp_enqueue_bulk(ring, (void **)m, n, NULL);
 	return true;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include <rte_launch.h>
 #include <rte_lcore.h>
@@ -108,11 +109,22 @@ stolen_ticks(void)
 	return stolen;
 }
 
+static uint64_t
+clock_ns(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * PLM_NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
 void
 bench_watch_start(struct bench_watch *watch)
 {
 	struct rusage usage;
 
+	watch->wall_ns = clock_ns(CLOCK_MONOTONIC);
+	watch->cpu_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	watch->stolen = stolen_ticks();
 	getrusage(RUSAGE_THREAD, &usage);
 	watch->preemptions = (uint64_t)usage.ru_nivcsw;
@@ -125,6 +137,15 @@ bench_watch_disturbed(const struct bench_watch *watch)
 
 	bench_watch_start(&now);
 	return now.preemptions != watch->preemptions || now.stolen != watch->stolen;
+}
+
+uint64_t
+bench_watch_away_ns(const struct bench_watch *watch)
+{
+	uint64_t wall = clock_ns(CLOCK_MONOTONIC) - watch->wall_ns;
+	uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - watch->cpu_ns;
+
+	return wall > cpu ? wall - cpu : 0;
 }
 
 void

@@ -76,6 +76,9 @@ def figures(run):
     if "in_process" in run.get("ratio_to_kernel", ()):
         found.append(Figure("1 -> 100, 200 B: kernel sockets / ours", run["ratio_to_kernel"],
                             "in_process", more_is_slower=False))
+    if "virtio_user_ci95" in run.get("ratio_to_kernel", ()):
+        found.append(Figure("1 -> 100, 200 B, across virtio-user: kernel sockets / ours",
+                            run["ratio_to_kernel"], "virtio_user", more_is_slower=False))
     for row in run.get("peers", ()):
         if row["name"] == "plenum" and "x_kernel" in row:
             at = ", at load" if row.get("at") == "load" else ""
