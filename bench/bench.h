@@ -22,9 +22,7 @@
 /** Frames that a TX queue holds, as descriptors of a NIC would. */
 #define BENCH_IN_FLIGHT 1024
 /** Packets that an RX queue holds. */
-#define BENCH_RX_RING 512
-/** Frames that a sink has seen and the worker has not yet freed: all that there are. */
-#define BENCH_DONE_RING   8192
+#define BENCH_RX_RING     512
 #define BENCH_BURST       32
 #define BENCH_COPY_BELOW  256 /**< what a configuration gets that says nothing */
 #define BENCH_MEMBERS_MAX 1000
@@ -284,6 +282,8 @@ struct bench_options {
 	const char *self; /**< path of this program, for callgrind */
 	bool huge;
 	bool skip_count;
+	bool quick;    /**< capacity: only to see that it works */
+	bool miscount; /**< capacity: count a copy less, which must not go unnoticed */
 };
 
 struct bench_figure_primitive {
@@ -344,6 +344,7 @@ struct bench_figure_rate {
 	uint32_t members;
 	uint16_t size;
 	double flat_pps; /**< into the relay, when it never waits for packets */
+	double wire_busy; /**< part of main's time, meanwhile; near 1 it is the limit, not the relay */
 	uint64_t ndr_pps;
 	uint64_t pdr_pps;
 	unsigned int ndr_repeated; /**< disturbed trials that were taken again */
@@ -358,6 +359,8 @@ struct bench_figure_latency {
 	struct bench_series p50_us; /**< one of each trial */
 	struct bench_series p99_us;
 	struct bench_series p999_us;
+	uint64_t due; /**< copies of all trials; a lost one counts as the latest */
+	uint64_t lost;
 	unsigned int repeated;
 	unsigned int disturbed; /**< trials that count although they were disturbed */
 };
@@ -370,9 +373,11 @@ struct bench_figure_loss {
 	uint64_t lost;
 	unsigned int trials;
 	unsigned int repeated;
+	uint64_t repeated_lost; /**< in those, and not in `lost` */
 };
 
 #define BENCH_LATENCY_TRIALS 10
+#define BENCH_LATENCY_LOAD   0.9 /**< of PDR; the one that is judged */
 
 struct bench_figure_count {
 	uint32_t members;
@@ -402,6 +407,7 @@ struct bench_figures {
 	struct bench_series to_kernel;        /**< ratio, in-process */
 	struct bench_series virtio_to_kernel; /**< ratio, across virtio-user and vhost */
 	struct bench_series virtio_ns;        /**< per copy */
+	struct bench_series virtio_x_bare;    /**< kernel relay by a bare sendmmsg() loop */
 	size_t session_bytes;
 	size_t room_bytes;
 	unsigned int disturbed; /**< samples that count although they were disturbed */

@@ -213,6 +213,7 @@ bench_virtio_all(const struct bench_options *opt)
 		ns = sample(b);
 		bench_series_add(&bench_figures.virtio_ns, ns);
 		bench_series_add(&bench_figures.virtio_to_kernel, kernel_ns / ns);
+		bench_series_add(&bench_figures.virtio_x_bare, kernel_ns / bare_ns);
 	}
 	bench_kernel_close(kernel);
 	bench_rig_check(&b->rig);
