@@ -225,6 +225,24 @@ def kick(lab, long):
     victim.join(timeout=1, want=False)
     expect(set(victim.errors) == {403}, f"came back with {victim.errors}")
     relay.stop()
+    # Who comes back at the limit has a spare session: shown and kicked by its ID like any other.
+    relay = Relay(lab, name="small", limits={"sessions": 1})
+    clients = Clients(lab)
+    for index, life in enumerate((1000, 2000)):
+        victim = clients.client("198.18.0.2", *relay.credential(
+            "r", "victim", expiry=int(time.time()) + life))
+        victim.join()
+        session = re.search(r"^(\S+) .* victim ", relay.ctl("show session all"), re.M)[1]
+        expect(session.startswith(f"{index}."), f"join {index} has session {session}")
+        expect(f"session {session}: victim" in relay.ctl(f"show session {session}"), session)
+    expect("barred" in relay.ctl(f"kick {session}"), f"kick {session}")
+    victim.join(timeout=1, want=False)
+    expect(set(victim.errors) == {403}, f"came back with {victim.errors}")
+    for session in ("2.1", f"{(1 << 32) - 1}.1"):
+        for command in ("show session", "kick"):
+            said = relay.ctl(f"{command} {session}", check=False)
+            expect(f"there is no session {session}" in said, f"{command} {session}: {said}")
+    relay.stop()
 
 
 @test()
