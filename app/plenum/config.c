@@ -583,8 +583,9 @@ conf_pool_need(const struct conf *conf, struct plm_pool_need *need)
 size_t
 conf_memory(const struct conf *conf, const struct plm_pool_plan *plan)
 {
+	const uint32_t nb_sessions = plm_ctl_table_sessions(conf->limits.sessions);
 	const struct plm_session_conf sessions = {
-		.max_sessions = conf->limits.sessions,
+		.max_sessions = nb_sessions,
 		.nb_workers = conf->nb_workers,
 	};
 	const struct plm_relay_conf relay = {
@@ -595,11 +596,11 @@ conf_memory(const struct conf *conf, const struct plm_pool_plan *plan)
 	};
 	size_t bytes = MEMORY_BASE + plan->bytes;
 
-	bytes += conf->limits.sessions * plm_session_bytes(&sessions);
+	bytes += nb_sessions * plm_session_bytes(&sessions);
 	/* A member's line in the present view and in two that wait to be freed. */
-	bytes += (size_t)conf->limits.sessions * 3 * sizeof(struct plm_sub);
+	bytes += (size_t)nb_sessions * 3 * sizeof(struct plm_sub);
 	bytes += (size_t)conf->limits.rooms * 2 * sizeof(struct plm_view);
-	return bytes + plm_relay_bytes(&relay, conf->limits.sessions);
+	return bytes + plm_relay_bytes(&relay, nb_sessions);
 }
 
 void

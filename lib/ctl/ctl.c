@@ -184,11 +184,17 @@ room_released(void *ctx, uint32_t session_idx, const struct plm_egress *egress, 
 /* Sessions that the table has beyond the limit, for who comes back while it is reached: as many may do
  * so within a grace period. */
 static uint32_t
-spare_sessions(const struct plm_ctl_conf *conf)
+spare_sessions(uint32_t max_sessions)
 {
-	uint32_t spare = RTE_MIN(RTE_MAX(conf->max_sessions / 16, 1u), 64u);
+	uint32_t spare = RTE_MIN(RTE_MAX(max_sessions / 16, 1u), 64u);
 
-	return RTE_MIN(spare, PLM_SESSIONS_MAX - RTE_MIN(conf->max_sessions, PLM_SESSIONS_MAX));
+	return RTE_MIN(spare, PLM_SESSIONS_MAX - RTE_MIN(max_sessions, PLM_SESSIONS_MAX));
+}
+
+uint32_t
+plm_ctl_table_sessions(uint32_t max_sessions)
+{
+	return max_sessions + spare_sessions(max_sessions);
 }
 
 /* --- assembly ---------------------------------------------------------------------------------- */
@@ -198,7 +204,7 @@ sessions_init(struct plm_ctl *ctl)
 {
 	const struct plm_ctl_conf *conf = &ctl->conf;
 	struct plm_session_conf sessions = {
-		.max_sessions = conf->max_sessions + spare_sessions(conf),
+		.max_sessions = plm_ctl_table_sessions(conf->max_sessions),
 		.nb_workers = conf->nb_workers,
 		.rcu = &ctl->rcu,
 		.socket = conf->socket,
@@ -292,7 +298,7 @@ admit_init(struct plm_ctl *ctl)
 		.rooms = ctl->rooms,
 		.counters = &ctl->counters,
 		.secrets = conf->secrets,
-		.spare_sessions = spare_sessions(conf),
+		.spare_sessions = spare_sessions(conf->max_sessions),
 		.admissions_per_s = conf->admissions_per_s,
 		.per_net6 = conf->per_net6,
 		.per_address4 = conf->per_address4,

@@ -81,6 +81,10 @@ struct plm_ctl_conf {
 /** Fill in every default that does not depend on the machine. */
 void plm_ctl_conf_init(struct plm_ctl_conf *conf);
 
+/** Sessions that the tables of a relay for `max_sessions` have: some more, so that who comes back with
+ *  another credential while the limit is reached finds a place. Any thread. */
+uint32_t plm_ctl_table_sessions(uint32_t max_sessions);
+
 /** Assemble a relay. 0, -EINVAL, -ENOMEM, -EEXIST; `why` says what the operator can do. */
 int plm_ctl_create(struct plm_ctl **ctl, const struct plm_ctl_conf *conf, struct plm_text *why);
 

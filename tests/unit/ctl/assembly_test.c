@@ -137,6 +137,34 @@ create__copies_rules_and_the_first_match_counts(void **state)
 }
 
 static void
+create__makes_tables_with_spare_sessions(void **state)
+{
+	static const struct {
+		uint32_t max;
+		uint32_t want;
+	} cases[] = {
+		{ 1, 2 },
+		{ 31, 32 },
+		{ 32, 34 },
+		{ 1024, 1088 },
+		{ 5000, 5064 },
+		{ PLM_SESSIONS_MAX - 5, PLM_SESSIONS_MAX },
+		{ PLM_SESSIONS_MAX, PLM_SESSIONS_MAX },
+	};
+
+	for (unsigned int i = 0; i < RTE_DIM(cases); i++) {
+		assert_int_equal(plm_ctl_table_sessions(cases[i].max), cases[i].want);
+		if (cases[i].max > 5000)
+			continue; /* more memory than a test has */
+		fx_conf(&fx);
+		fx.conf.max_sessions = cases[i].max;
+		fx_create(&fx);
+		assert_int_equal(plm_ctl_sessions(fx.ctl)->max_sessions, cases[i].want);
+		fx_free(&fx);
+	}
+}
+
+static void
 free__takes_a_relay_in_the_middle_of_everything(void **state)
 {
 	struct fx_client a;
@@ -165,6 +193,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(create__says_what_is_wrong),
 		cmocka_unit_test(create__copies_rules_and_the_first_match_counts),
+		cmocka_unit_test(create__makes_tables_with_spare_sessions),
 		cmocka_unit_test(free__takes_a_relay_in_the_middle_of_everything),
 	};
 
