@@ -11,7 +11,8 @@
 
 #include "admit_priv.h"
 
-/* Of one turn: sessions looked at, sessions ended, endpoints opened or found open. */
+/* Of one turn: sessions looked at and, for a static one, entries that it is compared with (the last
+ * one's may exceed it); sessions ended; endpoints opened or found open. */
 #define SCAN_BUDGET 4096
 #define END_BUDGET  64
 #define OPEN_BUDGET 64
@@ -242,13 +243,16 @@ end_some(struct plm_admit *admit, uint64_t now_ns, uint64_t wall_s)
 	struct admit_statics *statics = &admit->statics;
 	unsigned int ended = 0;
 
-	for (unsigned int n = 0; n < SCAN_BUDGET && ended < END_BUDGET; n++) {
+	for (uint32_t cost = 0; cost < SCAN_BUDGET && ended < END_BUDGET; cost++) {
 		struct admit_session *s;
 
 		if (statics->pos >= admit->max_sessions || statics->nb_open == 0)
 			return true;
 		s = &admit->sessions[statics->pos++];
-		if (s->handle.gen == 0 || !s->is_static || is_listed(admit, s))
+		if (s->handle.gen == 0 || !s->is_static)
+			continue;
+		cost += statics->nb;
+		if (is_listed(admit, s))
 			continue;
 		admit_end(admit, s, PLM_END_REMOVED, now_ns, wall_s);
 		ended++;

@@ -316,6 +316,69 @@ static__list_changes_with_its_commit_alone(void **state)
 	assert_int_equal(fx_count(&fx, PLM_CNT_SESSIONS_ENDED), 0);
 }
 
+/* A list as long as one may be, over a room full of static endpoints, every other of which it keeps. */
+static void
+static__a_long_list_is_followed_in_bounded_turns(void **state)
+{
+	enum { OPEN = 200, KEPT = OPEN / 2 };
+	static struct plm_static entries[PLM_STATICS];
+	struct fx_conf conf = fx_defaults();
+	struct plm_static row = endpoint("row", 0, OPEN);
+	struct plm_handle before[OPEN];
+	char name[PLM_NAME_SIZE];
+	unsigned int turns = 0;
+	uint64_t ended = 0;
+
+	fx_free(&fx);
+	conf.max_sessions = OPEN;
+	conf.settings.max_members = OPEN;
+	fx_create(&fx, &conf);
+	list(&row, 1);
+	assert_int_equal(plm_admit_nb_static(fx.admit), OPEN);
+	for (unsigned int i = 0; i < PLM_STATICS; i++) {
+		entries[i] = endpoint("", 1, 1);
+		entries[i].tuple.port = rte_cpu_to_be_16((uint16_t)(1 + i));
+		snprintf(entries[i].participant, sizeof(entries[i].participant), "new%u", i);
+	}
+	/* Those that stay are found last. */
+	for (unsigned int i = 0; i < KEPT; i++)
+		assert_int_equal(plm_static_at(&row, 2 * i, &entries[PLM_STATICS - 1 - i].tuple,
+						 entries[PLM_STATICS - 1 - i].participant),
+				0);
+	for (unsigned int i = 0; i < OPEN; i++) {
+		snprintf(name, sizeof(name), "row-%u", i + 1);
+		before[i] = fx_session(&fx, name);
+	}
+	plm_admit_static_begin(fx.admit);
+	for (unsigned int i = 0; i < PLM_STATICS; i++)
+		assert_int_equal(plm_admit_static_add(fx.admit, &entries[i]), 0);
+	plm_admit_static_commit(fx.admit);
+	while (ended < OPEN - KEPT) {
+		uint64_t now_ended;
+
+		fx.now_ns += PLM_NS_PER_US;
+		assert_int_equal(plm_admit_timer(fx.admit, fx.now_ns, fx.wall_s), fx.now_ns);
+		now_ended = fx_count(&fx, PLM_CNT_SESSIONS_ENDED);
+		/* Four sessions with the whole list are what a turn compares. */
+		assert_true(now_ended - ended <= 4);
+		ended = now_ended;
+		assert_true(++turns <= OPEN / 4);
+	}
+	assert_int_equal(turns, OPEN / 4);
+	for (unsigned int i = 0; i < OPEN; i++) {
+		snprintf(name, sizeof(name), "row-%u", i + 1);
+		if (i % 2 == 0)
+			assert_true(plm_handle_eq(fx_session(&fx, name), before[i]));
+		else
+			assert_false(fx_open(&fx, name));
+	}
+	/* The places that are free are the first ones' of the list. */
+	fx_pass(&fx, 2 * PLM_NS_PER_S);
+	assert_int_equal(plm_admit_nb_static(fx.admit), OPEN);
+	assert_true(fx_open(&fx, "new0"));
+	assert_int_equal(fx_count(&fx, PLM_CNT_SESSIONS_ENDED), OPEN - KEPT);
+}
+
 static void
 static__name_is_refused_to_credentials(void **state)
 {
@@ -462,6 +525,7 @@ main(void)
 		TEST(static__opens_what_is_listed_and_keeps_it),
 		TEST(static__a_new_list_touches_only_what_differs),
 		TEST(static__list_changes_with_its_commit_alone),
+		TEST(static__a_long_list_is_followed_in_bounded_turns),
 		TEST(static__name_is_refused_to_credentials),
 		TEST(static__takes_the_place_of_its_participants_session),
 		TEST(static__waits_for_a_place),
