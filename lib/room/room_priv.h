@@ -91,7 +91,7 @@ struct plm_room_ctl {
 	uint32_t nb_backlog_large;   /* of nb_backlog */
 	uint64_t nb_backlog_members; /* that the views in it name */
 	uint64_t nb_backlog_small;   /* of those, in views of small rooms */
-	/* Since when a publication has been waiting for older views to go; 0: none is. */
+	/* Since when rooms of a weight have waited without one of them being published; 0: none waits. */
 	uint64_t wait_since_ns[ROOM_WEIGHTS];
 	uint32_t nb_cooling_dirty;
 	struct plm_room_stats stats;

@@ -32,8 +32,8 @@
 
 /* How soon to look again at what waits for workers or memory. */
 #define RETRY_NS (100 * PLM_NS_PER_US)
-/* A publication that waits longer than this waits for a worker that stands still, not for one that
- * is busy: nobody else is let in who would not be heard. */
+/* When nothing was published for longer than this though somebody waits, that is for a worker that
+ * stands still, not for one that is busy: nobody else is let in who would not be heard. */
 #define STUCK_NS (100 * PLM_NS_PER_MS)
 
 /* Of max_backlog_members: the part that small rooms have for themselves, and how small they are. */
@@ -340,6 +340,7 @@ publish_one(struct plm_room_table *tbl, struct room *room, uint64_t now_ns)
 		return true;
 	}
 	ctl->stats.published++;
+	ctl->wait_since_ns[weight_of(ctl, room->nb_members)] = 0;
 	room->published_ns = now_ns;
 	room->cooling = true;
 	TAILQ_INSERT_TAIL(&ctl->cooling, room, in_cooling);
@@ -348,18 +349,17 @@ publish_one(struct plm_room_table *tbl, struct room *room, uint64_t now_ns)
 
 /* The rooms that are ready, in order. One that must wait keeps the others of its weight waiting, and a
  * small one everybody; past large ones the small go on. There are few of those: each has a 64th of
- * a bound that is a small multiple of the sessions. Returns when the next publication is due. */
+ * a bound that is a small multiple of the sessions. Who waits, and when to go on with the others:
+ * UINT64_MAX when there are none. */
 static uint64_t
-publish_ready(struct plm_room_table *tbl, uint64_t now_ns)
+publish_some(struct plm_room_table *tbl, bool waits[ROOM_WEIGHTS], uint64_t now_ns)
 {
 	struct plm_room_ctl *ctl = tbl->ctl;
-	bool waits[ROOM_WEIGHTS] = { false, false };
 	uint32_t members = 0;
 	unsigned int n = 0;
 	struct room *room;
 	struct room *next;
 
-	cool(ctl, now_ns);
 	for (room = TAILQ_FIRST(&ctl->ready); room != NULL && !waits[ROOM_SMALL]; room = next) {
 		const uint32_t nb_members = room->nb_members;
 		const enum room_weight weight = weight_of(ctl, nb_members);
@@ -373,17 +373,36 @@ publish_ready(struct plm_room_table *tbl, uint64_t now_ns)
 			waits[ROOM_SMALL] |= ctl->nb_backlog >= ctl->conf.max_backlog;
 			continue;
 		}
-		if (!publish_one(tbl, room, now_ns))
+		if (!publish_one(tbl, room, now_ns)) {
+			waits[weight] = true;
 			return now_ns + RETRY_NS;
+		}
 		members += nb_members;
 		n++;
 	}
+	return UINT64_MAX;
+}
+
+/* Returns when the next publication is due. */
+static uint64_t
+publish_ready(struct plm_room_table *tbl, uint64_t now_ns)
+{
+	struct plm_room_ctl *ctl = tbl->ctl;
+	bool waits[ROOM_WEIGHTS] = { false, false };
+	uint64_t due_ns;
+
+	cool(ctl, now_ns);
+	due_ns = publish_some(tbl, waits, now_ns);
+	/* Who has been seen to wait stands before all whom a turn does not get to: who is not seen any
+	 * more waits no more. */
 	for (unsigned int w = 0; w < ROOM_WEIGHTS; w++) {
 		if (!waits[w])
 			ctl->wait_since_ns[w] = 0;
 		else if (ctl->wait_since_ns[w] == 0)
 			ctl->wait_since_ns[w] = now_ns;
 	}
+	if (due_ns != UINT64_MAX)
+		return due_ns;
 	if (waits[ROOM_SMALL] || waits[ROOM_LARGE]) {
 		ctl->stats.deferred_backlog++;
 		return now_ns + RETRY_NS;

@@ -921,6 +921,55 @@ room_backlog__of_a_large_room_delays_no_small_one(void **state)
 	f->tbl = before;
 }
 
+/* In every turn one of two large rooms waits for the other's view to go, and each is soon published:
+ * that refuses nobody, however long it goes on. */
+static void
+room_backlog__of_rooms_that_take_turns_refuses_nobody(void **state)
+{
+	struct plm_room_settings wide = { .max_members = 1024 };
+	struct fixture *f = *state;
+	struct plm_room_table *before = bounded_table(f);
+	uint32_t rooms[2];
+	uint64_t published;
+	unsigned int waited = 0;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		rooms[i] = open_wide(f, i == 0 ? "a" : "b");
+		join_many(f, rooms[i], 300 * i, 200);
+	}
+	turn(f);
+	published = plm_room_stats(f->tbl).published;
+	for (uint64_t end_ns = f->now_ns + PLM_NS_PER_S; f->now_ns < end_ns;) {
+		const uint64_t deferred = plm_room_stats(f->tbl).deferred_backlog;
+
+		for (unsigned int i = 0; i < 2; i++) {
+			wide.dscp ^= 1;
+			plm_room_set(f->tbl, rooms[i], &wide, f->now_ns);
+		}
+		turn(f);
+		waited += plm_room_stats(f->tbl).deferred_backlog > deferred;
+		for (unsigned int i = 0; i < 2; i++)
+			assert_true(plm_room_publishes(f->tbl, rooms[i], f->now_ns));
+		quiescent(f);
+	}
+	/* All the time somebody waited, and somebody was published every other turn. */
+	assert_true(waited >= PLM_NS_PER_S / INTERVAL_NS - 2);
+	assert_true(plm_room_stats(f->tbl).published - published >=
+			PLM_NS_PER_S / INTERVAL_NS / 2 - 2);
+	/* A worker stands still. */
+	for (uint64_t end_ns = f->now_ns + 100 * PLM_NS_PER_MS + 3 * INTERVAL_NS;
+			f->now_ns < end_ns;) {
+		for (unsigned int i = 0; i < 2; i++)
+			plm_room_set(f->tbl, rooms[i], &wide, f->now_ns);
+		plm_rcu_quiescent(&f->rcu, 0);
+		turn(f);
+	}
+	for (unsigned int i = 0; i < 2; i++)
+		assert_false(plm_room_publishes(f->tbl, rooms[i], f->now_ns));
+	plm_room_table_free(f->tbl);
+	f->tbl = before;
+}
+
 static void
 room_info__counts_roles(void **state)
 {
@@ -969,6 +1018,7 @@ main(void)
 		T(room_backlog__holds_closing_rooms_too),
 		T(room_backlog__of_members_delays_the_view_then_refuses_joins),
 		T(room_backlog__of_a_large_room_delays_no_small_one),
+		T(room_backlog__of_rooms_that_take_turns_refuses_nobody),
 		T(room_publish__waits_for_memory),
 		T(room_storm__costs_a_view_an_interval_and_bounded_turns),
 		T(room_turn__publishes_a_bounded_number_of_rooms),
