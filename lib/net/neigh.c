@@ -340,6 +340,8 @@ neigh_timer(struct plm_net *net, uint64_t now_ns)
 	return next_ns;
 }
 
+/* Who stands at the other end of a link that came up may be another than before. Who answered is asked
+ * alone, as ever, and if in vain everybody a second later; for who was silent everybody is asked. */
 void
 neigh_link_up(struct plm_net *net, uint16_t port_idx, uint64_t now_ns)
 {
@@ -351,10 +353,11 @@ neigh_link_up(struct plm_net *net, uint16_t port_idx, uint64_t now_ns)
 
 		for (struct neigh *n = TAILQ_FIRST(lists[i]); n != NULL; n = next) {
 			next = TAILQ_NEXT(n, timer);
-			if (n->port_idx != port_idx || n->nb_probes == 0)
+			if (n->port_idx != port_idx)
 				continue;
 			neigh_unschedule(net, n);
-			n->nb_probes = 0;
+			/* As if the one to the address that we know had just not been answered. */
+			n->nb_probes = n->nb_probes > 0 && neigh_mac(net, n) != 0;
 			n->next_ns = now_ns;
 			n->later = false;
 			TAILQ_INSERT_TAIL(&again, n, timer);

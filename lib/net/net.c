@@ -432,26 +432,22 @@ plm_net_announce(struct plm_net *net, uint64_t now_ns)
 	announce_all(net, now_ns);
 }
 
-/* Behind a link that came up nobody has heard yet what was announced and asked. Returns when to
- * look again. */
+/* Behind a link that came up nobody has heard yet what was announced and asked, and somebody else may
+ * be there. Returns when to look again: soon, to see a link that is down for a short time. */
 static uint64_t
 look_at_links(struct plm_net *net, uint64_t now_ns)
 {
-	uint64_t next_ns = UINT64_MAX;
-
 	for (uint16_t p = 0; p < net->nb_ports; p++) {
 		bool was_up = net->link_up[p];
 
 		net->link_up[p] = link_up(net, p);
-		if (!net->link_up[p]) {
-			next_ns = now_ns + NET_LINK_NS;
-		} else if (!was_up) {
+		if (net->link_up[p] && !was_up) {
 			neigh_link_up(net, p, now_ns);
 			net->announce_left = NET_ANNOUNCEMENTS;
 			net->announce_ns = now_ns;
 		}
 	}
-	return next_ns;
+	return now_ns + NET_LINK_NS;
 }
 
 uint64_t

@@ -38,8 +38,8 @@ struct net_port {
  *       │                         ▼ probe at once    │
  *       └─────────────────────────────────────────────┘
  *
- * Without an answer: three probes a second apart, then one every 5 s; from the start when the
- * port's link comes up. Only an answer to a probe of ours changes the MAC address.
+ * Without an answer: three probes a second apart, then one every 5 s. When the port's link comes up
+ * everybody is due at once. Only an answer to a probe of ours changes the MAC address.
  */
 struct neigh {
 	TAILQ_ENTRY(neigh) timer; /* in `soon` or `later`, by next_ns */
@@ -178,7 +178,7 @@ void neigh_fini(struct plm_net *net);
 int neigh_get(struct plm_net *net, uint16_t local_idx, const struct plm_ip *ip, uint64_t now_ns);
 void neigh_put(struct plm_net *net, uint32_t idx);
 
-/** The port's link came up: who has not answered is asked anew by the next call of neigh_timer(). */
+/** The port's link came up: all its neighbours are due, as the next calls of neigh_timer() get to them. */
 void neigh_link_up(struct plm_net *net, uint16_t port_idx, uint64_t now_ns);
 
 /** What is due, at most a budget of probes. Returns when it wants to be called next. */

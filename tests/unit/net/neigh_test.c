@@ -170,7 +170,7 @@ neigh__retries_three_times_then_slowly(void **state)
 	assert_int_equal(mac_of(&tmpl4), 0);
 }
 
-/* What was asked while nobody could hear it is asked anew; who answered is left alone. */
+/* What was asked while nobody could hear it is asked anew. */
 static void
 neigh__are_asked_anew_when_the_link_comes_up(void **state)
 {
@@ -183,7 +183,7 @@ neigh__are_asked_anew_when_the_link_comes_up(void **state)
 	atomic_store(&f.ports[0].link_up, true);
 	assert_int_equal(pass(S / 4, "198.18.0.7"), 1);
 	assert_int_equal(last_probe("198.18.0.7")[0], 0xff);
-	assert_int_equal(pass(0, "fd00::7"), 0);
+	assert_memory_equal(last_probe("fd00::7"), mac_peer, 6);
 	assert_int_equal(pass(S, "198.18.0.7"), 1);
 	assert_int_equal(pass(S, "198.18.0.7"), 1);
 	assert_int_equal(pass(4 * S, "198.18.0.7"), 0);
@@ -196,6 +196,72 @@ neigh__are_asked_anew_when_the_link_comes_up(void **state)
 	assert_int_equal(pass(S / 4, "198.18.0.7"), 1);
 	arp_in(true, "198.18.0.7", "198.18.0.1", mac_peer, mac_port0);
 	assert_int_equal(mac_of(&tmpl4), word_of(mac_peer));
+}
+
+/* The link of port 0 is down for `ns`, and the timer is called when it says. */
+static void
+flap(uint64_t ns)
+{
+	atomic_store(&f.ports[0].link_up, false);
+	pass(ns, "198.18.0.254");
+	atomic_store(&f.ports[0].link_up, true);
+}
+
+/* Who answered before is asked alone; when that one is another now, everybody a second later. */
+static void
+neigh__behind_a_link_that_came_up_may_be_others(void **state)
+{
+	atomic_store(&f.ports[0].link_up, true);
+	route(&tmpl4, LOCAL_V4, "203.0.113.1"); /* through the gateway */
+	route(&tmpl6, LOCAL_V6, "2001:db8::1");
+	pass(0, "198.18.0.254");
+	arp_in(true, "198.18.0.254", "198.18.0.1", mac_peer, mac_port0);
+	na_in("fe80::fe", "fd00::1", "fe80::fe", NA_SOLICITED, 255, mac_peer, true);
+	pass(S, "198.18.0.254");
+	flap(S / 5);
+	assert_int_equal(pass(S / 10, "198.18.0.254"), 1);
+	assert_memory_equal(last_probe("198.18.0.254"), mac_peer, 6);
+	assert_memory_equal(last_probe("fe80::fe"), mac_peer, 6);
+	assert_int_equal(pass(S, "198.18.0.254"), 1);
+	assert_memory_equal(last_probe("198.18.0.254"), mac_broadcast, 6);
+	assert_int_equal(last_probe("fe80::fe")[0], 0x33);
+	assert_int_equal(mac_of(&tmpl4), word_of(mac_peer));
+	arp_in(true, "198.18.0.254", "198.18.0.1", mac_other, mac_port0);
+	na_in("fe80::fe", "fd00::1", "fe80::fe", NA_SOLICITED, 255, mac_other, true);
+	assert_int_equal(mac_of(&tmpl4), word_of(mac_other));
+	assert_int_equal(mac_of(&tmpl6), word_of(mac_other));
+
+	/* Silent for seconds, with an address that we know: everybody at once. */
+	pass(9 * S, "198.18.0.254");
+	flap(S / 5);
+	assert_int_equal(pass(S / 10, "198.18.0.254"), 1);
+	assert_memory_equal(last_probe("198.18.0.254"), mac_broadcast, 6);
+	assert_int_equal(last_probe("fe80::fe")[0], 0x33);
+	arp_in(true, "198.18.0.254", "198.18.0.1", mac_peer, mac_port0);
+	assert_int_equal(mac_of(&tmpl4), word_of(mac_peer));
+}
+
+/* However many stand behind it: some in each call. */
+static void
+neigh__of_a_link_that_came_up_are_asked_in_bounded_steps(void **state)
+{
+	char ip[INET6_ADDRSTRLEN];
+
+	net_fixture_fini(&f);
+	net_fixture_init(&f, 200);
+	atomic_store(&f.ports[0].link_up, true);
+	pass(0, "198.18.0.254");
+	for (unsigned int i = 0; i < 100; i++) {
+		snprintf(ip, sizeof(ip), "198.18.0.%u", 100 + i);
+		route(&tmpl4, LOCAL_V4, ip);
+		arp_in(true, ip, "198.18.0.1", mac_peer, mac_port0);
+	}
+	flap(S / 5);
+	f.nb_emitted = 0;
+	assert_int_equal(plm_net_timer(f.net, now), now);
+	assert_in_range(f.nb_emitted, 64, 64 + 8); /* own addresses are announced, too */
+	assert_true(plm_net_timer(f.net, now) > now);
+	assert_in_range(f.nb_emitted, 100, 100 + 16);
 }
 
 static void
@@ -408,6 +474,8 @@ main(void)
 		TEST(neigh__probes_are_well_formed),
 		TEST(neigh__retries_three_times_then_slowly),
 		TEST(neigh__are_asked_anew_when_the_link_comes_up),
+		TEST(neigh__behind_a_link_that_came_up_may_be_others),
+		TEST(neigh__of_a_link_that_came_up_are_asked_in_bounded_steps),
 		TEST(neigh__answers_to_probes_resolve),
 		TEST(neigh__what_is_not_an_answer_changes_nothing),
 		TEST(neigh__failover_is_followed_at_once_when_announced),
