@@ -219,12 +219,20 @@ take_fanouts(struct plm_mailbox *box, uint32_t room_idx)
 	return n;
 }
 
-/* A publisher and a subscriber in each of two rooms, one at home with each worker; the ring of
- * worker 1 takes nothing more. */
+static void
+fill_box(unsigned int w)
+{
+	const struct plm_msg msg = { .type = PLM_MSG_SSRC_REVOKE };
+
+	while (plm_mailbox_put(plm_relay_box_down(plm_ctl_relay(fx.ctl), w), &msg, 1) == 1)
+		;
+}
+
+/* A publisher and a subscriber in each of two rooms, one at home with each worker; worker 1 stands still,
+ * and its ring takes nothing more. */
 static void
 stall_worker_1(struct plm_handle publisher[2], uint32_t room_idx[2])
 {
-	struct plm_msg msg = { .type = PLM_MSG_SSRC_REVOKE };
 	struct plm_session_table *sessions = plm_ctl_sessions(fx.ctl);
 
 	for (unsigned int w = 0; w < 2; w++) {
@@ -240,8 +248,20 @@ stall_worker_1(struct plm_handle publisher[2], uint32_t room_idx[2])
 		room_idx[w] = sessions->hot[publisher[w].idx].room_idx;
 		assert_int_equal(sessions->hot[publisher[w].idx].home, w);
 	}
-	while (plm_mailbox_put(plm_relay_box_down(plm_ctl_relay(fx.ctl), 1), &msg, 1) == 1)
-		;
+	fx.no_beats = 1u << 1;
+	fx_step(&fx, 1500);
+	assert_int_equal(plm_ctl_stalled(fx.ctl), 1u << 1);
+	fill_box(1);
+}
+
+/* BYEs up to the queue's size that wait for worker 1. */
+static void
+queue_stuck_byes(struct plm_handle publisher, uint32_t room_idx)
+{
+	while (fx.ctl->nb_byes < CTL_BYES)
+		ctl_ending(fx.ctl, publisher, room_idx, PLM_END_KICKED);
+	assert_int_equal(ctl_bye_flush(fx.ctl), 0);
+	assert_int_equal(fx.ctl->nb_byes, CTL_BYES);
 }
 
 static void
@@ -265,7 +285,8 @@ bye__of_a_room_waits_for_no_other_rooms_worker(void **state)
 	assert_int_equal(plm_ctl_counter(fx.ctl, PLM_WORKERS_MAX, PLM_CNT_BYES_LOST), 0);
 }
 
-/* What does not find a place any more is of those that wait for the stalled worker. */
+/* What does not find a place any more is of those that wait for the stalled worker, also when an older
+ * one waits for a worker that is only busy. */
 static void
 bye__that_a_stalled_worker_cannot_take_makes_place_for_others(void **state)
 {
@@ -274,22 +295,73 @@ bye__that_a_stalled_worker_cannot_take_makes_place_for_others(void **state)
 	uint32_t room_idx[2];
 
 	stall_worker_1(publisher, room_idx);
-	for (unsigned int i = 0; i < CTL_BYES + 100; i++) {
+	fill_box(0);
+	ctl_ending(fx.ctl, publisher[0], room_idx[0], PLM_END_KICKED);
+	queue_stuck_byes(publisher[1], room_idx[1]);
+	for (unsigned int i = 0; i < 100; i++) {
 		ctl_ending(fx.ctl, publisher[1], room_idx[1], PLM_END_KICKED);
 		if (i % 50 == 0)
 			ctl_bye_flush(fx.ctl);
 	}
 	assert_int_equal(fx.ctl->nb_byes, CTL_BYES);
 	assert_int_equal(plm_ctl_counter(fx.ctl, PLM_WORKERS_MAX, PLM_CNT_BYES_LOST), 100);
+	assert_int_equal(take_fanouts(plm_relay_box_down(relay, 0), room_idx[0]), 0);
+	ctl_bye_flush(fx.ctl);
+	assert_int_equal(take_fanouts(plm_relay_box_down(relay, 0), room_idx[0]), 1);
+	assert_int_equal(fx.ctl->nb_byes, CTL_BYES - 1);
 	for (unsigned int i = 0; i < 10; i++)
 		ctl_ending(fx.ctl, publisher[0], room_idx[0], PLM_END_KICKED);
 	ctl_bye_flush(fx.ctl);
 	assert_int_equal(take_fanouts(plm_relay_box_down(relay, 0), room_idx[0]), 10);
-	assert_int_equal(plm_ctl_counter(fx.ctl, PLM_WORKERS_MAX, PLM_CNT_BYES_LOST), 110);
+	assert_int_equal(plm_ctl_counter(fx.ctl, PLM_WORKERS_MAX, PLM_CNT_BYES_LOST), 109);
 	assert_int_equal(fx.ctl->nb_byes, CTL_BYES - 10);
 	take_fanouts(plm_relay_box_down(relay, 1), room_idx[1]);
 	ctl_bye_flush(fx.ctl);
 	assert_in_range(take_fanouts(plm_relay_box_down(relay, 1), room_idx[1]), 1, CTL_BYES - 10);
+}
+
+/* A queue that is full of what waits for the stalled worker does not hold up a drain: the publishers
+ * of others are announced at once, theirs take the places of older ones. */
+static void
+bye__that_a_stalled_worker_cannot_take_delays_no_drain(void **state)
+{
+	struct plm_relay *relay = plm_ctl_relay(fx.ctl);
+	struct plm_handle publisher[2];
+	uint32_t room_idx[2];
+
+	stall_worker_1(publisher, room_idx);
+	queue_stuck_byes(publisher[1], room_idx[1]);
+	plm_ctl_end_all(fx.ctl, fx.now_ns, fx.wall_s);
+	assert_int_equal(take_fanouts(plm_relay_box_down(relay, 0), room_idx[0]), 1);
+	assert_int_equal(fx.ctl->end, CTL_END_DELIVER);
+	/* Both publishers' BYEs found a place, one of them stays. */
+	assert_int_equal(plm_ctl_counter(fx.ctl, PLM_WORKERS_MAX, PLM_CNT_BYES_LOST), 2);
+	assert_int_equal(fx.ctl->nb_byes, CTL_BYES - 1);
+}
+
+/* For a worker that turns a drain waits, however full its ring is. */
+static void
+bye__that_a_busy_worker_cannot_take_yet_is_not_given_up_by_a_drain(void **state)
+{
+	struct plm_relay *relay = plm_ctl_relay(fx.ctl);
+	struct plm_handle publisher[2];
+	uint32_t room_idx[2];
+	unsigned int n;
+
+	stall_worker_1(publisher, room_idx);
+	fill_box(0);
+	queue_stuck_byes(publisher[0], room_idx[0]);
+	plm_ctl_end_all(fx.ctl, fx.now_ns, fx.wall_s);
+	assert_int_equal(fx.ctl->end, CTL_END_ANNOUNCE);
+	assert_int_equal(plm_ctl_counter(fx.ctl, PLM_WORKERS_MAX, PLM_CNT_BYES_LOST), 0);
+	n = take_fanouts(plm_relay_box_down(relay, 0), room_idx[0]);
+	assert_int_equal(n, 0);
+	for (unsigned int i = 0; i < 10; i++) {
+		plm_ctl_end_all(fx.ctl, fx.now_ns, fx.wall_s);
+		n += take_fanouts(plm_relay_box_down(relay, 0), room_idx[0]);
+	}
+	assert_int_equal(n, CTL_BYES + 1);
+	assert_int_equal(plm_ctl_counter(fx.ctl, PLM_WORKERS_MAX, PLM_CNT_BYES_LOST), 0);
 }
 
 /* A burst of ends that is larger than the queue loses nothing where rings take it. */
@@ -556,6 +628,8 @@ main(void)
 		TEST(turn__keeps_a_bye_until_there_is_room),
 		TEST(bye__of_a_room_waits_for_no_other_rooms_worker),
 		TEST(bye__that_a_stalled_worker_cannot_take_makes_place_for_others),
+		TEST(bye__that_a_stalled_worker_cannot_take_delays_no_drain),
+		TEST(bye__that_a_busy_worker_cannot_take_yet_is_not_given_up_by_a_drain),
 		TEST(bye__of_a_burst_beyond_the_queue_is_sent_meanwhile),
 		TEST(turn__ends_all_with_a_bye_each),
 		TEST(turn__ends_all_in_bounded_steps),
