@@ -68,7 +68,8 @@ struct rte_mbuf;
 	X(HASH_ROOM, "hash_room", "the table of rooms is full")                                    \
 	X(MEMORY_VIEW, "memory_view", "no memory for a view")                                      \
 	X(MEMORY_MEMBER, "memory_member", "no memory for a member")                                \
-	X(NEIGHBOURS, "neighbours", "the neighbour table is full")
+	X(NEIGHBOURS, "neighbours", "the neighbour table is full")                                 \
+	X(TRACE_FULL, "trace_full", "a worker's copies for traces find no place")
 
 /** X(ID, name, what it does wrong). The simulator must tell each from the real thing. */
 #define PLM_MUTANTS(X)                                                                             \
@@ -117,7 +118,8 @@ struct rte_mbuf;
 	X(STATIC_FORGOTTEN, "static_forgotten",                                                    \
 			"forget a static endpoint that found no place at once")                    \
 	X(TRACE_ALL, "trace_all", "copy what rooms receive that are not traced")                   \
-	X(TRACE_FIRST, "trace_first", "copy a burst's first packet in each one's place")
+	X(TRACE_FIRST, "trace_first", "copy a burst's first packet in each one's place")           \
+	X(TRACE_UNCOUNTED, "trace_uncounted", "count only the first packet that a trace misses")
 
 #ifdef PLM_SIM
 

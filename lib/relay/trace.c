@@ -93,12 +93,14 @@ relay_tap(struct relay_worker *w, uint32_t room_idx, struct rte_mbuf *m)
 	uint32_t head;
 
 	/* Acquire pairs with the reader's release: it is done with the slot. */
-	if (taps == NULL ||
+	if (taps == NULL || plm_fault(TRACE_FULL) ||
 			(head = atomic_load_explicit(&taps->head, memory_order_relaxed)) -
 							atomic_load_explicit(&taps->tail,
 									memory_order_acquire) ==
 					taps->nb_slots) {
-		plm_count(&w->counters, PLM_CNT_TRACE_MISSED);
+		if (!plm_mutant(TRACE_UNCOUNTED) ||
+				plm_counter_get(&w->counters, PLM_CNT_TRACE_MISSED) == 0)
+			plm_count(&w->counters, PLM_CNT_TRACE_MISSED);
 		return;
 	}
 	tap = slot(taps, head);

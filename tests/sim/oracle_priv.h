@@ -75,6 +75,7 @@ struct packet_state {
 	uint64_t in_ns;      /* when it first came */
 	uint8_t nb_tapped;   /* read from a trace */
 	uint8_t tap_least;   /* must have been */
+	uint8_t tap_lacking; /* of those, when last judged */
 };
 
 /* A room's trace. */
@@ -109,7 +110,8 @@ struct sim_oracle {
 	struct room_trace traces[SIM_ROOMS];
 	/* arrival read last, by worker, sender, endpoint, RTP or RTCP */
 	uint64_t tapped[SIM_WORKERS][SIM_PEERS][SIM_ADDRS][2];
-	uint8_t list; /* of static endpoints, in force */
+	uint64_t tap_lacking; /* sum over packets */
+	uint8_t list;         /* of static endpoints, in force */
 	bool has_list;
 
 	uint8_t secrets;     /* active, a bit each */

@@ -8,7 +8,7 @@
  *
  * Traces: a frame that is read is one that a participant of the room sent while the room was traced, no
  * more often than it came, and in order. A packet that was certainly accepted while the newest view said
- * "traced" is read, or counted as missed. The reader is a thread of its own to the relay; here it takes
+ * "traced" is read, or one that was counted as missed. The reader is a thread of its own to the relay; here it takes
  * some frames between two steps.
  */
 #include <inttypes.h>
@@ -214,23 +214,28 @@ sim_trace_due(struct sim_run *run, uint32_t packet_idx, uint64_t in, bool certai
 		run->oracle->packets[packet_idx].tap_least++;
 }
 
+/* What a packet lacks was counted as missed, and each miss excuses one. */
 void
 sim_trace_judge(struct sim_run *run, uint32_t packet_idx)
 {
-	const struct packet_state *state = &run->oracle->packets[packet_idx];
+	struct sim_oracle *o = run->oracle;
+	struct packet_state *state = &o->packets[packet_idx];
+	const unsigned int got = state->nb_tapped + o->ledger->rx_dropped[packet_idx];
 	uint64_t missed = 0;
 
-	if (state->tap_least == 0)
+	/* Judged before, maybe: it came more than once. */
+	o->tap_lacking -= state->tap_lacking;
+	state->tap_lacking = state->tap_least > got ? (uint8_t)(state->tap_least - got) : 0;
+	o->tap_lacking += state->tap_lacking;
+	if (state->tap_lacking == 0)
 		return;
 	for (unsigned int w = 0; w < run->nb_workers; w++)
 		missed += plm_counter_get(plm_relay_counters(plm_ctl_relay(run->ctl), w),
 				PLM_CNT_TRACE_MISSED);
-	SIM_EXPECT(missed > 0 ||
-					state->nb_tapped +
-									run->oracle->ledger->rx_dropped
-											[packet_idx] >=
-							state->tap_least,
-			TRACE, "packet %u is in no trace of its room", packet_idx);
+	SIM_EXPECT(o->tap_lacking <= missed, TRACE,
+			"packet %u is in no trace of its room: %" PRIu64 " are lacking, %" PRIu64
+			" were missed",
+			packet_idx, o->tap_lacking, missed);
 }
 
 void

@@ -449,7 +449,8 @@ some_faults(struct sim_plan *plan, struct sim_rng *rng, unsigned int n)
 		struct sim_op *op = sim_op_add(plan, SIM_OP_FAULTS, t0,
 				t0 + sim_range(rng, 50, 1000) * MS);
 
-		op->a = (uint32_t)sim_below(rng, PLM_FAULT_MAX);
+		/* All before the one of traces, of which there are none here. */
+		op->a = (uint32_t)sim_below(rng, PLM_FAULT_TRACE_FULL);
 		op->b = sim_chance(rng, 200) ? 1024 : (uint32_t)sim_range(rng, 10, 600);
 	}
 }
@@ -788,6 +789,14 @@ traced(struct sim_plan *plan, struct sim_rng *rng)
 				t0 + sim_range(rng, 5, 200) * MS);
 
 		op->a = (uint32_t)sim_below(rng, SIM_WORKERS);
+	}
+	if (sim_chance(rng, 500)) {
+		uint64_t t0 = sim_range(rng, 100, 600) * MS;
+		struct sim_op *op = sim_op_add(plan, SIM_OP_FAULTS, t0,
+				t0 + sim_range(rng, 500, 2000) * MS);
+
+		op->a = PLM_FAULT_TRACE_FULL;
+		op->b = (uint32_t)sim_range(rng, 50, 900);
 	}
 }
 
