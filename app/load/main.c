@@ -15,11 +15,12 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 
-#define EAL_ARGS 64
-#define EAL_TEXT 4096
-#define PDR_LOSS 0.005
-#define RX_SPARE 1024 /* mbufs beyond what the rings hold */
-#define LOAD_TTL 86400
+#define EAL_ARGS  64
+#define EAL_TEXT  4096
+#define PDR_LOSS  0.005
+#define RX_SPARE  1024 /* mbufs beyond what the rings hold */
+#define LOAD_TTL  86400
+#define SETTLE_NS (100 * PLM_NS_PER_MS) /* the last who joined are soon sent to, not at once */
 
 static volatile sig_atomic_t interrupted;
 
@@ -234,7 +235,9 @@ join(struct program *p)
 			p->options.conf.is_static ? "ready" : "joined",
 			(double)(t - begin_ns) / (double)PLM_NS_PER_S);
 	fflush(stdout);
-	return LOAD_OK;
+	for (begin_ns = t; t - begin_ns < SETTLE_NS && !load_ended(p->load); t = now_ns())
+		load_turn(p->load, t);
+	return load_ended(p->load) ? ended_badly(p->load) : LOAD_OK;
 }
 
 static uint64_t
