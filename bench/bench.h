@@ -347,7 +347,7 @@ struct bench_figure_rate {
 	double wire_busy; /**< part of main's time, meanwhile; near 1 it is the limit, not the relay */
 	uint64_t ndr_pps;
 	uint64_t pdr_pps;
-	unsigned int ndr_repeated; /**< disturbed trials that were taken again */
+	unsigned int ndr_repeated; /**< disturbed windows that were taken again */
 	unsigned int pdr_repeated;
 };
 
@@ -361,8 +361,9 @@ struct bench_figure_latency {
 	struct bench_series p999_us;
 	uint64_t due; /**< copies of all trials; a lost one counts as the latest */
 	uint64_t lost;
-	unsigned int repeated;
-	unsigned int disturbed; /**< trials that count although they were disturbed */
+	unsigned int windows;
+	unsigned int repeated;  /**< disturbed ones that were taken again */
+	unsigned int disturbed; /**< that count although they were */
 };
 
 /** What was lost at a part of NDR. */
@@ -371,8 +372,9 @@ struct bench_figure_loss {
 	uint64_t rate_pps;
 	uint64_t copies;
 	uint64_t lost;
-	unsigned int trials;
+	unsigned int windows;
 	unsigned int repeated;
+	unsigned int disturbed;
 	uint64_t repeated_lost; /**< in those, and not in `lost` */
 };
 

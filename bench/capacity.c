@@ -8,9 +8,11 @@
  *
  *   schedule ──▶ RX ring ──▶ plm_relay_turn() ──▶ TX ring ──▶ sink
  *
- * What the wire itself could not offer in time is lost, too, so that it cannot pass for a relay. A trial that
- * lost no more than what was due while a thread had no CPU is taken again, and at the highest load every
- * one during which a thread was preempted or time was stolen; a bounded number of times.
+ * What the wire itself could not offer in time is lost, too, so that it cannot pass for a relay.
+ *
+ * A trial is made of windows, each of which begins with empty queues and some packets that are not
+ * timed. A window during which a thread was preempted, or time was stolen, is taken again, whatever it
+ * showed, at most as often as a trial has windows; after that the rest counts as it is.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,8 +29,12 @@
 #define LOOK_EVERY  31 /* of so many copies one is looked at; no divisor of a room's members */
 #define QUIET_NS    (2 * PLM_NS_PER_S) /* nothing came for so long: nothing will */
 
+#define WINDOW_NS (20 * PLM_NS_PER_MS)
+#define WARM_NS   (PLM_NS_PER_MS)      /* of a window, not timed */
+#define AWAY_NS   (50 * PLM_NS_PER_US) /* a thread without its CPU for longer was disturbed */
+
 #define FLAT_NS     (300 * PLM_NS_PER_MS)
-#define SEARCH_NS   PLM_NS_PER_S /* of the first shape; half of it for the others */
+#define SEARCH_NS   (PLM_NS_PER_S / 2)
 #define TRIALS      3
 #define PRECISION   0.01
 #define CEILING     1.2 /* times what goes flat out */
@@ -65,10 +71,10 @@ struct wire {
 	struct bench_rig rig;
 	struct bench_feed feed;
 	struct load_pace pace;
-	uint64_t run;
+	uint64_t run;       /* number of the window; 0 in stamps: not timed */
 	unsigned int quick; /* trials are so many times shorter */
 	bool miscounts;     /* for the test of check_books() */
-	/* of this trial */
+	/* of this window */
 	uint64_t missed; /* packets that found no descriptor */
 	uint64_t unsent; /* packets that were not offered in time */
 	uint64_t no_mbuf;
@@ -89,11 +95,14 @@ struct wire {
 struct trial {
 	uint64_t due;
 	uint64_t lost;
-	bool disturbed;   /* a thread was kept from its CPU... */
-	bool excused;     /* ...for long enough to explain what was lost */
-	uint64_t away_ns; /* of both threads */
-	double longest_us;
-	double worker_busy; /* of all time */
+	uint64_t received;
+	unsigned int windows;
+	unsigned int disturbed; /* of them, counted all the same */
+	unsigned int repeated;  /* not counted */
+	uint64_t repeated_lost; /* in those */
+	uint64_t away_ns;       /* both threads without a CPU */
+	double longest_us;      /* turn */
+	double worker_busy;     /* of all time */
 	double wire_busy;
 	struct plm_hist end_to_end;
 	struct plm_hist in_relay;
@@ -121,7 +130,7 @@ look(struct wire *wire, const struct rte_mbuf *m)
 	memcpy(&stamp, rte_pktmbuf_mtod_offset(m, const void *, off), sizeof(stamp));
 	if (stamp.run == wire->run)
 		plm_hist_add(&wire->latency, now_ns() - stamp.intended_ns);
-	else
+	else if (stamp.run != 0)
 		wire->stale++;
 }
 
@@ -162,10 +171,11 @@ generate(struct wire *wire)
 	if (n == 0)
 		return n;
 	for (unsigned int i = 0; i < n; i++) {
-		stamps[i].run = wire->run;
 		stamps[i].intended_ns = wire->pace.rate == 0
 				? wire->last_ns
 				: load_pace_at(&wire->pace, wire->pace.n + i);
+		stamps[i].run = stamps[i].intended_ns < wire->pace.start_ns + WARM_NS ? 0
+										      : wire->run;
 	}
 	wire->pace.n += n;
 	if (n > room) {
@@ -182,11 +192,23 @@ generate(struct wire *wire)
 	return n;
 }
 
-static void
-rest_take(struct rest *rest, const struct bench_watch *watch)
+/* Watches the calling thread while packets are offered. */
+struct guard {
+	enum { GUARD_WAITS, GUARD_WATCHES, GUARD_OVER } state;
+	struct bench_watch watch;
+};
+
+static inline void
+guard_turn(struct guard *guard, const struct load_pace *pace, uint64_t now, struct rest *rest)
 {
-	rest->away_ns = bench_watch_away_ns(watch);
-	rest->disturbed = bench_watch_disturbed(watch);
+	if (guard->state == GUARD_WAITS && now >= pace->start_ns) {
+		bench_watch_start(&guard->watch);
+		guard->state = GUARD_WATCHES;
+	} else if (guard->state == GUARD_WATCHES && now >= pace->end_ns) {
+		rest->away_ns = bench_watch_away_ns(&guard->watch);
+		rest->disturbed = bench_watch_disturbed(&guard->watch) || rest->away_ns > AWAY_NS;
+		guard->state = GUARD_OVER;
+	}
 }
 
 static int
@@ -194,20 +216,15 @@ worker_run(void *arg)
 {
 	struct wire *wire = arg;
 	const uint64_t start = rte_rdtsc();
-	struct bench_watch watch;
-	bool offered = true;
+	struct guard guard = { 0 };
 	uint64_t spent = 0;
 
 	wire->longest = 0;
-	bench_watch_start(&watch);
 	while (!atomic_load_explicit(&wire->stop, memory_order_relaxed)) {
 		uint64_t begun = rte_rdtsc();
 		uint64_t turn;
 
-		if (offered && (uint64_t)bench_ns(begun) >= wire->pace.end_ns) {
-			offered = false;
-			rest_take(&wire->rest, &watch);
-		}
+		guard_turn(&guard, &wire->pace, (uint64_t)bench_ns(begun), &wire->rest);
 		if (plm_relay_turn(wire->rig.relay, 0, (uint64_t)bench_ns(begun)) == 0)
 			continue;
 		turn = rte_rdtsc() - begun;
@@ -218,7 +235,7 @@ worker_run(void *arg)
 	return 0;
 }
 
-/* --- a trial --------------------------------------------------------------------------------- */
+/* --- a window, and a trial -------------------------------------------------------------------- */
 
 static uint64_t
 drops(const struct bench_rig *rig, enum plm_counter_class class)
@@ -282,11 +299,9 @@ play(struct wire *wire, struct rest *rest)
 	const uint64_t begun = rte_rdtsc();
 	const struct load_pace *pace = &wire->pace;
 	const uint64_t late_ns = pace->end_ns + (pace->end_ns - pace->start_ns) / GRACE;
-	struct bench_watch watch;
-	bool offered = false;
+	struct guard guard = { 0 };
 	uint64_t busy = 0;
 
-	bench_watch_start(&watch);
 	while (!is_over(wire)) {
 		uint64_t turn = rte_rdtsc();
 		uint64_t now = (uint64_t)bench_ns(turn);
@@ -297,32 +312,31 @@ play(struct wire *wire, struct rest *rest)
 			wire->unsent += due;
 			wire->pace.n += due;
 		}
-		if (!offered && now >= pace->end_ns) {
-			offered = true;
-			rest_take(rest, &watch);
-		}
+		guard_turn(&guard, pace, now, rest);
 		if (generate(wire) + sink(wire) > 0)
 			busy += rte_rdtsc() - turn;
 	}
-	if (!offered)
-		rest_take(rest, &watch);
+	guard_turn(&guard, pace, now_ns(), rest);
 	return (double)busy / (double)(rte_rdtsc() - begun);
 }
 
-static void
-trial_run(struct wire *wire, const struct shape *shape, uint64_t rate, uint64_t ns, struct trial *t)
+/* Add a window to a trial. False: it was disturbed. */
+static bool
+window_run(struct wire *wire, const struct shape *shape, uint64_t rate, uint64_t ns,
+		struct trial *t)
 {
-	static struct plm_hist before;
+	static struct plm_hist before, in_relay;
 	const struct plm_hist *relay = plm_relay_latency(wire->rig.relay, 0);
 	uint64_t packets = drops(&wire->rig, PLM_CLASS_RX_DROP);
 	uint64_t copies = drops(&wire->rig, PLM_CLASS_COPY_DROP);
-	const uint64_t start = now_ns() + PLM_NS_PER_MS;
+	const uint64_t start = now_ns() + 2 * PLM_NS_PER_MS; /* the worker is awake by then */
 	const unsigned int nb_copies = shape->members - 1;
+	const bool may_repeat = rate > 0 && t->repeated < t->windows;
 	struct rest rest = { 0 };
+	uint64_t due, lost;
+	double wire_busy;
 
 	before = *relay;
-	wire->feed.set = &wire->rig.sets[shape - shapes];
-	wire->feed.size = shape->size;
 	wire->run++;
 	wire->missed = wire->no_mbuf = wire->unsent = wire->received = 0;
 	wire->latency = (struct plm_hist){ 0 };
@@ -332,27 +346,50 @@ trial_run(struct wire *wire, const struct shape *shape, uint64_t rate, uint64_t 
 	atomic_store_explicit(&wire->stop, false, memory_order_relaxed);
 	if (rte_eal_remote_launch(worker_run, wire, rte_get_next_lcore(-1, 1, 0)) != 0)
 		bench_die("the worker lcore is busy");
-	t->wire_busy = play(wire, &rest);
+	wire_busy = play(wire, &rest);
 	atomic_store_explicit(&wire->stop, true, memory_order_relaxed);
 	rte_eal_mp_wait_lcore();
 	bench_rig_slow(&wire->rig);
 
 	wire->received -= wire->miscounts;
-	t->away_ns = rest.away_ns + wire->rest.away_ns;
-	t->disturbed = rest.disturbed || wire->rest.disturbed;
-	t->worker_busy = wire->busy;
-	t->longest_us = bench_ns(wire->longest) / 1e3;
-	t->due = wire->pace.n * nb_copies;
-	t->lost = t->due - wire->received;
-	t->excused = t->disturbed &&
-			(double)t->lost / nb_copies <= (double)t->away_ns * (double)rate / 1e9;
-	t->end_to_end = wire->latency;
+	due = wire->pace.n * nb_copies;
+	lost = due - wire->received;
+	check_books(wire, lost, drops(&wire->rig, PLM_CLASS_RX_DROP) - packets,
+			drops(&wire->rig, PLM_CLASS_COPY_DROP) - copies);
+	if (rest.disturbed || wire->rest.disturbed) {
+		if (may_repeat) {
+			t->repeated++;
+			t->repeated_lost += lost;
+			return false;
+		}
+		t->disturbed++;
+	}
+	t->due += due;
+	t->lost += lost;
+	t->received += wire->received;
+	t->away_ns += rest.away_ns + wire->rest.away_ns;
+	t->longest_us = RTE_MAX(t->longest_us, bench_ns(wire->longest) / 1e3);
+	t->worker_busy += wire->busy / t->windows;
+	t->wire_busy += wire_busy / t->windows;
+	plm_hist_merge(&t->end_to_end, &wire->latency);
+	hist_since(&in_relay, &before, relay);
+	plm_hist_merge(&t->in_relay, &in_relay);
+	return true;
+}
+
+static void
+trial_run(struct wire *wire, const struct shape *shape, uint64_t rate, uint64_t ns, struct trial *t)
+{
+	const uint64_t window_ns = RTE_MIN(ns, (uint64_t)WINDOW_NS);
+
+	*t = (struct trial){ .windows = (unsigned int)(ns / window_ns) };
+	wire->feed.set = &wire->rig.sets[shape - shapes];
+	wire->feed.size = shape->size;
+	for (unsigned int i = 0; i < t->windows;)
+		i += window_run(wire, shape, rate, window_ns, t);
 	/* Who never came is later than all who did. */
 	for (uint64_t i = 0; i < t->lost / LOOK_EVERY; i++)
 		plm_hist_add(&t->end_to_end, UINT64_MAX);
-	hist_since(&t->in_relay, &before, relay);
-	check_books(wire, t->lost, drops(&wire->rig, PLM_CLASS_RX_DROP) - packets,
-			drops(&wire->rig, PLM_CLASS_COPY_DROP) - copies);
 }
 
 /* --- what is made of trials ------------------------------------------------------------------ */
@@ -367,37 +404,32 @@ flat_out(struct wire *wire, const struct shape *shape, double *wire_busy)
 	*wire_busy = t.wire_busy;
 	fprintf(stderr, "  flat out the worker is busy %.0f %% of the time, the wire %.0f %%\n",
 			100 * t.worker_busy, 100 * t.wire_busy);
-	return (double)wire->received / (shape->members - 1) /
-			((double)(FLAT_NS / wire->quick) / 1e9);
+	return (double)t.received / (shape->members - 1) / ((double)(FLAT_NS / wire->quick) / 1e9);
 }
 
-/* The highest rate that loses at most `limit`; `repeated` trials were disturbed. */
+/* The highest rate that loses at most `limit`; `repeated` windows were taken again. */
 static uint64_t
 search(struct wire *wire, const struct shape *shape, double ceiling, double limit,
 		unsigned int *repeated)
 {
-	const uint64_t ns = (shape == shapes ? SEARCH_NS : SEARCH_NS / 2) / wire->quick;
+	const uint64_t ns = SEARCH_NS / wire->quick;
 	static struct trial t;
 	struct load_search s;
 
 	load_search_init(&s, (uint64_t)ceiling, TRIALS, PRECISION * wire->quick);
 	while (!s.over) {
-		enum load_verdict verdict = LOAD_PASSED;
+		bool passed;
 
 		trial_run(wire, shape, s.rate, ns, &t);
-		if ((double)t.lost > limit * (double)t.due)
-			verdict = t.excused ? LOAD_DISTURBED : LOAD_FAILED;
+		passed = (double)t.lost <= limit * (double)t.due;
 		fprintf(stderr,
 				"    %" PRIu64 " packets/s: %" PRIu64 " of %" PRIu64
-				" copies lost; %.0f us without a CPU%s\n",
-				s.rate, t.lost, t.due, (double)t.away_ns / 1e3,
-				verdict == LOAD_PASSED ? ""
-						: verdict == LOAD_FAILED || !load_search_repeats(&s)
-						? ": failed"
-						: ": again");
-		load_search_tell(&s, verdict);
+				" copies lost; %u windows of %u taken again, %u disturbed%s\n",
+				s.rate, t.lost, t.due, t.repeated, t.windows, t.disturbed,
+				passed ? "" : ": failed");
+		*repeated += t.repeated;
+		load_search_tell(&s, passed ? LOAD_PASSED : LOAD_FAILED);
 	}
-	*repeated = s.nb_repeated;
 	return s.good;
 }
 
@@ -430,41 +462,32 @@ keep_latency(struct bench_figure_latency *fig, const struct plm_hist *hist)
 	bench_series_add(&fig->p999_us, quantile_us(hist, 9990));
 }
 
-/* At the load that is judged a disturbed trial is taken again, whatever it showed. */
 static void
 measure_load(struct wire *wire, struct bench_figure_latency *both)
 {
 	const unsigned int trials = wire->quick > 1 ? 1 : BENCH_LATENCY_TRIALS;
-	const bool judged = both[0].load >= BENCH_LATENCY_LOAD;
 	static struct trial t;
-	unsigned int repeats = 0;
 
-	for (unsigned int i = 0; i < trials;) {
-		bool again;
-
+	for (unsigned int i = 0; i < trials; i++) {
 		trial_run(wire, &shapes[0], both[0].rate_pps, LATENCY_NS / wire->quick, &t);
-		again = judged && t.disturbed && repeats < REPEATS_MAX;
 		fprintf(stderr,
 				"  %.0f %% of PDR: p50 %.1f, p99 %.1f, p99.9 %.1f us; %" PRIu64
-				" lost; busy %.0f and %.0f %%, longest turn %.0f us, %.0f us without a CPU%s\n",
+				" lost; busy %.0f and %.0f %%, longest turn %.0f us; %u windows of %u taken "
+				"again, %u disturbed\n",
 				100 * both[0].load, quantile_us(&t.end_to_end, 5000),
 				quantile_us(&t.end_to_end, 9900), quantile_us(&t.end_to_end, 9990),
 				t.lost, 100 * t.worker_busy, 100 * t.wire_busy, t.longest_us,
-				(double)t.away_ns / 1e3, again ? ": again" : "");
-		if (again) {
-			repeats++;
-			continue;
-		}
-		i++;
+				t.repeated, t.windows, t.disturbed);
 		keep_latency(&both[0], &t.end_to_end);
 		keep_latency(&both[1], &t.in_relay);
 		for (unsigned int k = 0; k < 2; k++) {
+			both[k].windows += t.windows;
+			both[k].repeated += t.repeated;
 			both[k].disturbed += t.disturbed;
 			both[k].due += t.due;
 			both[k].lost += t.lost;
 		}
 	}
-	both[0].repeated = both[1].repeated = repeats;
 }
 
 static void
@@ -498,13 +521,12 @@ measure_loss(struct wire *wire)
 	loss->load = LOSS_LOAD;
 	loss->rate_pps = (uint64_t)(LOSS_LOAD * (double)bench_figures.rate[0].ndr_pps);
 	while (loss->rate_pps > 0 && loss->copies < LOSS_COPIES / wire->quick) {
-		trial_run(wire, &shapes[0], loss->rate_pps, LOSS_NS / wire->quick, &t);
-		if (t.lost > 0 && t.excused && loss->repeated < REPEATS_MAX) {
-			loss->repeated++;
-			loss->repeated_lost += t.lost;
-			continue;
-		}
-		loss->trials++;
+		trial_run(wire, &shapes[0], loss->rate_pps,
+				RTE_MAX(LOSS_NS / wire->quick, WINDOW_NS), &t);
+		loss->windows += t.windows;
+		loss->repeated += t.repeated;
+		loss->repeated_lost += t.repeated_lost;
+		loss->disturbed += t.disturbed;
 		loss->copies += t.due;
 		loss->lost += t.lost;
 	}

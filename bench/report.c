@@ -351,7 +351,7 @@ print_rates(FILE *out)
 			"Million packets/s into the relay and copies/s out of it: NDR loses nothing, PDR at most "
 			"0.5 %%, \"flat out\" is a worker that never waits. 1 024 descriptors each way.\n\n"
 			"| rooms × members | bytes | NDR in | NDR out | PDR in | PDR out | flat out, in | wire "
-			"busy then | trials repeated |\n|---|---|---|---|---|---|---|---|---|\n");
+			"busy then | windows repeated |\n|---|---|---|---|---|---|---|---|---|\n");
 	for (unsigned int i = 0; i < f->nb_rate; i++) {
 		const struct bench_figure_rate *r = &f->rate[i];
 		double copies = (r->members - 1) / 1e6;
@@ -364,8 +364,10 @@ print_rates(FILE *out)
 	}
 	fprintf(out,
 			"\nAt 80 %% of NDR, 1 → 10, 200 B: %" PRIu64 " of %" PRIu64
-			" copies lost (%u trials repeated, in which %" PRIu64 " were).\n",
-			f->loss.lost, f->loss.copies, f->loss.repeated, f->loss.repeated_lost);
+			" copies lost, in %u windows of 20 ms; %u more were disturbed and not counted (%" PRIu64
+			" lost in them), %u disturbed and counted.\n",
+			f->loss.lost, f->loss.copies, f->loss.windows, f->loss.repeated,
+			f->loss.repeated_lost, f->loss.disturbed);
 }
 
 /* Microseconds; in the last bucket are the lost ones. */
@@ -392,8 +394,8 @@ print_latency(FILE *out)
 			"1 → 10, 200 B, one worker alone on its CPU; microseconds, medians of %u trials of 2 s. "
 			"End to end: from the intended time to the sink. In the relay: from RX burst to TX "
 			"burst. A lost copy counts as the latest.\n\n"
-			"| load | where | p50 | p99 | p99.9 | lost | trials repeated | disturbed, but counted "
-			"|\n|---|---|---|---|---|---|---|---|\n",
+			"| load | where | p50 | p99 | p99.9 | lost | windows | repeated | disturbed, but counted "
+			"|\n|---|---|---|---|---|---|---|---|---|\n",
 			BENCH_LATENCY_TRIALS);
 	for (unsigned int i = 0; i < f->nb_latency; i++) {
 		const struct bench_figure_latency *l = &f->latency[i];
@@ -403,9 +405,9 @@ print_latency(FILE *out)
 		print_us(out, &l->p50_us);
 		print_us(out, &l->p99_us);
 		print_us(out, &l->p999_us);
-		fprintf(out, " %.2g | %u | %u |\n",
-				l->due > 0 ? (double)l->lost / (double)l->due : 0, l->repeated,
-				l->disturbed);
+		fprintf(out, " %.2g | %u | %u | %u |\n",
+				l->due > 0 ? (double)l->lost / (double)l->due : 0, l->windows,
+				l->repeated, l->disturbed);
 	}
 }
 
@@ -611,7 +613,7 @@ json_rates(bool ndr)
 						"loss_at_most", ndr ? 0 : 0.005, "flat_out_pps",
 						r->flat_pps, "rx_descriptors", 1024,
 						"tx_descriptors", BENCH_IN_FLIGHT,
-						"trials_repeated",
+						"windows_repeated",
 						(int)(ndr ? r->ndr_repeated : r->pdr_repeated)));
 	}
 	return list;
@@ -624,12 +626,13 @@ json_latency(void)
 
 	for (unsigned int i = 0; i < bench_figures.nb_latency; i++) {
 		const struct bench_figure_latency *l = &bench_figures.latency[i];
-		json_t *o = json_pack("{sf ss si si si sI si si si sI sI}", "load", l->load,
+		json_t *o = json_pack("{sf ss si si si sI si si si si sI sI}", "load", l->load,
 				"where", l->in_relay ? "in the relay" : "end to end", "workers", 1,
 				"members", 11, "size", 200, "pps_in", (json_int_t)l->rate_pps,
-				"trials", (int)l->p50_us.n, "trials_repeated", (int)l->repeated,
-				"trials_disturbed", (int)l->disturbed, "due", (json_int_t)l->due,
-				"lost", (json_int_t)l->lost);
+				"trials", (int)l->p50_us.n, "windows", (int)l->windows,
+				"windows_repeated", (int)l->repeated, "windows_disturbed",
+				(int)l->disturbed, "due", (json_int_t)l->due, "lost",
+				(json_int_t)l->lost);
 
 		set_stat(o, "p50_us", &l->p50_us);
 		set_stat(o, "p99_us", &l->p99_us);
@@ -644,10 +647,11 @@ json_loss(void)
 {
 	const struct bench_figure_loss *l = &bench_figures.loss;
 
-	return json_pack("{sf sI sI sI si si sI}", "load", l->load, "pps_in",
+	return json_pack("{sf sI sI sI si si si sI}", "load", l->load, "pps_in",
 			(json_int_t)l->rate_pps, "copies", (json_int_t)l->copies, "lost",
-			(json_int_t)l->lost, "trials", (int)l->trials, "trials_repeated",
-			(int)l->repeated, "lost_in_repeated", (json_int_t)l->repeated_lost);
+			(json_int_t)l->lost, "windows", (int)l->windows, "windows_repeated",
+			(int)l->repeated, "windows_disturbed", (int)l->disturbed,
+			"lost_in_repeated", (json_int_t)l->repeated_lost);
 }
 
 static json_t *
