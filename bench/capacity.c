@@ -40,7 +40,6 @@
 #define CEILING     1.2 /* times what goes flat out */
 #define PDR_LOSS    0.005
 #define LATENCY_NS  (2 * PLM_NS_PER_S)
-#define REPEATS_MAX 10
 #define GRACE       100 /* what is due at the end may be offered so much of the time later */
 #define QUICK       20  /* times shorter, to see that it works */
 #define LOSS_LOAD   0.8

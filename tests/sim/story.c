@@ -613,6 +613,37 @@ reuse(struct sim_plan *plan, struct sim_rng *rng)
 	}
 }
 
+/* Each of the sites fails for a while, or is spared with a chance of `spared` (see sim_chance()). */
+static void
+faults_of(struct sim_plan *plan, struct sim_rng *rng, const uint32_t *sites, unsigned int nb,
+		unsigned int spared, unsigned int low_ms, unsigned int high_ms)
+{
+	for (unsigned int i = 0; i < nb; i++) {
+		uint64_t t0 = sim_below(rng, 1500 * MS);
+		struct sim_op *op;
+
+		if (sim_chance(rng, spared))
+			continue;
+		op = sim_op_add(plan, SIM_OP_FAULTS, t0, t0 + sim_range(rng, low_ms, high_ms) * MS);
+		op->a = sites[i];
+		op->b = (uint32_t)sim_range(rng, 50, 700);
+	}
+}
+
+/* A worker stands still, now and then. */
+static void
+maybe_stall(struct sim_plan *plan, struct sim_rng *rng)
+{
+	uint64_t t0;
+	struct sim_op *op;
+
+	if (!sim_chance(rng, 300))
+		return;
+	t0 = sim_range(rng, 300, 1500) * MS;
+	op = sim_op_add(plan, SIM_OP_STALL, t0, t0 + sim_range(rng, 5, 300) * MS);
+	op->a = (uint32_t)sim_below(rng, SIM_WORKERS);
+}
+
 /* Rooms that outgrow a worker and shrink again, while members come back with another credential and
  * workers, rings and pools between them fail. */
 static void
@@ -653,23 +684,8 @@ spread(struct sim_plan *plan, struct sim_rng *rng)
 		if (sim_chance(rng, 500))
 			reports(plan, rng, peer, 200 * MS, t);
 	}
-	for (unsigned int i = 0; i < RTE_DIM(sites); i++) {
-		uint64_t t0 = sim_below(rng, 1500 * MS);
-		struct sim_op *op;
-
-		if (sim_chance(rng, 600))
-			continue;
-		op = sim_op_add(plan, SIM_OP_FAULTS, t0, t0 + sim_range(rng, 100, 800) * MS);
-		op->a = sites[i];
-		op->b = (uint32_t)sim_range(rng, 50, 700);
-	}
-	if (sim_chance(rng, 300)) {
-		uint64_t t0 = sim_range(rng, 300, 1500) * MS;
-		struct sim_op *op = sim_op_add(plan, SIM_OP_STALL, t0,
-				t0 + sim_range(rng, 5, 300) * MS);
-
-		op->a = (uint32_t)sim_below(rng, SIM_WORKERS);
-	}
+	faults_of(plan, rng, sites, RTE_DIM(sites), 600, 100, 800);
+	maybe_stall(plan, rng);
 }
 
 /* Endpoints that a reload brings, moves to another address and takes away again, among agents; they talk
@@ -720,23 +736,8 @@ gear(struct sim_plan *plan, struct sim_rng *rng)
 		t += sim_chance(rng, 300) ? sim_below(rng, 100 * MS)
 					  : sim_range(rng, 100, 900) * MS;
 	}
-	for (unsigned int i = 0; i < RTE_DIM(sites); i++) {
-		uint64_t t0 = sim_below(rng, 1500 * MS);
-		struct sim_op *op;
-
-		if (sim_chance(rng, 700))
-			continue;
-		op = sim_op_add(plan, SIM_OP_FAULTS, t0, t0 + sim_range(rng, 50, 600) * MS);
-		op->a = sites[i];
-		op->b = (uint32_t)sim_range(rng, 50, 700);
-	}
-	if (sim_chance(rng, 300)) {
-		uint64_t t0 = sim_range(rng, 300, 1500) * MS;
-		struct sim_op *op = sim_op_add(plan, SIM_OP_STALL, t0,
-				t0 + sim_range(rng, 5, 300) * MS);
-
-		op->a = (uint32_t)sim_below(rng, SIM_WORKERS);
-	}
+	faults_of(plan, rng, sites, RTE_DIM(sites), 700, 50, 600);
+	maybe_stall(plan, rng);
 }
 
 /* Rooms whose traces begin and end while media flows, over a bad network, with workers that stand still
