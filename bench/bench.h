@@ -349,6 +349,7 @@ struct bench_figure_rate {
 	uint64_t pdr_pps;
 	unsigned int ndr_repeated; /**< disturbed windows that were taken again */
 	unsigned int pdr_repeated;
+	unsigned int pdr_searches; /**< more than one: it did not hold while latency was measured */
 };
 
 /** Latency at a part of PDR. */

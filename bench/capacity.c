@@ -33,18 +33,19 @@
 #define WARM_NS   (PLM_NS_PER_MS)      /* of a window, not timed */
 #define AWAY_NS   (50 * PLM_NS_PER_US) /* a thread without its CPU for longer was disturbed */
 
-#define FLAT_NS     (300 * PLM_NS_PER_MS)
-#define SEARCH_NS   (PLM_NS_PER_S / 2)
-#define TRIALS      3
-#define PRECISION   0.01
-#define CEILING     1.2 /* times what goes flat out */
-#define PDR_LOSS    0.005
-#define LATENCY_NS  (2 * PLM_NS_PER_S)
-#define GRACE       100 /* what is due at the end may be offered so much of the time later */
-#define QUICK       20  /* times shorter, to see that it works */
-#define LOSS_LOAD   0.8
-#define LOSS_NS     (500 * PLM_NS_PER_MS)
-#define LOSS_COPIES 100000000u
+#define FLAT_NS        (300 * PLM_NS_PER_MS)
+#define SEARCH_NS      (PLM_NS_PER_S / 2)
+#define TRIALS         3
+#define PRECISION      0.01
+#define SEARCHES_AGAIN 2   /* of PDR, when it does not hold while latency is measured */
+#define CEILING        1.2 /* times what goes flat out */
+#define PDR_LOSS       0.005
+#define LATENCY_NS     (2 * PLM_NS_PER_S)
+#define GRACE          100 /* what is due at the end may be offered so much of the time later */
+#define QUICK          20  /* times shorter, to see that it works */
+#define LOSS_LOAD      0.8
+#define LOSS_NS        (500 * PLM_NS_PER_MS)
+#define LOSS_COPIES    100000000u
 
 static const double loads[] = { 0.1, 0.5, 0.9 };
 
@@ -433,6 +434,13 @@ search(struct wire *wire, const struct shape *shape, double ceiling, double limi
 }
 
 static void
+search_pdr(struct wire *wire, const struct shape *shape, struct bench_figure_rate *r)
+{
+	r->pdr_pps = search(wire, shape, CEILING * r->flat_pps, PDR_LOSS, &r->pdr_repeated);
+	r->pdr_searches++;
+}
+
+static void
 measure_rate(struct wire *wire, const struct shape *shape, struct bench_figure_rate *r)
 {
 	r->rooms = shape->rooms;
@@ -440,7 +448,7 @@ measure_rate(struct wire *wire, const struct shape *shape, struct bench_figure_r
 	r->size = shape->size;
 	r->flat_pps = flat_out(wire, shape, &r->wire_busy);
 	r->ndr_pps = search(wire, shape, CEILING * r->flat_pps, 0, &r->ndr_repeated);
-	r->pdr_pps = search(wire, shape, CEILING * r->flat_pps, PDR_LOSS, &r->pdr_repeated);
+	search_pdr(wire, shape, r);
 	fprintf(stderr,
 			"  %u x %u, %u B: flat out %.0f packets/s, NDR %" PRIu64 ", PDR %" PRIu64
 			"\n",
@@ -489,6 +497,22 @@ measure_load(struct wire *wire, struct bench_figure_latency *both)
 	}
 }
 
+/* A row of both kinds, empty. */
+static void
+set_load(struct bench_figure_latency *both, double load)
+{
+	for (unsigned int k = 0; k < 2; k++) {
+		bench_series_free(&both[k].p50_us);
+		bench_series_free(&both[k].p99_us);
+		bench_series_free(&both[k].p999_us);
+		both[k] = (struct bench_figure_latency){
+			.load = load,
+			.rate_pps = (uint64_t)(load * (double)bench_figures.rate[0].pdr_pps),
+			.in_relay = k == 1,
+		};
+	}
+}
+
 static void
 measure_latency(struct wire *wire)
 {
@@ -498,16 +522,19 @@ measure_latency(struct wire *wire)
 	f->latency = calloc(f->nb_latency, sizeof(*f->latency));
 	if (f->latency == NULL)
 		bench_die("out of memory");
-	for (unsigned int i = 0; i < RTE_DIM(loads); i++) {
+	for (unsigned int i = RTE_DIM(loads); i-- > 0;) {
 		struct bench_figure_latency *both = &f->latency[2 * i];
 
-		for (unsigned int k = 0; k < 2; k++) {
-			both[k].load = loads[i];
-			both[k].rate_pps = (uint64_t)(loads[i] * (double)f->rate[0].pdr_pps);
-			both[k].in_relay = k == 1;
-		}
+		set_load(both, loads[i]);
 		if (both[0].rate_pps > 0)
 			measure_load(wire, both);
+		/* Who loses more at nine tenths of a rate than that rate may has another rate. */
+		if (i == RTE_DIM(loads) - 1 && f->rate[0].pdr_searches <= SEARCHES_AGAIN &&
+				(double)both[0].lost > PDR_LOSS * (double)both[0].due) {
+			fprintf(stderr, "  the machine has changed: PDR is searched again\n");
+			search_pdr(wire, &shapes[0], &f->rate[0]);
+			i++;
+		}
 	}
 }
 
