@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The memory of one connection. */
+#include <string.h>
+
+#include <rte_branch_prediction.h>
+
+#include "quic_priv.h"
+
+#define SMALL 64 /* up to here classes are 16 bytes apart */
+
+static unsigned int
+class_of(size_t size)
+{
+	unsigned int shift;
+
+	if (size <= SMALL)
+		return (unsigned int)((size + 15) / 16);
+	shift = rte_log2_u32((uint32_t)size) - 1; /* 2^shift < size <= 2^(shift + 1) */
+	return SMALL / 16 + 1 + (shift - 6) * 8 +
+			(unsigned int)((size - 1 - ((size_t)1 << shift)) >> (shift - 3));
+}
+
+/* Bytes of a block of a class. */
+static uint32_t
+class_size(unsigned int class)
+{
+	unsigned int shift, step;
+
+	if (class <= SMALL / 16)
+		return class * 16;
+	class -= SMALL / 16 + 1;
+	shift = 6 + class / 8;
+	step = class % 8 + 1;
+	return RTE_ALIGN_CEIL((1u << shift) + (step << (shift - 3)), 16u);
+}
+
+static void
+region(struct quic_arena *arena, void *base, size_t size)
+{
+	arena->top = RTE_PTR_ALIGN_CEIL((uint8_t *)base, 16);
+	arena->end = (uint8_t *)base + size;
+	arena->size += (uint32_t)(arena->end - arena->top);
+}
+
+void
+quic_arena_init(struct quic_arena *arena, void *base, size_t size,
+		const struct plm_quic_memory *memory)
+{
+	*arena = (struct quic_arena){ .memory = memory };
+	region(arena, base, size);
+}
+
+void
+quic_arena_fini(struct quic_arena *arena)
+{
+	while (arena->nb_extents > 0)
+		arena->memory->put(arena->memory->ctx, arena->extents[--arena->nb_extents]);
+}
+
+/* Another region. What is left of the one before is given up, but for its largest block. */
+static bool
+extend(struct quic_arena *arena)
+{
+	void *extent;
+
+	if (arena->memory == NULL || arena->nb_extents == PLM_QUIC_EXTENTS_MAX)
+		return false;
+	extent = arena->memory->get(arena->memory->ctx);
+	if (extent == NULL)
+		return false;
+	arena->size -= (uint32_t)(arena->end - arena->top);
+	arena->extents[arena->nb_extents++] = extent;
+	region(arena, extent, arena->memory->size);
+	return true;
+}
+
+bool
+quic_arena_has(struct quic_arena *arena, uint32_t size)
+{
+	return likely((size_t)(arena->end - arena->top) >= size) || extend(arena);
+}
+
+static void *
+take(struct quic_arena *arena, struct quic_block *block)
+{
+	arena->used += class_size((unsigned int)block->class) + (uint32_t)sizeof(*block);
+	arena->peak = RTE_MAX(arena->peak, arena->used);
+	return block + 1;
+}
+
+static void *
+take_free(struct quic_arena *arena, unsigned int class)
+{
+	struct quic_block *block = arena->free_list[class];
+
+	arena->free_list[class] = block->next;
+	return take(arena, block);
+}
+
+void *
+quic_arena_alloc(struct quic_arena *arena, size_t size)
+{
+	struct quic_block *block;
+	unsigned int class;
+	uint32_t need;
+
+	if (size == 0 || size > PLM_QUIC_BLOCK_MAX)
+		return NULL;
+	class = class_of(size);
+	if (likely(arena->free_list[class] != NULL))
+		return take_free(arena, class);
+	need = class_size(class) + (uint32_t)sizeof(*block);
+	if (likely(need <= (size_t)(arena->end - arena->top)) || extend(arena)) {
+		block = (struct quic_block *)arena->top;
+		arena->top += need;
+		block->class = class;
+		return take(arena, block);
+	}
+	for (class ++; class < ARENA_CLASSES; class ++)
+		if (arena->free_list[class] != NULL)
+			return take_free(arena, class);
+	return NULL;
+}
+
+void
+quic_arena_release(struct quic_arena *arena, void *buf)
+{
+	struct quic_block *block = (struct quic_block *)buf - 1;
+
+	if (buf == NULL)
+		return;
+	arena->used -= class_size((unsigned int)block->class) + (uint32_t)sizeof(*block);
+	block->next = arena->free_list[block->class];
+	arena->free_list[block->class] = block;
+}
+
+static void *
+mem_malloc(size_t size, void *arena)
+{
+	return quic_arena_alloc(arena, size);
+}
+
+static void
+mem_free(void *buf, void *arena)
+{
+	quic_arena_release(arena, buf);
+}
+
+static void *
+mem_calloc(size_t n, size_t size, void *arena)
+{
+	void *buf;
+
+	if (size != 0 && n > SIZE_MAX / size)
+		return NULL;
+	buf = quic_arena_alloc(arena, n * size);
+	if (buf != NULL)
+		memset(buf, 0, n * size);
+	return buf;
+}
+
+static void *
+mem_realloc(void *old, size_t size, void *arena)
+{
+	const struct quic_block *block = (struct quic_block *)old - 1;
+	uint32_t has;
+	void *buf;
+
+	if (old == NULL)
+		return quic_arena_alloc(arena, size);
+	has = class_size((unsigned int)block->class);
+	if (size <= has)
+		return old;
+	buf = quic_arena_alloc(arena, size);
+	if (buf == NULL)
+		return NULL;
+	memcpy(buf, old, has);
+	quic_arena_release(arena, old);
+	return buf;
+}
+
+void
+quic_arena_mem(struct quic_arena *arena, ngtcp2_mem *mem)
+{
+	*mem = (ngtcp2_mem){ arena, mem_malloc, mem_free, mem_calloc, mem_realloc };
+}

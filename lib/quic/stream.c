@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Streams. What comes is handed up as it comes, in order within its stream; what goes is a queue of chunks
+ * in the caller's memory, written in order, so that messages leave in the order of their streams' ids. */
+#include <errno.h>
+
+#include "quic_priv.h"
+
+void
+quic_stream_init(struct plm_quic_conn *conn)
+{
+	conn->unsent.tail = &conn->unsent.head;
+	conn->unacked.tail = &conn->unacked.head;
+}
+
+static void
+chunk_done(struct plm_quic_conn *conn, struct plm_quic_chunk *chunk)
+{
+	conn->nb_chunks--;
+	conn->ops->chunk_done(conn->ops_ctx, chunk);
+}
+
+/* Those of one stream up to an offset; UINT64_MAX: all. */
+static void
+chunks_drop(struct plm_quic_conn *conn, struct quic_chunks *list, int64_t stream_id, uint64_t to)
+{
+	struct plm_quic_chunk **at = &list->head;
+
+	while (*at != NULL) {
+		struct plm_quic_chunk *chunk = *at;
+
+		if (chunk->stream_id != stream_id || chunk->offset + chunk->len > to) {
+			at = &chunk->next;
+			continue;
+		}
+		*at = chunk->next;
+		if (list->tail == &chunk->next)
+			list->tail = at;
+		chunk_done(conn, chunk);
+	}
+}
+
+void
+quic_stream_fini(struct plm_quic_conn *conn)
+{
+	struct quic_chunks *lists[] = { &conn->unsent, &conn->unacked };
+
+	for (unsigned int i = 0; i < RTE_DIM(lists); i++) {
+		while (lists[i]->head != NULL) {
+			struct plm_quic_chunk *chunk = lists[i]->head;
+
+			lists[i]->head = chunk->next;
+			chunk_done(conn, chunk);
+		}
+		lists[i]->tail = &lists[i]->head;
+	}
+}
+
+int
+plm_quic_stream_send(struct plm_quic_conn *conn, struct plm_quic_chunk *first)
+{
+	struct plm_quic_chunk *last = first;
+	uint32_t n = 1;
+
+	for (; last->next != NULL; last = last->next)
+		n++;
+	if (conn->state != PLM_QUIC_ESTABLISHED || conn->close_due)
+		return -ENOTCONN;
+	if (conn->nb_chunks + n > conn->quic->conf.max_chunks)
+		return -ENOBUFS;
+	for (struct plm_quic_chunk *c = first; c != NULL; c = c->next) {
+		c->sent = 0;
+		c->stream_id = -1;
+		c->offset = 0;
+		c->is_next = c != first;
+		c->more = c->next != NULL;
+	}
+	*conn->unsent.tail = first;
+	conn->unsent.tail = &last->next;
+	conn->nb_chunks += n;
+	conn->is_dirty = true;
+	return 0;
+}
+
+void
+plm_quic_stream_consumed(struct plm_quic_conn *conn, int64_t stream_id, size_t len)
+{
+	if (conn->state > PLM_QUIC_ESTABLISHED)
+		return;
+	/* A stream that has ended needs no more room. */
+	ngtcp2_conn_extend_max_stream_offset(conn->ng, stream_id, len);
+	ngtcp2_conn_extend_max_offset(conn->ng, len);
+	conn->is_dirty = true;
+}
+
+/* The stream of the chunk at the head. False: the peer allows no more of them now. */
+static bool
+chunk_stream(struct plm_quic_conn *conn, struct plm_quic_chunk *chunk)
+{
+	int ret;
+
+	if (chunk->stream_id >= 0)
+		return true;
+	if (chunk->is_next) {
+		chunk->stream_id = conn->tx_stream;
+		chunk->offset = conn->tx_offset;
+		return true;
+	}
+	ret = chunk->uni ? ngtcp2_conn_open_uni_stream(conn->ng, &chunk->stream_id, NULL)
+			 : ngtcp2_conn_open_bidi_stream(conn->ng, &chunk->stream_id, NULL);
+	if (ret != 0) {
+		chunk->stream_id = -1;
+		return false;
+	}
+	conn->tx_stream = chunk->stream_id;
+	conn->tx_offset = 0;
+	return true;
+}
+
+static void
+chunk_sent(struct plm_quic_conn *conn)
+{
+	struct plm_quic_chunk *chunk = conn->unsent.head;
+
+	conn->unsent.head = chunk->next;
+	if (chunk->next == NULL)
+		conn->unsent.tail = &conn->unsent.head;
+	conn->tx_offset = chunk->offset + chunk->len;
+	chunk->next = NULL;
+	*conn->unacked.tail = chunk;
+	conn->unacked.tail = &chunk->next;
+}
+
+ngtcp2_ssize
+quic_stream_write(struct plm_quic_conn *conn, ngtcp2_path *path, ngtcp2_pkt_info *pi, uint8_t *buf,
+		size_t size, uint64_t now_ns)
+{
+	for (;;) {
+		struct plm_quic_chunk *chunk = conn->unsent.head;
+		uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE;
+		ngtcp2_ssize taken = -1;
+		ngtcp2_ssize n;
+		ngtcp2_vec vec;
+
+		if (chunk == NULL || !chunk_stream(conn, chunk))
+			return ngtcp2_conn_writev_stream(conn->ng, path, pi, buf, size, NULL, 0, -1,
+					NULL, 0, now_ns);
+		vec.base = (uint8_t *)(uintptr_t)chunk->buf + chunk->sent;
+		vec.len = chunk->len - chunk->sent;
+		if (!chunk->more)
+			flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
+		n = ngtcp2_conn_writev_stream(conn->ng, path, pi, buf, size, &taken, flags,
+				chunk->stream_id, &vec, vec.len > 0, now_ns);
+		if (taken >= 0) {
+			chunk->sent += (uint32_t)taken;
+			if (chunk->sent == chunk->len)
+				chunk_sent(conn);
+		}
+		switch (n) {
+		case NGTCP2_ERR_WRITE_MORE:
+			continue;
+		case NGTCP2_ERR_STREAM_SHUT_WR:
+		case NGTCP2_ERR_STREAM_NOT_FOUND: /* the peer wants no more of it */
+			chunks_drop(conn, &conn->unsent, chunk->stream_id, UINT64_MAX);
+			continue;
+		case NGTCP2_ERR_STREAM_DATA_BLOCKED: /* of this stream, and order holds */
+			return ngtcp2_conn_writev_stream(conn->ng, path, pi, buf, size, NULL, 0, -1,
+					NULL, 0, now_ns);
+		default:
+			return n;
+		}
+	}
+}
+
+/* --- callbacks ----------------------------------------------------------------------------- */
+
+static int
+recv_stream_data(ngtcp2_conn *ng, uint32_t flags, int64_t stream_id, uint64_t offset,
+		const uint8_t *buf, size_t len, void *user_data, void *stream_ctx)
+{
+	struct plm_quic_conn *conn = user_data;
+
+	if (conn->ops->stream(conn->ops_ctx, conn, stream_id, buf, len,
+			    flags & NGTCP2_STREAM_DATA_FLAG_FIN) < 0)
+		return NGTCP2_ERR_CALLBACK_FAILURE;
+	return 0;
+}
+
+/* Nobody answers on a stream that the peer opened: our half of it ends at once. */
+static int
+stream_open(ngtcp2_conn *ng, int64_t stream_id, void *user_data)
+{
+	if (ngtcp2_is_bidi_stream(stream_id))
+		return ngtcp2_conn_shutdown_stream_write(ng, 0, stream_id, 0) == 0
+				? 0
+				: NGTCP2_ERR_CALLBACK_FAILURE;
+	return 0;
+}
+
+static int
+stream_close(ngtcp2_conn *ng, uint32_t flags, int64_t stream_id, uint64_t code, void *user_data,
+		void *stream_ctx)
+{
+	struct plm_quic_conn *conn = user_data;
+
+	chunks_drop(conn, &conn->unsent, stream_id, UINT64_MAX);
+	chunks_drop(conn, &conn->unacked, stream_id, UINT64_MAX);
+	if (ngtcp2_conn_is_local_stream(ng, stream_id))
+		return 0;
+	if (ngtcp2_is_bidi_stream(stream_id))
+		ngtcp2_conn_extend_max_streams_bidi(ng, 1);
+	else
+		ngtcp2_conn_extend_max_streams_uni(ng, 1);
+	return 0;
+}
+
+static int
+stream_reset(ngtcp2_conn *ng, int64_t stream_id, uint64_t size, uint64_t code, void *user_data,
+		void *stream_ctx)
+{
+	struct plm_quic_conn *conn = user_data;
+
+	conn->ops->stream_reset(conn->ops_ctx, conn, stream_id);
+	return 0;
+}
+
+static int
+acked(ngtcp2_conn *ng, int64_t stream_id, uint64_t offset, uint64_t len, void *user_data,
+		void *stream_ctx)
+{
+	struct plm_quic_conn *conn = user_data;
+
+	chunks_drop(conn, &conn->unacked, stream_id, offset + len);
+	return 0;
+}
+
+/* There may be room for streams that wait. */
+static int
+more_streams(ngtcp2_conn *ng, uint64_t max, void *user_data)
+{
+	struct plm_quic_conn *conn = user_data;
+
+	conn->is_dirty |= conn->unsent.head != NULL;
+	return 0;
+}
+
+static int
+more_stream_data(ngtcp2_conn *ng, int64_t stream_id, uint64_t max, void *user_data,
+		void *stream_ctx)
+{
+	return more_streams(ng, max, user_data);
+}
+
+void
+quic_stream_callbacks(ngtcp2_callbacks *cb)
+{
+	cb->recv_stream_data = recv_stream_data;
+	cb->stream_open = stream_open;
+	cb->stream_close = stream_close;
+	cb->stream_reset = stream_reset;
+	cb->acked_stream_data_offset = acked;
+	cb->extend_max_local_streams_bidi = more_streams;
+	cb->extend_max_local_streams_uni = more_streams;
+	cb->extend_max_stream_data = more_stream_data;
+}
