@@ -65,7 +65,8 @@ enum which {
 bool counter_is_drop(enum plm_counter_class class)
 {
 	return class == PLM_CLASS_RX_DROP || class == PLM_CLASS_COPY_DROP ||
-			class == PLM_CLASS_CARRY_DROP || class == PLM_CLASS_CTL_DROP;
+			class == PLM_CLASS_CARRY_DROP || class == PLM_CLASS_QUIC_DROP ||
+			class == PLM_CLASS_DGRAM_DROP || class == PLM_CLASS_CTL_DROP;
 }
 
 static void

@@ -41,8 +41,12 @@ msg_has_mbuf(const struct plm_msg *msg)
 	case PLM_MSG_CTL_PACKET:
 	case PLM_MSG_TX:
 	case PLM_MSG_FANOUT:
+	case PLM_MSG_QUIC:
 	case PLM_MSG_RETURN:
 		return true;
+	case PLM_MSG_QUIC_ADOPT:
+	case PLM_MSG_QUIC_CLOSE:
+	case PLM_MSG_QUIC_GONE:
 	case PLM_MSG_SSRC_CLAIM:
 	case PLM_MSG_SSRC_REVOKE:
 		return false;

@@ -40,6 +40,15 @@ enum plm_msg_type {
 	/** slow path → worker: fan the payload out to its slice of room `idx` (a BYE); `aux`: the
 	 *  room's generation. */
 	PLM_MSG_FANOUT,
+	/** worker → home worker: a QUIC packet that RSS delivered elsewhere; slow path → home worker: one
+	 *  for a connection that it had not known to be adopted, with `aux` 1. */
+	PLM_MSG_QUIC,
+	/** slow path → home worker: connection {idx, gen} is yours. */
+	PLM_MSG_QUIC_ADOPT,
+	/** slow path → home worker: close connection {idx, gen}. */
+	PLM_MSG_QUIC_CLOSE,
+	/** home worker → slow path: connection {idx, gen} has ended and is yours again. */
+	PLM_MSG_QUIC_GONE,
 	/** worker → the one that lent it: the payload is copied, its reference comes back. */
 	PLM_MSG_RETURN,
 	/** home worker → another: serve your slice of room `idx` with this payload, which is lent;
@@ -99,6 +108,13 @@ plm_mailbox_fault(const struct plm_msg *msg)
 		return plm_fault(RING_DOWN);
 	case PLM_MSG_FANOUT:
 		return plm_fault(RING_BYE);
+	case PLM_MSG_QUIC:
+		return plm_fault(RING_CROSS);
+	case PLM_MSG_QUIC_ADOPT:
+	case PLM_MSG_QUIC_CLOSE:
+		return plm_fault(RING_DOWN);
+	case PLM_MSG_QUIC_GONE:
+		return plm_fault(RING_CLAIM);
 	case PLM_MSG_RETURN: /* there is room for all that is lent */
 		return false;
 	case PLM_MSG_SLICE:

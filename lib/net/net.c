@@ -360,6 +360,13 @@ fill_template(const struct plm_net *net, const struct plm_net_local_conf *local,
 	store16(udp + 6, plm_wire_fold(sum));
 }
 
+void
+plm_net_template(const struct plm_net *net, uint16_t local_idx, const struct plm_ip *remote,
+		rte_be16_t remote_port, struct plm_template *tmpl)
+{
+	fill_template(net, &net->locals[local_idx], remote, remote_port, tmpl);
+}
+
 int
 plm_net_route(struct plm_net *net, uint16_t local_idx, const struct plm_ip *remote,
 		rte_be16_t remote_port, struct plm_template *tmpl, uint64_t now_ns)

@@ -115,6 +115,10 @@ struct plm_template {
 int plm_net_route(struct plm_net *net, uint16_t local_idx, const struct plm_ip *remote,
 		rte_be16_t remote_port, struct plm_template *tmpl, uint64_t now_ns);
 
+/** The same headers, without a next hop: for who knows the MAC address otherwise. Reads only; any lcore. */
+void plm_net_template(const struct plm_net *net, uint16_t local_idx, const struct plm_ip *remote,
+		rte_be16_t remote_port, struct plm_template *tmpl);
+
 /** Give the reference back, once no view names the next hop any more. */
 void plm_net_route_put(struct plm_net *net, const struct plm_template *tmpl);
 

@@ -29,11 +29,18 @@ struct plm_pkt {
 	uint8_t port_idx; /**< port that received it */
 	uint8_t tos;      /**< IPv4 TOS or IPv6 traffic class */
 	uint8_t is_v6;
-	uint8_t is_known;     /**< the tuple belongs to a session: slow path's first ring */
+	uint8_t is_known;     /**< to the slow path: enum plm_pkt_known */
 	uint8_t src_addr[16]; /**< IPv4 in the first four bytes, the rest 0 */
 	const uint8_t *lent;  /**< payload of a packet that one worker hands to others */
 };
 static_assert(sizeof(struct plm_pkt) <= RTE_CACHE_LINE_SIZE, "one line behind the mbuf");
+
+/** What a packet is that goes to the slow path. */
+enum plm_pkt_known {
+	PLM_PKT_OTHER,   /**< ARP, ND, ICMP; STUN of nobody's tuple */
+	PLM_PKT_SESSION, /**< STUN of a session's tuple */
+	PLM_PKT_QUIC,
+};
 
 /** The packet's description. Valid for mbufs of RX pools only. */
 static inline struct plm_pkt *
@@ -47,6 +54,7 @@ enum plm_tx_kind {
 	PLM_TX_COPY,  /**< this worker's copy for a subscriber */
 	PLM_TX_CARRY, /**< another worker's copy */
 	PLM_TX_CTL,   /**< the slow path's frame */
+	PLM_TX_QUIC,  /**< this worker's QUIC packet: its copies were counted when it was made */
 	PLM_TX_KINDS
 };
 

@@ -379,6 +379,8 @@ count_gone(struct plm_txq *q, const uint16_t gone[PLM_TX_KINDS])
 		plm_count_add(q->counters, PLM_CNT_CARRIED_SENT, gone[PLM_TX_CARRY]);
 	if (unlikely(gone[PLM_TX_CTL] > 0))
 		plm_count_add(q->counters, PLM_CNT_CTL_FRAMES_OUT, gone[PLM_TX_CTL]);
+	if (unlikely(gone[PLM_TX_QUIC] > 0))
+		plm_count_add(q->counters, PLM_CNT_QUIC_OUT, gone[PLM_TX_QUIC]);
 }
 
 static void
@@ -390,6 +392,7 @@ drop_all(struct plm_txq *q, enum plm_counter copy, enum plm_counter carried)
 	plm_count_add(q->counters, copy, q->pending[PLM_TX_COPY]);
 	plm_count_add(q->counters, carried, q->pending[PLM_TX_CARRY]);
 	plm_count_add(q->counters, PLM_CNT_CTL_TX_QUEUE, q->pending[PLM_TX_CTL]);
+	plm_count_add(q->counters, PLM_CNT_QUIC_TX_QUEUE, q->pending[PLM_TX_QUIC]);
 	memset(q->pending, 0, sizeof(q->pending));
 	q->n = 0;
 }

@@ -548,6 +548,12 @@ plm_quic_is_dirty(const struct plm_quic_conn *conn)
 	return conn->is_dirty;
 }
 
+uint64_t
+plm_quic_conn_opened(const struct plm_quic_conn *conn)
+{
+	return conn->opened;
+}
+
 const struct plm_quic_path *
 plm_quic_conn_path(const struct plm_quic_conn *conn)
 {

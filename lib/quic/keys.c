@@ -96,6 +96,7 @@ decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 		key->conn->undecryptable++;
 		return NGTCP2_ERR_DECRYPT;
 	}
+	key->conn->opened++;
 	if (!asks_nothing(dest, len - PLM_AEAD_TAG))
 		key->conn->got_more = true;
 	return 0;

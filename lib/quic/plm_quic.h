@@ -261,6 +261,9 @@ struct plm_quic_figures {
 };
 void plm_quic_conn_figures(const struct plm_quic_conn *conn, struct plm_quic_figures *figures);
 
+/** 1-RTT packets that could be opened: whoever sent the last one has the keys. */
+uint64_t plm_quic_conn_opened(const struct plm_quic_conn *conn);
+
 /** The path that the connection uses now. */
 const struct plm_quic_path *plm_quic_conn_path(const struct plm_quic_conn *conn);
 void *plm_quic_conn_ctx(const struct plm_quic_conn *conn);

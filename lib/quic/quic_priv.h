@@ -155,6 +155,7 @@ struct plm_quic_conn {
 
 	struct quic_control control;
 	uint64_t now_ns; /* of the call that ngtcp2 is in */
+	uint64_t opened;
 	uint64_t undecryptable;
 	uint32_t key_updates;
 

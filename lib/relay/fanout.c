@@ -9,30 +9,7 @@
 #include <rte_memcpy.h>
 #include <rte_mempool.h>
 
-#include "relay_priv.h"
-
-/* What is stored at once; the compiler picks the registers. */
-typedef uint8_t v32u8 __attribute__((vector_size(32), aligned(1), may_alias));
-typedef uint8_t v16u8 __attribute__((vector_size(16), aligned(1), may_alias));
-typedef uint64_t u64u __attribute__((aligned(1), may_alias));
-typedef uint32_t u32u __attribute__((aligned(1), may_alias));
-typedef uint16_t u16u __attribute__((aligned(1), may_alias));
-
-/*
- * A frame and, in brackets, its template, which lacks the 6 bytes of the destination MAC:
- *
- *  0 destination MAC   6 [0] source MAC   12 [6] EtherType
- * IPv4: 14 [8] version  15 [9] TOS    16 [10] length        24 [18] checksum  34 [28] ports
- *       38 [32] UDP length and checksum                     42 payload
- * IPv6: 14 [8] version, traffic class 18 [12] payload length                  54 [48] ports
- *       58 [52] UDP length and checksum                     62 payload
- */
-#define HDR4 (RTE_ETHER_ADDR_LEN + 36)
-#define HDR6 (RTE_ETHER_ADDR_LEN + 56)
-static_assert(HDR4 == PLM_ETH_HDR + PLM_IP4_HDR + PLM_UDP_HDR, "template layout");
-static_assert(HDR6 == PLM_ETH_HDR + PLM_IP6_HDR + PLM_UDP_HDR, "template layout");
-static_assert(HDR6 == RTE_ETHER_ADDR_LEN + PLM_EGRESS_HDR, "template layout");
-static_assert(HDR6 + PLM_HDR_COPY_MAX <= PLM_HDR_ROOM, "a small copy fits a header mbuf");
+#include "hdr.h"
 
 /* Have `n` raw header mbufs or more in w->hdrs, if the pool has them. */
 static __rte_noinline void
@@ -97,52 +74,6 @@ copy_skip(struct relay_worker *w, struct relay_payload *p, const struct plm_sub 
 	relay_count_dropped(w, sub->session_idx, 1);
 }
 
-/* The headers of one copy; the template's checksum fields hold the sums of what is constant. */
-static __rte_always_inline void
-hdr_write(uint8_t *frame, uint64_t mac, const struct plm_sub *sub, const struct relay_payload *p,
-		const bool is_v6)
-{
-	const uint8_t *hdr = sub->hdr;
-	uint32_t udp;
-	uint16_t csum;
-
-	*(u64u *)frame = mac;
-	*(v32u8 *)(frame + 6) = *(const v32u8 *)hdr;
-	udp = (is_v6 ? *(const u16u *)(hdr + 54) : *(const u16u *)(hdr + 34)) + p->udp_sum;
-	csum = (uint16_t)~plm_wire_fold(udp);
-	if (csum == 0) /* 0 says "no checksum"; ones' complement has two zeros (RFC 768) */
-		csum = 0xffff;
-	if (is_v6) {
-		*(v16u8 *)(frame + 38) = *(const v16u8 *)(hdr + 32);
-		*(u32u *)(frame + 54) = *(const u32u *)(hdr + 48);
-		*(u32u *)(frame + 14) =
-				*(const u32u *)(hdr + 8) | rte_cpu_to_be_32((uint32_t)p->tos << 20);
-		*(u16u *)(frame + 18) = p->udp_len;
-		*(u16u *)(frame + 58) = p->udp_len;
-		*(u16u *)(frame + 60) = csum;
-	} else {
-		uint32_t ip = *(const u16u *)(hdr + 18) + p->ip4_sum;
-
-		frame[15] = p->tos;
-		*(u16u *)(frame + 16) = p->ip4_len;
-		*(u16u *)(frame + 24) = (uint16_t)~plm_wire_fold(ip);
-		*(u16u *)(frame + 38) = p->udp_len;
-		*(u16u *)(frame + 40) = csum;
-	}
-}
-
-/* Set what a raw mbuf does not have by itself. */
-static __rte_always_inline void
-mbuf_fill(struct rte_mbuf *m, uint16_t nb_segs, uint16_t len, uint32_t pkt_len, uint32_t session)
-{
-	m->data_off = RTE_PKTMBUF_HEADROOM;
-	m->nb_segs = nb_segs;
-	m->ol_flags = 0;
-	m->pkt_len = pkt_len;
-	m->data_len = len;
-	m->hash.usr = session; /* whom an lcore that carries it counts for */
-}
-
 static __rte_noinline struct rte_mbuf *
 copy_big(struct relay_worker *w)
 {
@@ -167,7 +98,7 @@ static __rte_always_inline unsigned int
 entry_send(struct relay_worker *w, struct cursor *c, const struct plm_sub *sub, uint64_t mac,
 		const bool is_v6)
 {
-	const uint16_t hdr_len = is_v6 ? HDR6 : HDR4;
+	const uint16_t hdr_len = is_v6 ? RELAY_HDR6 : RELAY_HDR4;
 	const uint32_t max_len = c->mtu - (hdr_len - PLM_ETH_HDR);
 	const uint32_t session = sub->session_idx;
 	struct plm_session_tx *tx = &w->tx[session];
@@ -191,7 +122,7 @@ entry_send(struct relay_worker *w, struct cursor *c, const struct plm_sub *sub, 
 		if (likely(p->way == RELAY_SHARE)) {
 			m = *--c->hdr_top;
 			frame = (uint8_t *)m->buf_addr + RTE_PKTMBUF_HEADROOM;
-			mbuf_fill(m, 2, hdr_len, hdr_len + len, session);
+			relay_mbuf_fill(m, 2, hdr_len, hdr_len + len, session);
 			m->next = p->m;
 			if (plm_mutant(OVERWRITE) && rte_mbuf_refcnt_read(p->m) > 2)
 				*rte_pktmbuf_mtod_offset(p->m, uint8_t *, len - 1) ^= 1;
@@ -206,10 +137,10 @@ entry_send(struct relay_worker *w, struct cursor *c, const struct plm_sub *sub, 
 				}
 			}
 			frame = (uint8_t *)m->buf_addr + RTE_PKTMBUF_HEADROOM;
-			mbuf_fill(m, 1, (uint16_t)(hdr_len + len), hdr_len + len, session);
+			relay_mbuf_fill(m, 1, (uint16_t)(hdr_len + len), hdr_len + len, session);
 			rte_memcpy(frame + hdr_len, rte_pktmbuf_mtod(p->m, void *), len);
 		}
-		hdr_write(frame, mac, sub, p, is_v6);
+		relay_hdr_write(frame, mac, sub->hdr, p, is_v6);
 		*c->tx_buf++ = m;
 		bytes += len;
 	}
@@ -244,6 +175,46 @@ copies_tag(const struct plm_port *port, const struct plm_txq *q, struct rte_mbuf
 		plm_port_tag(port, *m);
 }
 
+/* The same for receivers of QUIC: nothing is shared, and what a receiver has no window for is dropped. */
+static __rte_noinline bool
+quic_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
+{
+	const struct plm_sub *const subs = &job->view->subs[job->first];
+	const unsigned int nb = job->nb;
+	const uint32_t allowed = RTE_MIN(w->budget / nb, ((uint32_t)*quota + nb - 1) / nb);
+	const uint32_t todo = RTE_MIN(job->left, allowed);
+	uint32_t left = todo;
+
+	for (; left > 0; left--) {
+		const struct plm_sub *sub = &subs[job->pos];
+		uint32_t next = job->pos + 1 == job->size ? 0 : job->pos + 1;
+		unsigned int made;
+
+		if (unlikely(!relay_quic_room(w, sub->session_idx, nb)))
+			break;
+		plm_sched_point(ENTRY, NULL);
+		relay_quic_prefetch(w, subs[next].session_idx);
+		job->pos = next;
+		if (unlikely((sub->flags & job->need) != job->need)) {
+			job->surplus++;
+		} else if (unlikely(atomic_load_explicit(&sub->left, memory_order_relaxed)) &&
+				!plm_mutant(AFTER_LEAVE)) {
+			entry_skip(w, job, sub, PLM_CNT_COPY_LEFT);
+		} else {
+			made = relay_quic_copy(w, job, sub->session_idx);
+			w->due += made;
+			w->nb_done += made;
+		}
+	}
+	job->left -= todo - left;
+	w->budget -= (todo - left) * nb;
+	*quota -= (int32_t)((todo - left) * nb);
+	if (job->left > 0)
+		return false;
+	job_end(w, job);
+	return true;
+}
+
 bool
 relay_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
 {
@@ -268,6 +239,8 @@ relay_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
 		.mtu = w->ports[job->port_idx]->mtu,
 	};
 
+	if (unlikely(job->view->is_quic))
+		return quic_job_run(w, job, quota);
 	for (; left > 0; left--) {
 		const struct plm_sub *sub = next;
 		uint64_t mac;
@@ -394,8 +367,10 @@ relay_job_add_bare(struct relay_worker *w, struct rte_mbuf *m)
 }
 
 static inline enum relay_way
-way_of(const struct plm_port *port, uint16_t len)
+way_of(const struct plm_port *port, bool is_quic, uint16_t len)
 {
+	if (unlikely(is_quic))
+		return RELAY_ENCRYPT;
 	if (port->chain && len >= port->copy_below)
 		return RELAY_SHARE;
 	return len <= PLM_HDR_COPY_MAX ? RELAY_COPY_HDR : RELAY_COPY_BIG;
@@ -403,9 +378,9 @@ way_of(const struct plm_port *port, uint16_t len)
 
 /* References that `size` entries behind one port need. */
 static inline int
-refs_needed(const struct plm_port *port, uint16_t len, uint32_t size)
+refs_needed(const struct plm_port *port, bool is_quic, uint16_t len, uint32_t size)
 {
-	return way_of(port, len) == RELAY_SHARE ? (int)size : 1;
+	return way_of(port, is_quic, len) == RELAY_SHARE ? (int)size : 1;
 }
 
 /* Point the scratch job at a range's entries and let it run, or park. */
@@ -424,7 +399,7 @@ job_submit(struct relay_worker *w, uint8_t port_idx, uint32_t first, uint32_t si
 	job->surplus = 0;
 	for (unsigned int i = 0; i < job->nb; i++) {
 		job->pay[i].surplus = 0;
-		job->pay[i].way = way_of(port, job->pay[i].len);
+		job->pay[i].way = way_of(port, job->view->is_quic, job->pay[i].len);
 	}
 	relay_park_submit(w, job);
 }
@@ -462,8 +437,8 @@ relay_job_fan_out(struct relay_worker *w, enum relay_reach reach)
 
 		for (const struct plm_range *r = begin; r < end; r++)
 			if (range_size(r, reach) > 0)
-				refs += refs_needed(w->ports[r->port_idx], job->pay[i].len,
-						range_size(r, reach));
+				refs += refs_needed(w->ports[r->port_idx], view->is_quic,
+						job->pay[i].len, range_size(r, reach));
 		if (plm_mutant(REF_SHORT) && refs > 0)
 			refs--;
 		if (plm_mutant(REF_EXTRA) && refs > 0)

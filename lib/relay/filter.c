@@ -102,11 +102,17 @@ stun_bucket(const struct relay_worker *w, const struct plm_pkt *pkt)
 	return &w->stun_tat[hash & (STUN_BUCKETS - 1)];
 }
 
+bool
+relay_unknown_due(struct relay_worker *w, const struct plm_pkt *pkt)
+{
+	return relay_gcra(stun_bucket(w, pkt), w->now_ns, w->stun_cost_ns, FILTER_BURST_NS);
+}
+
 void
 relay_stun(struct relay_worker *w, struct rte_mbuf *m, struct plm_pkt *pkt)
 {
-	pkt->is_known = pkt->sref != 0;
-	if (pkt->is_known) {
+	pkt->is_known = pkt->sref != 0 ? PLM_PKT_SESSION : PLM_PKT_OTHER;
+	if (pkt->sref != 0) {
 		uint64_t *tat = &w->stun_known_tat[plm_sref_idx(pkt->sref)];
 		uint64_t cost = PLM_NS_PER_S / STUN_KNOWN_RATE;
 
@@ -119,7 +125,7 @@ relay_stun(struct relay_worker *w, struct rte_mbuf *m, struct plm_pkt *pkt)
 	if (!stun_plausible(w, rte_pktmbuf_mtod_offset(m, const uint8_t *, pkt->payload_off),
 			    pkt->payload_len))
 		relay_drop(w, m, PLM_CNT_RX_STUN_FILTER);
-	else if (!relay_gcra(stun_bucket(w, pkt), w->now_ns, w->stun_cost_ns, FILTER_BURST_NS))
+	else if (!relay_unknown_due(w, pkt))
 		relay_drop(w, m, PLM_CNT_RX_STUN_RATE);
 	else
 		give(&w->to_unknown, m);
@@ -133,7 +139,7 @@ relay_l2(struct relay_worker *w, struct rte_mbuf *m, struct plm_pkt *pkt)
 	bool ok;
 
 	pkt->sref = 0;
-	pkt->is_known = 0;
+	pkt->is_known = PLM_PKT_OTHER;
 	if (plm_net_awaits(w->net, m, &cell))
 		ok = relay_gcra(&w->neigh_tat[cell], w->now_ns, cost, NEIGH_BURST * cost);
 	else

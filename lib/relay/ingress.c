@@ -337,43 +337,14 @@ sender_stays(const struct relay_worker *w, struct rte_mbuf *m)
 	return plm_mutant(TO_SUCCESSOR) || plm_session_get(w->sessions, plm_pkt(m)->sref) != NULL;
 }
 
-/* Packets of sessions whose home we are: limits, SSRCs, fan-out. Consumes them. */
-static void
-ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
+/* Accepted packets, with the room of each, to whom they reach. Consumes them; how many were media. */
+static inline unsigned int
+dispatch(struct relay_worker *w, struct rte_mbuf **ok, const uint32_t *rooms, const bool *is_rtcp,
+		unsigned int nb_ok)
 {
 	struct relay_group groups[PLM_BURST];
-	struct rte_mbuf *ok[PLM_BURST];
-	uint32_t rooms[PLM_BURST];
-	bool is_rtcp[PLM_BURST];
-	unsigned int nb_ok = 0;
 	unsigned int nb_media = 0;
 	unsigned int nb_groups;
-
-	for (unsigned int i = 0; i < n; i++) {
-		struct rte_mbuf *m = pkts[i];
-		const struct plm_pkt *pkt = plm_pkt(m);
-		const uint8_t *p = rte_pktmbuf_mtod_offset(m, const uint8_t *, pkt->payload_off);
-		struct plm_session_hot *hot = &w->sessions->hot[plm_sref_idx(pkt->sref)];
-		enum plm_counter why;
-		bool accepted;
-
-		plm_sched_point(INGRESS, NULL);
-		rooms[nb_ok] = hot->room_idx;
-		is_rtcp[nb_ok] = plm_wire_classify(p, pkt->payload_len) == PLM_PROTO_RTCP;
-		if (unlikely(is_rtcp[nb_ok]))
-			accepted = rtcp_accept(w, hot, pkt, p, &w->rtcp[nb_ok], &why);
-		else
-			accepted = rtp_accept(w, hot, pkt, p, &rooms[nb_ok], &why);
-		if (unlikely(!accepted)) {
-			add(&hot->rx_dropped, 1);
-			relay_drop(w, m, why);
-			continue;
-		}
-		add(&hot->rx_packets, 1);
-		add(&hot->rx_bytes, pkt->payload_len);
-		rte_prefetch0(&w->rooms->hot[rooms[nb_ok]]);
-		ok[nb_ok++] = m;
-	}
 
 	nb_groups = group_by_room(w, rooms, is_rtcp, nb_ok, groups);
 	prefetch_views(w, groups, nb_groups);
@@ -416,7 +387,90 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 		if (likely(w->job.nb > 0))
 			relay_job_to_room(w, RELAY_SUBSCRIBERS);
 	}
-	plm_count_add(&w->counters, PLM_CNT_MEDIA, nb_media);
+	return nb_media;
+}
+
+/* Packets of sessions whose home we are: limits, SSRCs, fan-out. Consumes them. */
+static void
+ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
+{
+	struct rte_mbuf *ok[PLM_BURST];
+	uint32_t rooms[PLM_BURST];
+	bool is_rtcp[PLM_BURST];
+	unsigned int nb_ok = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *m = pkts[i];
+		const struct plm_pkt *pkt = plm_pkt(m);
+		const uint8_t *p = rte_pktmbuf_mtod_offset(m, const uint8_t *, pkt->payload_off);
+		struct plm_session_hot *hot = &w->sessions->hot[plm_sref_idx(pkt->sref)];
+		enum plm_counter why;
+		bool accepted;
+
+		plm_sched_point(INGRESS, NULL);
+		rooms[nb_ok] = hot->room_idx;
+		is_rtcp[nb_ok] = plm_wire_classify(p, pkt->payload_len) == PLM_PROTO_RTCP;
+		if (unlikely(is_rtcp[nb_ok]))
+			accepted = rtcp_accept(w, hot, pkt, p, &w->rtcp[nb_ok], &why);
+		else
+			accepted = rtp_accept(w, hot, pkt, p, &rooms[nb_ok], &why);
+		if (unlikely(!accepted)) {
+			add(&hot->rx_dropped, 1);
+			relay_drop(w, m, why);
+			continue;
+		}
+		add(&hot->rx_packets, 1);
+		add(&hot->rx_bytes, pkt->payload_len);
+		rte_prefetch0(&w->rooms->hot[rooms[nb_ok]]);
+		ok[nb_ok++] = m;
+	}
+	plm_count_add(&w->counters, PLM_CNT_MEDIA, dispatch(w, ok, rooms, is_rtcp, nb_ok));
+}
+
+/* May this datagram go on? A session of QUIC has no SSRCs. */
+static inline bool
+datagram_accept(struct relay_worker *w, struct plm_session_hot *hot, const struct plm_pkt *pkt,
+		enum plm_counter *why)
+{
+	*why = PLM_CNT_DGRAM_SESSION;
+	if (unlikely(hot == NULL))
+		return false;
+	*why = PLM_CNT_DGRAM_ROLE;
+	if (unlikely(!(hot->role & PLM_ROLE_PUBLISH)))
+		return false;
+	if (likely(rates_pass(hot, w->now_ns, pkt->payload_len, why)))
+		return true;
+	*why = *why == PLM_CNT_RX_RATE_BITS ? PLM_CNT_DGRAM_RATE_BITS : PLM_CNT_DGRAM_RATE_PACKETS;
+	return false;
+}
+
+void
+relay_ingress_quic(struct relay_worker *w, struct rte_mbuf **media, unsigned int n)
+{
+	static const bool is_rtcp[PLM_BURST];
+	struct rte_mbuf *ok[PLM_BURST];
+	uint32_t rooms[PLM_BURST];
+	unsigned int nb_ok = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		const struct plm_pkt *pkt = plm_pkt(media[i]);
+		struct plm_session_hot *hot = plm_session_get(w->sessions, pkt->sref);
+		enum plm_counter why;
+
+		if (unlikely(!datagram_accept(w, hot, pkt, &why))) {
+			if (hot != NULL)
+				add(&hot->rx_dropped, 1);
+			plm_count(&w->counters, why);
+			rte_pktmbuf_free(media[i]);
+			continue;
+		}
+		add(&hot->rx_packets, 1);
+		add(&hot->rx_bytes, pkt->payload_len);
+		rooms[nb_ok] = hot->room_idx;
+		ok[nb_ok++] = media[i];
+	}
+	plm_count_add(&w->counters, PLM_CNT_DGRAMS_MEDIA, nb_ok);
+	dispatch(w, ok, rooms, is_rtcp, nb_ok);
 }
 
 /* --- reception ---------------------------------------------------------------------------- */
@@ -624,10 +678,12 @@ unsigned int
 relay_rx(struct relay_worker *w, const struct relay_rxq *rxq)
 {
 	struct rte_mbuf *pkts[PLM_BURST];
+	struct rte_mbuf *quic[PLM_BURST];
 	const struct plm_port *port = rxq->port;
 	uint64_t bytes = 0;
 	unsigned int nb_udp = 0;
 	unsigned int nb_ours = 0;
+	unsigned int nb_quic = 0;
 	unsigned int taken;
 	unsigned int n;
 
@@ -654,11 +710,15 @@ relay_rx(struct relay_worker *w, const struct relay_rxq *rxq)
 			const uint8_t *p = rte_pktmbuf_mtod_offset(m, const uint8_t *,
 					pkt->payload_off);
 
-			/* STUN, RTP and RTCP; DTLS and QUIC have their place here. */
+			/* STUN, RTP and RTCP, QUIC; DTLS has its place here. */
 			if (likely((*p >= 128 && *p <= 191) || *p <= 3))
 				pkts[nb_udp++] = m;
+			else if (*p >= 64 && w->quic != NULL)
+				quic[nb_quic++] = m;
 			else
-				relay_drop(w, m, PLM_CNT_RX_FIRST_BYTE);
+				relay_drop(w, m,
+						*p >= 64 ? PLM_CNT_RX_QUIC_OFF
+							 : PLM_CNT_RX_FIRST_BYTE);
 		} else if (verdict == PLM_NET_CTL) {
 			relay_l2(w, m, pkt);
 		} else {
@@ -672,9 +732,13 @@ relay_rx(struct relay_worker *w, const struct relay_rxq *rxq)
 	for (unsigned int i = 0; i < nb_udp; i++)
 		if (likely(is_ours(w, pkts[i])))
 			pkts[nb_ours++] = pkts[i];
+	if (nb_quic > 0)
+		relay_quic_rx(w, quic, nb_quic);
 	batches_flush(w);
 	if (nb_ours > 0)
 		ingress(w, pkts, nb_ours);
+	if (nb_quic > 0)
+		relay_quic_media(w);
 	return taken;
 }
 
@@ -691,17 +755,24 @@ relay_cross_rx(struct relay_worker *w, unsigned int from)
 	for (unsigned int i = 0; i < n; i++) {
 		const struct plm_session_hot *hot = &w->sessions->hot[msgs[i].idx];
 
-		rte_prefetch0(hot);
-		rte_prefetch0(&hot->rx_packets);
+		if (likely(msgs[i].type == PLM_MSG_PACKET)) {
+			rte_prefetch0(hot);
+			rte_prefetch0(&hot->rx_packets);
+		}
 		rte_prefetch0(plm_pkt(msgs[i].mbuf));
 		rte_prefetch0(rte_pktmbuf_mtod(msgs[i].mbuf, void *));
 	}
 	plm_count_add(&w->counters, PLM_CNT_CROSSED_IN, n);
-	for (unsigned int i = 0; i < n; i++)
-		if (likely(is_ours(w, msgs[i].mbuf)))
+	for (unsigned int i = 0; i < n; i++) {
+		if (unlikely(msgs[i].type == PLM_MSG_QUIC))
+			relay_quic_take(w, msgs[i].mbuf, false);
+		else if (likely(is_ours(w, msgs[i].mbuf)))
 			pkts[nb_ours++] = msgs[i].mbuf;
+	}
 	batches_flush(w);
 	if (nb_ours > 0)
 		ingress(w, pkts, nb_ours);
+	if (w->quic != NULL)
+		relay_quic_media(w);
 	return n;
 }

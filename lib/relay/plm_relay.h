@@ -8,6 +8,7 @@
 #define PLM_RELAY_H
 
 #include "plm_net.h"
+#include "plm_relay_quic.h"
 #include "plm_room.h"
 #include "plm_session.h"
 
@@ -29,6 +30,7 @@ struct plm_relay_conf {
 	struct plm_session_table *sessions;
 	struct plm_room_table *rooms;
 	struct plm_rcu *rcu;
+	struct plm_quic_table *quic; /**< NULL: no QUIC */
 	struct plm_clock clock;    /**< for latency, read once in 16 turns */
 	struct plm_rand rand;      /**< seeds, at creation only */
 	unsigned int ring_size;    /**< messages of one mailbox */

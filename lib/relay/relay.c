@@ -91,6 +91,8 @@ worker_init(struct plm_relay *relay, struct relay_worker *w)
 
 	ret = relay_filter_init(w, conf);
 	if (ret == 0)
+		ret = relay_quic_init(w, conf->quic, plm_clock_now(&conf->clock), conf->socket);
+	if (ret == 0)
 		ret = box_init(&w->known, conf, "known", w->idx, 0);
 	if (ret == 0)
 		ret = box_init(&w->unknown, conf, "unknown", w->idx, 0);
@@ -251,6 +253,7 @@ worker_discard(struct relay_worker *w)
 	for (unsigned int i = 0; i < w->nb_workers; i++)
 		cross_drop(w, &w->cross_in[i]);
 	relay_slices_drop(w);
+	relay_quic_discard(w);
 	if (w->nb_hdrs > 0)
 		rte_mempool_put_bulk(w->hdr_pool, (void **)w->hdrs, w->nb_hdrs);
 	w->nb_hdrs = 0;
@@ -290,6 +293,7 @@ plm_relay_free(struct plm_relay *relay)
 		plm_mailbox_fini(&w->unknown);
 		plm_mailbox_fini(&w->down);
 		relay_filter_fini(w);
+		relay_quic_fini(w);
 		relay_trace_fini(w);
 		rte_free(w->claim_next);
 		rte_free(w);
@@ -344,6 +348,16 @@ down(struct relay_worker *w)
 			case PLM_MSG_SSRC_REVOKE:
 				relay_revoke(w, (struct plm_handle){ msg->idx, msg->gen },
 						msg->ssrc);
+				break;
+			case PLM_MSG_QUIC:
+				plm_count(&w->counters, PLM_CNT_QUIC_BACK);
+				relay_quic_take(w, msg->mbuf, true);
+				break;
+			case PLM_MSG_QUIC_ADOPT:
+				relay_quic_adopt(w, (struct plm_handle){ msg->idx, msg->gen });
+				break;
+			case PLM_MSG_QUIC_CLOSE:
+				relay_quic_close(w, (struct plm_handle){ msg->idx, msg->gen });
 				break;
 			case PLM_MSG_FANOUT:
 				ctl_fan_out(w, msg->idx, msg->aux, msg->mbuf);
@@ -484,6 +498,8 @@ plm_relay_turn(struct plm_relay *relay, unsigned int worker, uint64_t now_ns)
 	if (likely(atomic_load_explicit(&relay->running, memory_order_relaxed)))
 		for (unsigned int i = 0; i < w->nb_rxq; i++)
 			w->nb_done += relay_rx(w, &w->rxq[i]);
+	if (w->quic != NULL)
+		relay_quic_turn(w);
 	serve_parked(w);
 	if (w->nb_carry > 0)
 		w->nb_done += carry(w);

@@ -28,6 +28,7 @@ enum relay_way {
 	RELAY_SHARE,    /* a header mbuf, chained to the payload */
 	RELAY_COPY_HDR, /* copied behind the header, in the header mbuf */
 	RELAY_COPY_BIG, /* copied behind the header, in an mbuf of the copy pool */
+	RELAY_ENCRYPT,  /* for each receiver, see quic.c */
 };
 
 /* One packet of a job, reduced to what a copy needs. */
@@ -119,6 +120,7 @@ struct relay_rxq {
 };
 
 struct relay_taps;
+struct relay_quic;
 
 struct relay_worker {
 	/* const */
@@ -162,6 +164,7 @@ struct relay_worker {
 	struct relay_batch to_known;
 	struct relay_batch to_unknown;
 	struct relay_batch cross[PLM_WORKERS_MAX];
+	struct relay_quic *quic; /* NULL: not served */
 	uint32_t lent[PLM_WORKERS_MAX];  /* payloads that a worker has of us */
 	struct plm_rtcp rtcp[PLM_BURST]; /* of the burst's RTCP packets, by position */
 	struct {
@@ -238,6 +241,9 @@ unsigned int relay_cross_rx(struct relay_worker *w, unsigned int from);
 /* The session does not own this SSRC: forget it. */
 void relay_revoke(struct relay_worker *w, struct plm_handle session, uint32_t ssrc);
 
+/* Datagrams of QUIC sessions whose home we are, in mbufs that hold nothing else. Consumes them. */
+void relay_ingress_quic(struct relay_worker *w, struct rte_mbuf **media, unsigned int n);
+
 /* Send what claims wait. */
 void relay_claims(struct relay_worker *w);
 
@@ -290,6 +296,39 @@ void relay_stun(struct relay_worker *w, struct rte_mbuf *m, struct plm_pkt *pkt)
 
 /* ARP, ND, ICMP to the slow path, or not. Consumes `m`. */
 void relay_l2(struct relay_worker *w, struct rte_mbuf *m, struct plm_pkt *pkt);
+
+/* What goes to the slow path from a source that it does not know has a rate per prefix. */
+bool relay_unknown_due(struct relay_worker *w, const struct plm_pkt *pkt);
+
+/* --- quic.c ------------------------------------------------------------------------------- */
+
+struct plm_quic_table;
+
+/* 0 or -ENOMEM; without a table there is no QUIC. */
+int relay_quic_init(struct relay_worker *w, struct plm_quic_table *table, uint64_t now_ns, int socket);
+void relay_quic_discard(struct relay_worker *w);
+void relay_quic_fini(struct relay_worker *w);
+
+/* Received packets whose first byte says QUIC. Consumes them. */
+void relay_quic_rx(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n);
+/* One that another lcore received; `is_last`: it goes nowhere else. Consumes it. */
+void relay_quic_take(struct relay_worker *w, struct rte_mbuf *m, bool is_last);
+/* Serve the datagrams that came. */
+void relay_quic_media(struct relay_worker *w);
+
+/* Messages of the slow path. */
+void relay_quic_adopt(struct relay_worker *w, struct plm_handle handle);
+void relay_quic_close(struct relay_worker *w, struct plm_handle handle);
+
+/* Is there room in the TX buffer for `nb` packets to a receiver? */
+bool relay_quic_room(struct relay_worker *w, uint32_t session_idx, unsigned int nb);
+void relay_quic_prefetch(struct relay_worker *w, uint32_t session_idx);
+/* A job's payloads to one receiver. How many were due. */
+unsigned int relay_quic_copy(struct relay_worker *w, const struct relay_job *job,
+		uint32_t session_idx);
+
+/* Timers, acknowledgements, connections that ended: before the TX buffers are flushed. */
+void relay_quic_turn(struct relay_worker *w);
 
 /* --- rtcp.c ------------------------------------------------------------------------------- */
 

@@ -19,6 +19,10 @@
 
 #define PLM_EGRESS_HDR 56
 
+/** Formats of rooms: what its members speak. */
+#define PLM_ROOM_RTP 'r'
+#define PLM_ROOM_WZP 'w' /* over QUIC */
+
 /** Where a copy goes; filled from struct plm_template by the slow path. */
 struct plm_egress {
 	uint8_t hdr[PLM_EGRESS_HDR]; /**< see struct plm_template */
@@ -70,6 +74,7 @@ struct plm_view {
 	uint8_t nb_ranges;
 	uint8_t traced; /**< copy what is received, see plm_relay_trace_next() */
 	uint8_t first_range[PLM_WORKERS_MAX + 1]; /**< worker w has [w] to [w + 1] - 1 */
+	uint8_t is_quic;                /**< members are QUIC connections: copies are encrypted */
 	uint16_t gen;                   /**< of the room: another for the next one with its index */
 	const struct plm_range *ranges; /**< within each, entries are sorted by session index */
 	struct plm_sub *subs;           /**< [nb_members]; only `left` changes */

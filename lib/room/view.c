@@ -92,6 +92,7 @@ view_build(const struct plm_room_table *tbl, struct room *room)
 	view->gen = room->gen;
 	view->rtcp = room->settings.rtcp;
 	view->dscp = room->settings.dscp;
+	view->is_quic = room->format == PLM_ROOM_WZP;
 	view->traced = room->settings.traced || plm_mutant(TRACE_ALL);
 	view->nb_ranges = nb_ranges;
 	view->ranges = ranges;

@@ -6,7 +6,8 @@
  * with plain stores; whoever wants a sum adds the arrays up.
  *
  * What must hold for every worker, and in sum (tests and the simulator check it):
- *   rx_packets + crossed_in = to_ctl + crossed_out + media + rtcp + every `rx_drop`
+ *   rx_packets + crossed_in + quic_back = to_ctl + crossed_out + media + rtcp + quic_in + every `rx_drop`
+ *   datagrams = datagrams_media + every `dgram_drop`
  *   copies_due = copies_sent + copies_handed + every `copy_drop` + buffered now
  *   carried_in = carried_sent + every `carry_drop` + buffered now
  * A parked copy falls due when its turn comes: it is made then, or dropped.
@@ -26,6 +27,9 @@ enum plm_counter_class {
 	PLM_CLASS_COPY,       /**< copies of media and RTCP made for subscribers */
 	PLM_CLASS_COPY_DROP,  /**< copies that were due and not sent */
 	PLM_CLASS_CARRY_DROP, /**< another lcore's copies, taken over and not sent */
+	PLM_CLASS_QUIC,       /**< QUIC packets and the datagrams in them */
+	PLM_CLASS_QUIC_DROP,  /**< QUIC packets that were made and not sent */
+	PLM_CLASS_DGRAM_DROP, /**< datagrams that came and went nowhere */
 	PLM_CLASS_CTL,        /**< the slow path's work */
 	PLM_CLASS_CTL_DROP,   /**< what the slow path, or the way to it, gave up */
 };
@@ -39,6 +43,9 @@ enum plm_counter_class {
 	X(TO_CTL, "to_ctl", RX, "packets given to the slow path")                                                  \
 	X(MEDIA, "media", RX, "RTP packets accepted for fan-out")                                                  \
 	X(RTCP, "rtcp", RX, "RTCP packets accepted for routing")                                                   \
+	X(QUIC_IN, "quic_in", RX, "QUIC packets given to their connection")                                        \
+	X(QUIC_BACK, "quic_back", RX,                                                                              \
+			"QUIC packets that the slow path gave back, their connection being a worker's")            \
 	X(RX_L2_FOREIGN, "l2_foreign", RX_DROP, "frame for another MAC address")                                   \
 	X(RX_L2_TYPE, "l2_type", RX_DROP, "EtherType that is neither ARP, IPv4 nor IPv6")                          \
 	X(RX_VLAN, "vlan", RX_DROP, "not tagged with the port's VLAN")                                             \
@@ -62,6 +69,12 @@ enum plm_counter_class {
 	X(RX_NO_SESSION, "no_session", RX_DROP, "media from an address that no session owns")                      \
 	X(RX_STALE_SESSION, "stale_session", RX_DROP, "session ended between lookup and delivery")                 \
 	X(RX_ROLE, "role", RX_DROP, "media from a participant that may not publish")                               \
+	X(RX_QUIC_FILTER, "quic_filter", RX_DROP,                                                                  \
+			"QUIC packet too short, or the first of a connection with fewer than 1200 bytes")          \
+	X(RX_QUIC_UNKNOWN, "quic_unknown", RX_DROP, "QUIC packet for no connection of ours")                       \
+	X(RX_QUIC_CLOSED, "quic_closed", RX_DROP, "QUIC packet for a connection that has just ended")              \
+	X(RX_QUIC_RATE, "quic_rate", RX_DROP, "unknown QUIC above the rate of its source prefix")                  \
+	X(RX_QUIC_OFF, "quic_off", RX_DROP, "QUIC, which is not configured")                                       \
 	X(RX_RTP_MALFORMED, "rtp_malformed", RX_DROP, "RTP header version or length is wrong")                     \
 	X(RX_RTCP_MALFORMED, "rtcp_malformed", RX_DROP,                                                            \
 			"RTCP compound version or length is wrong")                                                \
@@ -107,11 +120,33 @@ enum plm_counter_class {
 			"no mbuf for a packet handed over: all copies of this worker's members")                   \
 	X(COPY_SLICE_STALE, "copy_slice_stale", COPY_DROP,                                                         \
 			"sender's session ended while its packet was handed over")                                 \
+	X(COPY_QUIC_WINDOW, "copy_quic_window", COPY_DROP, "QUIC subscriber's congestion window full")             \
+	X(COPY_QUIC_MEMORY, "copy_quic_memory", COPY_DROP,                                                         \
+			"no memory for more of a QUIC subscriber's packets in flight")                             \
+	X(COPY_QUIC_SIZE, "copy_quic_size", COPY_DROP,                                                             \
+			"datagram larger than a QUIC subscriber, or its path, takes")                              \
+	X(COPY_QUIC_CLOSED, "copy_quic_closed", COPY_DROP, "QUIC subscriber's connection has ended")               \
 	X(COPY_LINK, "copy_link", COPY_DROP, "not taken by a port that has no link")                               \
 	X(COPY_STOPPED, "copy_stopped", COPY_DROP, "still unsent when the relay ended")                            \
 	X(CARRY_LINK, "carry_link", CARRY_DROP,                                                                    \
 			"carried copy not taken by a port that has no link")                                       \
 	X(CARRY_STOPPED, "carry_stopped", CARRY_DROP, "carried copy unsent when the relay ended")                  \
+	X(QUIC_OUT, "quic_out", QUIC, "QUIC packets that a TX queue, or the lcore that owns one, took")            \
+	X(QUIC_MOVED, "quic_moved", QUIC, "QUIC connections whose peer's address changed")                         \
+	X(QUIC_STREAM_BYTES, "quic_stream_bytes", QUIC, "bytes that came on QUIC streams")                         \
+	X(DGRAMS, "datagrams", QUIC, "datagrams that came in QUIC packets")                                        \
+	X(DGRAMS_MEDIA, "datagrams_media", QUIC, "of those, accepted for fan-out")                                 \
+	X(QUIC_TX_QUEUE, "quic_tx_queue", QUIC_DROP,                                                               \
+			"QUIC packets that found the TX queue full, or no link, or the relay ended")               \
+	X(QUIC_NO_WAY, "quic_no_way", QUIC_DROP, "QUIC packets to an address from which nothing came yet")         \
+	X(DGRAM_SIZE, "dgram_size", DGRAM_DROP, "datagram that is empty or longer than any packet")                \
+	X(DGRAM_NO_MBUF, "dgram_no_mbuf", DGRAM_DROP, "pool of QUIC packets empty")                                \
+	X(DGRAM_EARLY, "dgram_early", DGRAM_DROP, "datagram before its sender was in a room")                      \
+	X(DGRAM_SESSION, "dgram_session", DGRAM_DROP, "datagram of a participant that is no longer in the room")   \
+	X(DGRAM_ROLE, "dgram_role", DGRAM_DROP, "datagram from a participant that may not publish")                \
+	X(DGRAM_RATE_PACKETS, "dgram_rate_packets", DGRAM_DROP, "sender above its packet rate")                    \
+	X(DGRAM_RATE_BITS, "dgram_rate_bits", DGRAM_DROP, "sender above its bit rate")                             \
+	X(DGRAM_STOPPED, "dgram_stopped", DGRAM_DROP, "still unserved when the relay ended")                       \
 	X(CTL_FRAMES_IN, "ctl_frames_in", CTL, "packets that the slow path took from the workers")                 \
 	X(CTL_FRAMES_OUT, "ctl_frames_out", CTL, "frames that the slow path had sent")                             \
 	X(CTL_ARP, "arp", CTL, "ARP packets handled")                                                              \
@@ -151,6 +186,20 @@ enum plm_counter_class {
 	X(ADMIT_DRAINING, "admit_draining", CTL_DROP, "admissions refused: draining")                              \
 	X(ADMIT_NO_ROUTE, "admit_no_route", CTL_DROP,                                                              \
 			"admissions refused: no way back to the source")                                           \
+	X(QUIC_INITIALS, "quic_initials", CTL, "first packets of QUIC clients handled")                            \
+	X(QUIC_HANDSHAKES, "quic_handshakes", CTL, "QUIC handshakes begun")                                        \
+	X(QUIC_ESTABLISHED, "quic_established", CTL, "QUIC handshakes completed")                                  \
+	X(QUIC_ADMITTED, "quic_admitted", CTL, "QUIC participants let into a room")                                \
+	X(QUIC_RETRIES, "quic_retries", CTL, "Retry packets sent")                                                 \
+	X(QUIC_VERSIONS, "quic_versions", CTL, "version negotiation packets sent")                                 \
+	X(QUIC_RESETS, "quic_resets", CTL, "stateless resets sent")                                                \
+	X(QUIC_ENDED, "quic_ended", CTL, "QUIC connections that ended, whatever the reason")                       \
+	X(QUIC_MALFORMED, "quic_malformed", CTL_DROP, "QUIC first packets that cannot be opened or read")          \
+	X(QUIC_TOKEN, "quic_token", CTL_DROP, "QUIC first packets with a token that is not ours, or old")          \
+	X(QUIC_FULL, "quic_full", CTL_DROP, "QUIC handshakes refused: no slot for another connection")             \
+	X(QUIC_FAILED, "quic_failed", CTL_DROP, "QUIC handshakes that failed or were never finished")              \
+	X(QUIC_REFUSED, "quic_refused", CTL_DROP, "QUIC clients that no room took")                                \
+	X(QUIC_STRAY, "quic_stray", CTL_DROP, "QUIC packets for no handshake in progress")                         \
 	X(STATIC_WAITING, "static_waiting", CTL_DROP,                                                              \
 			"attempts to open a static endpoint that found no place")                                  \
 	X(SSRC_CLASH, "ssrc_clash", CTL_DROP, "SSRC claims settled against the claimant")                          \

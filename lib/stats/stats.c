@@ -16,6 +16,9 @@ const char *plm_counter_class_name(enum plm_counter_class class)
 		[PLM_CLASS_COPY] = "copy",
 		[PLM_CLASS_COPY_DROP] = "copy_drop",
 		[PLM_CLASS_CARRY_DROP] = "carry_drop",
+		[PLM_CLASS_QUIC] = "quic",
+		[PLM_CLASS_QUIC_DROP] = "quic_drop",
+		[PLM_CLASS_DGRAM_DROP] = "dgram_drop",
 		[PLM_CLASS_CTL] = "ctl",
 		[PLM_CLASS_CTL_DROP] = "ctl_drop",
 	};

@@ -280,4 +280,17 @@ int plm_nd_build(uint8_t *buf, size_t size, const uint8_t src_mac[6], const uint
 uint16_t plm_wire_l4_sum(const uint8_t *src, const uint8_t *dst, bool is_v6, uint8_t proto,
 		const void *l4, size_t len);
 
+/** Media header of the WZP protocol, in front of each datagram: 12 bytes, of which the first has version
+ *  (1 bit), repair (1), codec (4), quality report (1) and the top of the repair ratio. */
+#define PLM_WZP_HDR 12
+#define PLM_WZP_CODEC_AUDIO_MAX 8 /**< Opus, Codec2 and comfort noise are 0 to 8 */
+
+/** Sound, and not what repairs it: what a receiver should have when there is not room for all. */
+static inline bool
+plm_wzp_is_audio(const uint8_t *buf, size_t len)
+{
+	return len >= PLM_WZP_HDR && (buf[0] & 0x40) == 0 &&
+			(buf[0] >> 2 & 0x0f) <= PLM_WZP_CODEC_AUDIO_MAX;
+}
+
 #endif

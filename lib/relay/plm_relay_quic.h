@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/**
+ * @file
+ * Where QUIC connections live: one table of slots, shared by slow path and workers. A slot's state says
+ * whose it is, with everything in it; who moves the state hands it over (release, acquire):
+ *
+ *   FREE ──▶ HANDSHAKE ──▶ HOME ──▶ GONE ──▶ FREE
+ *     slow path       slow path   worker   slow path, after a grace period
+ */
+#ifndef PLM_RELAY_QUIC_H
+#define PLM_RELAY_QUIC_H
+
+#include "plm_net.h"
+#include "plm_quic.h"
+#include "plm_session.h"
+#include "plm_wheel.h"
+
+enum plm_quic_slot_state {
+	PLM_QUIC_SLOT_FREE,
+	PLM_QUIC_SLOT_HANDSHAKE, /**< the slow path's */
+	PLM_QUIC_SLOT_HOME,      /**< its home worker's */
+	PLM_QUIC_SLOT_GONE,      /**< the slow path's again */
+};
+
+/** Straight back to where packets come from that could be opened: no neighbour is asked for. */
+struct plm_quic_way {
+	struct plm_quic_path path;
+	uint64_t mac; /**< destination, in bytes 0 to 5 in memory order; 0: no way */
+	struct plm_template tmpl;
+};
+
+struct plm_quic_slot {
+	/* who owns the slot writes, workers read */
+	alignas(RTE_CACHE_LINE_SIZE) _Atomic uint32_t state; /**< enum plm_quic_slot_state */
+	/* const while it is not FREE */
+	_Atomic uint32_t gen; /**< 1 to PLM_CID_GEN_MAX; of the connection's ids */
+	struct plm_quic_conn *conn;
+	void *arena; /**< const */
+	uint64_t now_armed_ns; /**< owner: when its timer is looked at */
+	/* slow path writes before HOME */
+	plm_sref_t sref; /**< the participant's session */
+	uint8_t home;
+	/* owner */
+	bool is_queued; /**< to be flushed */
+	bool close_asked;
+	uint8_t unused[5];
+	uint64_t close_code;
+
+	struct plm_quic_way ways[2]; /**< the path in use, and another one that was heard */
+	struct plm_quic_end end;     /**< how it ended; before GONE */
+	uint32_t next;               /**< of those to be flushed, or reported as gone */
+
+	/* owner writes, any reads */
+	_Atomic uint64_t rx_packets;
+	_Atomic uint64_t tx_packets;
+};
+
+struct plm_quic_table {
+	/* const */
+	struct plm_quic *quic;
+	struct plm_cid_key cid_key;
+	struct plm_quic_slot *slots; /**< [nb_slots] */
+	uint32_t nb_slots;
+	uint32_t nb_extents;
+	size_t arena_size;
+	uint8_t *arenas;
+	struct plm_wheel_entry *timers; /**< [nb_slots]; of the slot's owner */
+	struct rte_mempool *extents;    /**< regions of PLM_QUIC_EXTENT bytes */
+	struct rte_mempool *pools[PLM_WORKERS_MAX]; /**< packets and payloads of each worker */
+	/* slow path writes before the session can be seen in a view, workers read */
+	uint32_t *slot_of; /**< [max_sessions] */
+};
+
+/** Bytes of a region that a connection may have beyond its arena. */
+#define PLM_QUIC_EXTENT (16 * 1024)
+
+struct plm_quic_table_conf {
+	uint32_t nb_slots;
+	uint32_t max_sessions;
+	unsigned int nb_workers;
+	uint32_t nb_extents;
+	struct rte_mempool *pools[PLM_WORKERS_MAX];
+	struct plm_quic_conf quic; /**< but for `cid_key`, which is made here */
+	const char *name;
+	int socket;
+};
+
+/** 0, -ENOMEM, -EINVAL. Connections may live there until it is freed. main, before the workers run. */
+int plm_quic_table_create(struct plm_quic_table **table, const struct plm_quic_table_conf *conf);
+
+/** Nobody runs any more: end every connection without a word. Takes NULL. */
+void plm_quic_table_free(struct plm_quic_table *table);
+
+/** Bytes that it takes. */
+size_t plm_quic_table_bytes(const struct plm_quic_table_conf *conf);
+
+/** A connection's further memory: extents of the table's pool. Any owner of a connection. */
+void plm_quic_table_memory(struct plm_quic_table *table, struct plm_quic_memory *memory);
+
+static inline enum plm_quic_slot_state
+plm_quic_slot_state(const struct plm_quic_slot *slot)
+{
+	/* Acquire pairs with plm_quic_slot_pass(). */
+	return atomic_load_explicit(&slot->state, memory_order_acquire);
+}
+
+/** Hand the slot, and all that is in it, to whom `state` names. */
+static inline void
+plm_quic_slot_pass(struct plm_quic_slot *slot, enum plm_quic_slot_state state)
+{
+	atomic_store_explicit(&slot->state, state, memory_order_release);
+}
+
+/** The slot that an id of ours names; NULL: none, or a former connection's. Any lcore. */
+static inline struct plm_quic_slot *
+plm_quic_slot_find(const struct plm_quic_table *table, const struct plm_cid *cid)
+{
+	struct plm_quic_slot *slot;
+
+	if (cid->slot >= table->nb_slots)
+		return NULL;
+	slot = &table->slots[cid->slot];
+	if (atomic_load_explicit(&slot->gen, memory_order_relaxed) != cid->gen)
+		return NULL;
+	return slot;
+}
+
+/** Where a packet came from, and the way back there. */
+void plm_quic_path_of(const struct plm_pkt *pkt, struct plm_quic_path *path);
+void plm_quic_way_of(const struct plm_net *net, const struct plm_pkt *pkt, const uint8_t *frame,
+		struct plm_quic_way *way);
+
+/** Note that an authentic packet came this way. */
+void plm_quic_slot_heard(struct plm_quic_slot *slot, const struct plm_net *net,
+		const struct plm_pkt *pkt, const uint8_t *frame);
+
+/** The way of a path; NULL: none is known. */
+const struct plm_quic_way *plm_quic_slot_way(const struct plm_quic_slot *slot,
+		const struct plm_quic_path *path);
+
+#endif

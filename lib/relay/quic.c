@@ -1,0 +1,680 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* QUIC on the packet path: connections of which this worker is the home. What is received is opened, and
+ * its datagrams become payloads like RTP's; a copy is encrypted for its receiver, into an mbuf of its own. */
+#include <assert.h>
+
+#include <rte_malloc.h>
+#include <rte_memcpy.h>
+#include <rte_mempool.h>
+
+#include "hdr.h"
+#include "plm_relay_quic.h"
+
+/* Packet mbufs taken from the pool at once. */
+#define MBUFS 32
+/* In front of a packet: headers of IPv6, the longer ones. */
+#define HDR_ROOM RELAY_HDR6
+/* Timers that a turn looks at, and connections that it flushes. */
+#define TIMER_BUDGET 64
+#define FLUSH_BUDGET 64
+/* What a timer may be late after a datagram was sent: loss is found out much later anyway. */
+#define LAZY_NS (20 * PLM_NS_PER_MS)
+#define TICK_NS PLM_NS_PER_MS
+
+#define NONE UINT32_MAX
+
+/* Connections in a row, linked by plm_quic_slot.next. */
+struct quic_row {
+	uint32_t head;
+	uint32_t tail;
+	uint32_t nb;
+};
+
+struct relay_quic {
+	/* const */
+	struct relay_worker *w;
+	struct plm_quic_table *table;
+	struct rte_mempool *pool;
+	struct plm_quic_memory memory;
+
+	/* owner */
+	struct plm_quic_out out;
+	struct rte_mbuf *packet; /* that out.get() gave */
+	struct plm_quic_slot *reading; /* whose packet is being opened */
+	const struct plm_pkt *reading_pkt;
+	uint8_t tos;    /* of what is sent */
+	unsigned int nb_media;
+	struct rte_mbuf *media[PLM_BURST]; /* payloads that came, with struct plm_pkt */
+	unsigned int nb_mbufs;
+	struct rte_mbuf *mbufs[MBUFS];
+	struct quic_row dirty; /* to be flushed */
+	struct quic_row gone;  /* to be reported to the slow path */
+	struct plm_wheel wheel;
+};
+
+/* --- rows ---------------------------------------------------------------------------------- */
+
+static void
+row_add(struct relay_quic *q, struct quic_row *row, struct plm_quic_slot *slot)
+{
+	uint32_t idx = (uint32_t)(slot - q->table->slots);
+
+	slot->next = NONE;
+	if (row->nb++ == 0)
+		row->head = idx;
+	else
+		q->table->slots[row->tail].next = idx;
+	row->tail = idx;
+}
+
+static struct plm_quic_slot *
+row_take(struct relay_quic *q, struct quic_row *row)
+{
+	struct plm_quic_slot *slot = &q->table->slots[row->head];
+
+	row->head = slot->next;
+	row->nb--;
+	return slot;
+}
+
+static inline void
+dirty(struct relay_quic *q, struct plm_quic_slot *slot)
+{
+	if (slot->is_queued)
+		return;
+	slot->is_queued = true;
+	row_add(q, &q->dirty, slot);
+}
+
+/* --- out ----------------------------------------------------------------------------------- */
+
+static __rte_noinline bool
+mbufs_refill(struct relay_quic *q)
+{
+	if (plm_fault(POOL_COPY) ||
+			rte_mempool_get_bulk(q->pool, (void **)q->mbufs, MBUFS) < 0)
+		return false;
+	q->nb_mbufs = MBUFS;
+	return true;
+}
+
+static uint8_t *
+out_get(struct plm_quic_out *out)
+{
+	struct relay_quic *q = container_of(out, struct relay_quic, out);
+
+	if (q->packet == NULL) {
+		if (unlikely(q->nb_mbufs == 0 && !mbufs_refill(q)))
+			return NULL;
+		q->packet = q->mbufs[--q->nb_mbufs];
+	}
+	return (uint8_t *)q->packet->buf_addr + RTE_PKTMBUF_HEADROOM + HDR_ROOM;
+}
+
+static inline void
+add(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+			memory_order_relaxed);
+}
+
+/* Headers for the path that the packet must take, which may not be the usual one. */
+static void
+out_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
+		const struct plm_quic_path *path, uint8_t ecn)
+{
+	struct relay_quic *q = container_of(out, struct relay_quic, out);
+	struct relay_worker *w = q->w;
+	struct plm_quic_slot *slot;
+	const struct plm_quic_way *way;
+	struct rte_mbuf *m = q->packet;
+	struct relay_payload p;
+	struct plm_txq *txq;
+	uint16_t hdr_len;
+	uint8_t *payload;
+
+	if (len == 0)
+		return;
+	slot = &q->table->slots[plm_quic_conn_slot(conn)];
+	way = plm_quic_slot_way(slot, path);
+	if (unlikely(way == NULL)) {
+		plm_count(&w->counters, PLM_CNT_QUIC_NO_WAY);
+		return;
+	}
+	txq = &w->txq[way->tmpl.port_idx];
+	hdr_len = way->tmpl.is_v6 ? RELAY_HDR6 : RELAY_HDR4;
+	if (unlikely(hdr_len - PLM_ETH_HDR + len > w->ports[way->tmpl.port_idx]->mtu ||
+			    !plm_txq_reserve(txq, 1))) {
+		plm_count(&w->counters, PLM_CNT_QUIC_TX_QUEUE);
+		return;
+	}
+	payload = (uint8_t *)m->buf_addr + RTE_PKTMBUF_HEADROOM + HDR_ROOM;
+	p.tos = (uint8_t)(q->tos & ~3) | ecn;
+	p.udp_len = rte_cpu_to_be_16((uint16_t)(PLM_UDP_HDR + len));
+	p.ip4_len = rte_cpu_to_be_16((uint16_t)(PLM_IP4_HDR + PLM_UDP_HDR + len));
+	p.udp_sum = plm_wire_sum(payload, len) + 2u * p.udp_len;
+	p.ip4_sum = rte_cpu_to_be_16(p.tos) + p.ip4_len;
+	q->packet = NULL;
+	relay_mbuf_fill(m, 1, (uint16_t)(hdr_len + len), (uint32_t)(hdr_len + len),
+			plm_sref_idx(slot->sref));
+	m->data_off = (uint16_t)(RTE_PKTMBUF_HEADROOM + HDR_ROOM - hdr_len);
+	if (way->tmpl.is_v6)
+		relay_hdr_write(payload - RELAY_HDR6, way->mac, way->tmpl.hdr, &p, true);
+	else
+		relay_hdr_write(payload - RELAY_HDR4, way->mac, way->tmpl.hdr, &p, false);
+	if (unlikely(w->ports[way->tmpl.port_idx]->vlan != 0))
+		plm_port_tag(w->ports[way->tmpl.port_idx], m);
+	plm_txq_put(txq, m, PLM_TX_QUIC);
+	add(&slot->tx_packets, 1);
+}
+
+/* --- what a connection tells ----------------------------------------------------------------- */
+
+static void
+got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t len)
+{
+	struct relay_quic *q = ctx;
+	struct relay_worker *w = q->w;
+	struct plm_pkt *pkt;
+	struct rte_mbuf *m;
+
+	plm_count(&w->counters, PLM_CNT_DGRAMS);
+	if (unlikely(len == 0 || len > PLM_QUIC_PACKET_MAX)) {
+		plm_count(&w->counters, PLM_CNT_DGRAM_SIZE);
+		return;
+	}
+	if (unlikely(q->nb_media == PLM_BURST))
+		relay_quic_media(w);
+	if (unlikely(q->nb_mbufs == 0 && !mbufs_refill(q))) {
+		plm_count(&w->counters, PLM_CNT_DGRAM_NO_MBUF);
+		return;
+	}
+	m = q->mbufs[--q->nb_mbufs];
+	relay_mbuf_fill(m, 1, (uint16_t)len, (uint32_t)len, 0);
+	rte_memcpy(rte_pktmbuf_mtod(m, void *), buf, len);
+	pkt = plm_pkt(m);
+	*pkt = (struct plm_pkt){
+		.sref = q->reading->sref,
+		.rx_ns = q->reading_pkt->rx_ns,
+		.payload_len = (uint16_t)len,
+		.tos = q->reading_pkt->tos,
+	};
+	q->media[q->nb_media++] = m;
+}
+
+/* Nobody listens yet. What the peer may send is bounded by its credit, which comes back. */
+static int
+got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
+		bool fin)
+{
+	struct relay_quic *q = ctx;
+
+	plm_count_add(&q->w->counters, PLM_CNT_QUIC_STREAM_BYTES, len);
+	return 0;
+}
+
+static void
+stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
+{
+}
+
+static void
+established(void *ctx, struct plm_quic_conn *conn)
+{
+	assert(!"the handshake is the slow path's");
+}
+
+static void
+moved(void *ctx, struct plm_quic_conn *conn, const struct plm_quic_path *path)
+{
+	struct relay_quic *q = ctx;
+	struct plm_quic_slot *slot = &q->table->slots[plm_quic_conn_slot(conn)];
+
+	plm_count(&q->w->counters, PLM_CNT_QUIC_MOVED);
+	if (memcmp(&slot->ways[1].path, path, sizeof(*path)) == 0) {
+		struct plm_quic_way old = slot->ways[0];
+
+		slot->ways[0] = slot->ways[1];
+		slot->ways[1] = old;
+	}
+}
+
+static void
+chunk_done(void *ctx, struct plm_quic_chunk *chunk)
+{
+}
+
+static const struct plm_quic_ops ops = {
+	.datagram = got_datagram,
+	.stream = got_stream,
+	.stream_reset = stream_reset,
+	.established = established,
+	.moved = moved,
+	.chunk_done = chunk_done,
+};
+
+/* --- connections ----------------------------------------------------------------------------- */
+
+static inline void
+arm(struct relay_quic *q, struct plm_quic_slot *slot)
+{
+	plm_wheel_arm(&q->wheel, (uint32_t)(slot - q->table->slots), plm_quic_expiry(slot->conn));
+}
+
+/* The connection has said and heard its last: the slow path's again, once it has been told. */
+static void
+retire(struct relay_quic *q, struct plm_quic_slot *slot)
+{
+	plm_wheel_disarm(&q->wheel, (uint32_t)(slot - q->table->slots));
+	slot->end = plm_quic_conn_end(slot->conn);
+	/* Nobody's until the slow path is told. */
+	plm_quic_slot_pass(slot, PLM_QUIC_SLOT_GONE);
+	row_add(q, &q->gone, slot);
+}
+
+/* After anything that may have changed it. */
+static inline void
+settle(struct relay_quic *q, struct plm_quic_slot *slot)
+{
+	if (plm_quic_is_dirty(slot->conn))
+		dirty(q, slot);
+	else
+		arm(q, slot);
+}
+
+void
+relay_quic_adopt(struct relay_worker *w, struct plm_handle handle)
+{
+	struct relay_quic *q = w->quic;
+	struct plm_quic_slot *slot = &q->table->slots[handle.idx];
+
+	assert(plm_quic_slot_state(slot) == PLM_QUIC_SLOT_HOME && slot->home == w->idx);
+	plm_quic_conn_adopt(slot->conn, &ops, q, &q->memory);
+	slot->is_queued = false;
+	dirty(q, slot);
+}
+
+void
+relay_quic_close(struct relay_worker *w, struct plm_handle handle)
+{
+	struct relay_quic *q = w->quic;
+	struct plm_quic_slot *slot = &q->table->slots[handle.idx];
+
+	if (plm_quic_slot_state(slot) != PLM_QUIC_SLOT_HOME || slot->gen != handle.gen)
+		return; /* it ended by itself meanwhile */
+	plm_quic_close(slot->conn, slot->close_code);
+	dirty(q, slot);
+}
+
+/* --- reception ------------------------------------------------------------------------------- */
+
+static void
+read_packet(struct relay_quic *q, struct plm_quic_slot *slot, struct rte_mbuf *m)
+{
+	struct relay_worker *w = q->w;
+	struct plm_pkt *pkt = plm_pkt(m);
+	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+	struct plm_quic_path path;
+	uint64_t opened = plm_quic_conn_opened(slot->conn);
+
+	plm_quic_path_of(pkt, &path);
+	/* Answers to a new path are written later in this turn. */
+	q->reading = slot;
+	q->reading_pkt = pkt;
+	plm_quic_recv(slot->conn, &path, pkt->tos & 3, frame + pkt->payload_off, pkt->payload_len,
+			w->now_ns);
+	if (likely(plm_quic_conn_opened(slot->conn) != opened))
+		plm_quic_slot_heard(slot, w->net, pkt, frame);
+	plm_count(&w->counters, PLM_CNT_QUIC_IN);
+	add(&slot->rx_packets, 1);
+	rte_pktmbuf_free(m);
+	if (!slot->is_queued)
+		settle(q, slot);
+}
+
+/* To the slow path: of a handshake in progress, or of nobody that we know. */
+static void
+to_slow_path(struct relay_worker *w, struct rte_mbuf *m, bool is_known)
+{
+	struct relay_batch *batch = is_known ? &w->to_known : &w->to_unknown;
+	struct plm_pkt *pkt = plm_pkt(m);
+
+	pkt->is_known = PLM_PKT_QUIC;
+	if (!is_known && !relay_unknown_due(w, pkt)) {
+		relay_drop(w, m, PLM_CNT_RX_QUIC_RATE);
+		return;
+	}
+	batch->msgs[batch->n++] = (struct plm_msg){ .type = PLM_MSG_CTL_PACKET, .mbuf = m };
+}
+
+/* A packet for a connection of ours, whoever received it. */
+static void
+home_packet(struct relay_worker *w, struct rte_mbuf *m, const struct plm_cid *cid, bool is_last)
+{
+	struct relay_quic *q = w->quic;
+	struct plm_quic_slot *slot = plm_quic_slot_find(q->table, cid);
+
+	switch (slot == NULL ? PLM_QUIC_SLOT_FREE : plm_quic_slot_state(slot)) {
+	case PLM_QUIC_SLOT_HOME:
+		read_packet(q, slot, m);
+		break;
+	case PLM_QUIC_SLOT_HANDSHAKE:
+		if (is_last)
+			relay_drop(w, m, PLM_CNT_RX_QUIC_UNKNOWN);
+		else
+			to_slow_path(w, m, true);
+		break;
+	case PLM_QUIC_SLOT_GONE:
+		relay_drop(w, m, PLM_CNT_RX_QUIC_CLOSED);
+		break;
+	case PLM_QUIC_SLOT_FREE: /* a former one's: the slow path may tell the peer */
+		if (is_last)
+			relay_drop(w, m, PLM_CNT_RX_QUIC_UNKNOWN);
+		else
+			to_slow_path(w, m, false);
+		break;
+	}
+}
+
+/* A client's first packets have an id of its own choosing, and at least 1200 bytes (RFC 9000 §14.1). */
+static void
+first_packet(struct relay_worker *w, struct rte_mbuf *m, const uint8_t *p, uint16_t len)
+{
+	if (len < 1200 || (p[0] & 0x40) == 0)
+		relay_drop(w, m, PLM_CNT_RX_QUIC_FILTER);
+	else
+		to_slow_path(w, m, false);
+}
+
+void
+relay_quic_rx(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
+{
+	struct relay_quic *q = w->quic;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *m = pkts[i];
+		const struct plm_pkt *pkt = plm_pkt(m);
+		const uint8_t *p = rte_pktmbuf_mtod_offset(m, const uint8_t *, pkt->payload_off);
+		const bool is_long = p[0] & 0x80;
+		const uint8_t *id = p + (is_long ? 6 : 1);
+		struct plm_cid cid;
+
+		if (unlikely(pkt->payload_len < 1 + PLM_CID_LEN + 4 + PLM_AEAD_TAG)) {
+			relay_drop(w, m, PLM_CNT_RX_QUIC_FILTER);
+			continue;
+		}
+		if (unlikely(is_long && p[5] != PLM_CID_LEN)) {
+			first_packet(w, m, p, pkt->payload_len);
+			continue;
+		}
+		if (unlikely(plm_cid_read(&q->table->cid_key, id, &cid) < 0)) {
+			if (is_long)
+				first_packet(w, m, p, pkt->payload_len);
+			else
+				to_slow_path(w, m, false);
+			continue;
+		}
+		if (cid.worker == w->idx) {
+			home_packet(w, m, &cid, false);
+		} else if (likely(cid.worker < w->nb_workers)) {
+			struct relay_batch *cross = &w->cross[cid.worker];
+
+			cross->msgs[cross->n++] = (struct plm_msg){ .type = PLM_MSG_QUIC,
+				.idx = cid.slot,
+				.mbuf = m };
+		} else {
+			relay_drop(w, m, PLM_CNT_RX_QUIC_UNKNOWN);
+		}
+	}
+}
+
+void
+relay_quic_take(struct relay_worker *w, struct rte_mbuf *m, bool is_last)
+{
+	const uint8_t *p = rte_pktmbuf_mtod_offset(m, const uint8_t *, plm_pkt(m)->payload_off);
+	struct plm_cid cid;
+
+	if (plm_cid_read(&w->quic->table->cid_key, p + (p[0] & 0x80 ? 6 : 1), &cid) == 0 &&
+			cid.worker == w->idx)
+		home_packet(w, m, &cid, is_last);
+	else
+		relay_drop(w, m, PLM_CNT_RX_QUIC_UNKNOWN);
+}
+
+void
+relay_quic_media(struct relay_worker *w)
+{
+	struct relay_quic *q = w->quic;
+	struct rte_mbuf *media[PLM_BURST];
+	unsigned int n = q->nb_media;
+
+	if (n == 0)
+		return;
+	memcpy(media, q->media, n * sizeof(media[0]));
+	q->nb_media = 0;
+	relay_ingress_quic(w, media, n);
+}
+
+/* --- copies ---------------------------------------------------------------------------------- */
+
+static void
+count_refused(struct relay_worker *w, const struct plm_quic_dgram *dgrams, unsigned int n,
+		uint32_t session_idx)
+{
+	static const enum plm_counter why[] = {
+		[PLM_QUIC_NO_WINDOW] = PLM_CNT_COPY_QUIC_WINDOW,
+		[PLM_QUIC_NO_MEMORY] = PLM_CNT_COPY_QUIC_MEMORY,
+		[PLM_QUIC_TOO_LARGE] = PLM_CNT_COPY_QUIC_SIZE,
+		[PLM_QUIC_NO_ROOM] = PLM_CNT_COPY_NO_MBUF,
+		[PLM_QUIC_NOT_OPEN] = PLM_CNT_COPY_QUIC_CLOSED,
+	};
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (dgrams[i].verdict == PLM_QUIC_SENT)
+			continue;
+		plm_count(&w->counters, why[dgrams[i].verdict]);
+		relay_count_dropped(w, session_idx, 1);
+	}
+}
+
+void
+relay_quic_prefetch(struct relay_worker *w, uint32_t session_idx)
+{
+	const struct plm_quic_table *t = w->quic->table;
+	uint32_t idx = t->slot_of[session_idx];
+
+	if (likely(idx < t->nb_slots)) {
+		rte_prefetch0(&t->slots[idx]);
+		rte_prefetch0(&t->slots[idx].ways[0]);
+		rte_prefetch0(t->slots[idx].arena);
+	}
+}
+
+bool
+relay_quic_room(struct relay_worker *w, uint32_t session_idx, unsigned int nb)
+{
+	const struct plm_quic_table *t = w->quic->table;
+	uint32_t idx = t->slot_of[session_idx];
+
+	/* A few more than there are datagrams: answers to challenges, probes. */
+	return idx >= t->nb_slots ||
+			plm_txq_reserve(&w->txq[t->slots[idx].ways[0].tmpl.port_idx],
+					(uint16_t)RTE_MIN(nb + 4, (unsigned int)PLM_TXQ_SIZE));
+}
+
+unsigned int
+relay_quic_copy(struct relay_worker *w, const struct relay_job *job, uint32_t session_idx)
+{
+	struct relay_quic *q = w->quic;
+	struct plm_session_tx *tx = &w->tx[session_idx];
+	struct plm_quic_dgram dgrams[PLM_BURST];
+	struct plm_quic_slot *slot = NULL;
+	uint32_t idx = q->table->slot_of[session_idx];
+	unsigned int sent = 0;
+	uint64_t bytes = 0;
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < job->nb; i++) {
+		const struct relay_payload *p = &job->pay[i];
+
+		if (p->sender == session_idx && !plm_mutant(TO_SENDER))
+			continue;
+		dgrams[n++] = (struct plm_quic_dgram){
+			.buf = rte_pktmbuf_mtod(p->m, const uint8_t *),
+			.len = p->len,
+			.is_urgent = plm_wzp_is_audio(rte_pktmbuf_mtod(p->m, const uint8_t *),
+					p->len),
+			.verdict = PLM_QUIC_NOT_OPEN,
+		};
+		q->tos = p->tos;
+	}
+	if (n == 0)
+		return 0;
+	if (likely(idx < q->table->nb_slots))
+		slot = &q->table->slots[idx];
+	if (likely(slot != NULL && plm_quic_slot_state(slot) == PLM_QUIC_SLOT_HOME &&
+			    slot->home == w->idx && plm_sref_idx(slot->sref) == session_idx)) {
+		sent = plm_quic_send(slot->conn, &q->out, dgrams, n, w->now_ns);
+		if (sent > 0 && plm_wheel_armed_ns(&q->wheel, idx) > w->now_ns + LAZY_NS &&
+				!slot->is_queued)
+			arm(q, slot);
+	}
+	for (unsigned int i = 0; i < n; i++)
+		bytes += dgrams[i].verdict == PLM_QUIC_SENT ? dgrams[i].len : 0;
+	if (unlikely(sent < n))
+		count_refused(w, dgrams, n, session_idx);
+	plm_count_add(&w->counters, PLM_CNT_COPIES_SENT, sent);
+	add(&tx->packets, sent);
+	add(&tx->bytes, bytes);
+	return n;
+}
+
+/* --- the turn -------------------------------------------------------------------------------- */
+
+static void
+timers(struct relay_quic *q)
+{
+	struct relay_worker *w = q->w;
+
+	for (unsigned int i = 0; i < TIMER_BUDGET; i++) {
+		uint32_t idx = plm_wheel_next(&q->wheel, w->now_ns);
+		struct plm_quic_slot *slot;
+
+		if (idx == PLM_WHEEL_NONE)
+			return;
+		slot = &q->table->slots[idx];
+		if (slot->is_queued)
+			continue;
+		w->nb_done++;
+		if (plm_quic_expiry(slot->conn) > w->now_ns) {
+			arm(q, slot);
+			continue;
+		}
+		if (plm_quic_timer(slot->conn, w->now_ns) == PLM_QUIC_DEAD)
+			retire(q, slot);
+		else
+			settle(q, slot);
+	}
+}
+
+static void
+flush_dirty(struct relay_quic *q)
+{
+	struct relay_worker *w = q->w;
+	uint32_t n = RTE_MIN(q->dirty.nb, (uint32_t)FLUSH_BUDGET);
+
+	q->tos = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		struct plm_quic_slot *slot = row_take(q, &q->dirty);
+
+		w->nb_done++;
+		slot->is_queued = false;
+		if (plm_quic_flush(slot->conn, &q->out, w->now_ns))
+			dirty(q, slot);
+		else if (plm_quic_conn_state(slot->conn) == PLM_QUIC_DEAD)
+			retire(q, slot);
+		else
+			arm(q, slot);
+	}
+}
+
+static void
+report_gone(struct relay_quic *q)
+{
+	struct relay_worker *w = q->w;
+
+	while (q->gone.nb > 0) {
+		const struct plm_quic_slot *slot = &q->table->slots[q->gone.head];
+		struct plm_msg msg = { .type = PLM_MSG_QUIC_GONE, .idx = q->gone.head };
+		uint32_t next = slot->next;
+
+		msg.gen = slot->gen;
+		if (plm_mailbox_put(&w->known, &msg, 1) == 0)
+			return;
+		q->gone.head = next;
+		q->gone.nb--;
+	}
+}
+
+void
+relay_quic_turn(struct relay_worker *w)
+{
+	struct relay_quic *q = w->quic;
+
+	relay_quic_media(w);
+	if (w->now_ns >= plm_wheel_due(&q->wheel))
+		timers(q);
+	if (q->dirty.nb > 0)
+		flush_dirty(q);
+	if (q->gone.nb > 0)
+		report_gone(q);
+}
+
+/* --- made and freed -------------------------------------------------------------------------- */
+
+int
+relay_quic_init(struct relay_worker *w, struct plm_quic_table *table, uint64_t now_ns, int socket)
+{
+	struct relay_quic *q;
+
+	if (table == NULL)
+		return 0;
+	q = rte_zmalloc_socket("plm_relay_quic", sizeof(*q), RTE_CACHE_LINE_SIZE, socket);
+	if (q == NULL)
+		return -ENOMEM;
+	w->quic = q;
+	q->w = w;
+	q->table = table;
+	q->pool = table->pools[w->idx];
+	q->out.get = out_get;
+	q->out.put = out_put;
+	plm_quic_table_memory(table, &q->memory);
+	plm_wheel_init(&q->wheel, table->timers, TICK_NS, now_ns);
+	return 0;
+}
+
+void
+relay_quic_discard(struct relay_worker *w)
+{
+	struct relay_quic *q = w->quic;
+
+	if (q == NULL)
+		return;
+	for (unsigned int i = 0; i < q->nb_media; i++)
+		rte_pktmbuf_free(q->media[i]);
+	plm_count_add(&w->counters, PLM_CNT_DGRAM_STOPPED, q->nb_media);
+	q->nb_media = 0;
+	if (q->packet != NULL)
+		rte_mempool_put(q->pool, q->packet);
+	q->packet = NULL;
+	if (q->nb_mbufs > 0)
+		rte_mempool_put_bulk(q->pool, (void **)q->mbufs, q->nb_mbufs);
+	q->nb_mbufs = 0;
+}
+
+void
+relay_quic_fini(struct relay_worker *w)
+{
+	rte_free(w->quic);
+	w->quic = NULL;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The table of QUIC connections: memory, and the ways back to peers. */
+#include <errno.h>
+#include <stdio.h>
+
+#include <rte_errno.h>
+#include <rte_malloc.h>
+#include <rte_mempool.h>
+
+#include "plm_relay_quic.h"
+
+/* So that the connections' first lines do not all fall into the same sets of a cache. */
+#define COLOUR (5 * RTE_CACHE_LINE_SIZE)
+
+static size_t
+stride(void)
+{
+	return PLM_QUIC_ARENA_MIN + COLOUR;
+}
+
+size_t
+plm_quic_table_bytes(const struct plm_quic_table_conf *conf)
+{
+	return sizeof(struct plm_quic_table) + conf->max_sessions * sizeof(uint32_t) +
+			(size_t)conf->nb_slots * (stride() + sizeof(struct plm_quic_slot) +
+								 sizeof(struct plm_wheel_entry)) +
+			(size_t)conf->nb_extents * PLM_QUIC_EXTENT;
+}
+
+int
+plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_conf *conf)
+{
+	struct plm_quic_conf quic = conf->quic;
+	uint8_t secret[PLM_CID_SECRET];
+	char name[RTE_MEMPOOL_NAMESIZE];
+	struct plm_quic_table *t;
+	int ret = -ENOMEM;
+
+	if (conf->nb_slots == 0)
+		return -EINVAL;
+	t = rte_zmalloc_socket("plm_quic", sizeof(*t), RTE_CACHE_LINE_SIZE, conf->socket);
+	if (t == NULL)
+		return -ENOMEM;
+	t->nb_slots = conf->nb_slots;
+	t->arena_size = PLM_QUIC_ARENA_MIN;
+	memcpy(t->pools, conf->pools, sizeof(t->pools));
+	plm_rand_fill(&quic.rand, secret, sizeof(secret));
+	if (plm_cid_key_init(&t->cid_key, secret) < 0)
+		goto fail;
+	plm_rand_fill(&quic.rand, quic.reset_secret, sizeof(quic.reset_secret));
+	quic.cid_key = t->cid_key;
+	t->quic = plm_quic_create(&quic);
+	if (t->quic == NULL) {
+		ret = -rte_errno;
+		goto fail;
+	}
+	t->slots = rte_zmalloc_socket("plm_quic_slots", conf->nb_slots * sizeof(*t->slots),
+			RTE_CACHE_LINE_SIZE, conf->socket);
+	t->timers = rte_zmalloc_socket("plm_quic_timers", conf->nb_slots * sizeof(*t->timers),
+			RTE_CACHE_LINE_SIZE, conf->socket);
+	t->arenas = rte_malloc_socket("plm_quic_arenas", conf->nb_slots * stride(),
+			RTE_CACHE_LINE_SIZE, conf->socket);
+	t->slot_of = rte_malloc_socket("plm_quic_slot_of", conf->max_sessions * sizeof(*t->slot_of),
+			RTE_CACHE_LINE_SIZE, conf->socket);
+	if (t->slots == NULL || t->timers == NULL || t->arenas == NULL || t->slot_of == NULL)
+		goto fail;
+	memset(t->slot_of, 0xff, conf->max_sessions * sizeof(*t->slot_of));
+	snprintf(name, sizeof(name), "%s_quic_ext", conf->name);
+	if (conf->nb_extents > 0) {
+		t->extents = rte_mempool_create(name, conf->nb_extents, PLM_QUIC_EXTENT, 0, 0, NULL,
+				NULL, NULL, NULL, conf->socket, 0);
+		if (t->extents == NULL)
+			goto fail;
+	}
+	for (uint32_t i = 0; i < t->nb_slots; i++)
+		t->slots[i].arena = t->arenas + i * stride();
+	*out = t;
+	return 0;
+
+fail:
+	plm_quic_table_free(t);
+	return ret;
+}
+
+void
+plm_quic_table_free(struct plm_quic_table *t)
+{
+	if (t == NULL)
+		return;
+	for (uint32_t i = 0; t->slots != NULL && i < t->nb_slots; i++)
+		plm_quic_conn_free(t->slots[i].conn);
+	rte_mempool_free(t->extents);
+	rte_free(t->slot_of);
+	rte_free(t->arenas);
+	rte_free(t->timers);
+	rte_free(t->slots);
+	plm_quic_free(t->quic);
+	plm_cid_key_fini(&t->cid_key);
+	rte_free(t);
+}
+
+static void *
+extent_get(void *ctx)
+{
+	struct plm_quic_table *t = ctx;
+	void *extent;
+
+	return rte_mempool_get(t->extents, &extent) < 0 ? NULL : extent;
+}
+
+static void
+extent_put(void *ctx, void *extent)
+{
+	struct plm_quic_table *t = ctx;
+
+	rte_mempool_put(t->extents, extent);
+}
+
+void
+plm_quic_table_memory(struct plm_quic_table *t, struct plm_quic_memory *memory)
+{
+	*memory = (struct plm_quic_memory){ extent_get, extent_put, t, PLM_QUIC_EXTENT };
+}
+
+/* --- ways ---------------------------------------------------------------------------------- */
+
+void
+plm_quic_path_of(const struct plm_pkt *pkt, struct plm_quic_path *path)
+{
+	*path = (struct plm_quic_path){
+		.port = pkt->src_port,
+		.local_idx = pkt->local_idx,
+		.is_v6 = pkt->is_v6,
+	};
+	memcpy(path->addr, pkt->src_addr, sizeof(path->addr));
+}
+
+static uint64_t
+source_mac(const uint8_t *frame)
+{
+	uint64_t mac = 0;
+
+	memcpy(&mac, frame + RTE_ETHER_ADDR_LEN, RTE_ETHER_ADDR_LEN);
+	return mac;
+}
+
+void
+plm_quic_way_of(const struct plm_net *net, const struct plm_pkt *pkt, const uint8_t *frame,
+		struct plm_quic_way *way)
+{
+	struct plm_ip remote = { .is_v6 = pkt->is_v6 };
+
+	memcpy(remote.addr, pkt->src_addr, sizeof(remote.addr));
+	plm_quic_path_of(pkt, &way->path);
+	plm_net_template(net, pkt->local_idx, &remote, pkt->src_port, &way->tmpl);
+	way->mac = source_mac(frame);
+}
+
+void
+plm_quic_slot_heard(struct plm_quic_slot *slot, const struct plm_net *net,
+		const struct plm_pkt *pkt, const uint8_t *frame)
+{
+	struct plm_quic_path path;
+
+	plm_quic_path_of(pkt, &path);
+	for (unsigned int i = 0; i < RTE_DIM(slot->ways); i++) {
+		struct plm_quic_way *way = &slot->ways[i];
+
+		if (memcmp(&path, &way->path, sizeof(path)) != 0)
+			continue;
+		if (unlikely(way->mac != source_mac(frame)))
+			way->mac = source_mac(frame);
+		return;
+	}
+	/* The one that is in use stays. */
+	plm_quic_way_of(net, pkt, frame, &slot->ways[slot->ways[0].mac != 0]);
+}
+
+const struct plm_quic_way *
+plm_quic_slot_way(const struct plm_quic_slot *slot, const struct plm_quic_path *path)
+{
+	for (unsigned int i = 0; i < RTE_DIM(slot->ways); i++)
+		if (slot->ways[i].mac != 0 &&
+				memcmp(path, &slot->ways[i].path, sizeof(*path)) == 0)
+			return &slot->ways[i];
+	return NULL;
+}
