@@ -189,7 +189,7 @@ authenticate(struct plm_admit *admit, struct admit_check *check)
 		check->role = PLM_ROLE_BOTH;
 	check->ufrag_hash = plm_siphash(admit->hash_key, ufrag, len);
 	check->ufrag_hash += check->ufrag_hash == 0; /* 0 is "none" in the lists */
-	check->session = admit_by_name(admit, check->name.room, check->name.participant);
+	check->session = admit_by_name(admit, PLM_ROOM_RTP, check->name.room, check->name.participant);
 	check->own = check->session != NULL && check->session->ufrag_hash == check->ufrag_hash;
 	check->keyed = find_key(admit, check, ufrag, len);
 	if (!check->keyed) {
@@ -304,7 +304,10 @@ int
 plm_admit_find(const struct plm_admit *admit, const char *room, const char *participant,
 		struct plm_handle *session)
 {
-	const struct admit_session *s = admit_by_name(admit, room, participant);
+	const struct admit_session *s = admit_by_name(admit, PLM_ROOM_RTP, room, participant);
+
+	if (s == NULL)
+		s = admit_by_name(admit, PLM_ROOM_WZP, room, participant);
 
 	if (s == NULL)
 		return -ENOENT;
@@ -330,6 +333,7 @@ plm_admit_info(const struct plm_admit *admit, struct plm_handle session,
 		.expiry_s = s->expiry_s,
 		.moves = s->moves,
 		.is_static = s->is_static,
+		.is_quic = s->is_quic,
 	};
 	return 0;
 }

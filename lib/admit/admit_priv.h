@@ -43,6 +43,7 @@ struct admit_session {
 	uint8_t bound;
 	uint8_t want;       /* slot to move to once the gap is over, or ADMIT_NO_SLOT */
 	bool is_alive_room; /* media and indications refresh consent */
+	bool is_quic;
 	bool is_static;     /* `ufrag_hash` is of what its entry says of it */
 	char participant[PLM_NAME_SIZE];
 	/* The password outlives the secret that made it: a reload touches no session that runs. */
@@ -168,6 +169,7 @@ struct admit_check {
 	uint32_t tid;
 	uint64_t ufrag_hash;
 	struct admit_session *session;  /* the participant's open one, or NULL */
+	const struct plm_admit_quic *quic; /* a QUIC participant, or NULL */
 	const struct plm_static *fixed; /* a static endpoint's entry, or NULL */
 	const char *reason;             /* of a refusal, for the event */
 	char pwd[PLM_PWD_LEN + 1];
@@ -191,7 +193,8 @@ int admit_password(struct plm_hmac *hmac, const void *key, size_t key_len, const
 int admit_open(struct plm_admit *admit, struct admit_check *check);
 /** The same for a static endpoint; 0 or ADMIT_SILENCE. */
 int admit_open_static(struct plm_admit *admit, struct admit_check *check);
-struct admit_session *admit_by_name(const struct plm_admit *admit, const char *room,
+/** In a room of this format. */
+struct admit_session *admit_by_name(const struct plm_admit *admit, char format, const char *room,
 		const char *participant);
 /** End an open session; its handle and strings are gone afterwards. */
 void admit_end(struct plm_admit *admit, struct admit_session *s, enum plm_end_reason reason,

@@ -3,19 +3,25 @@
  * the old session is touched: who cannot be let in takes nobody's place. One thing cannot: an address
  * that both sessions have is entered for the new one when the old one has ended. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "admit_priv.h"
 
-#define RTP_FORMAT 'r'
+static char
+format_of(const struct admit_check *check)
+{
+	return check->quic != NULL ? PLM_ROOM_WZP : PLM_ROOM_RTP;
+}
 
 struct admit_session *
-admit_by_name(const struct plm_admit *admit, const char *room, const char *participant)
+admit_by_name(const struct plm_admit *admit, char format, const char *room,
+		const char *participant)
 {
 	const struct plm_member *member;
 	struct admit_session *s;
 	uint32_t room_idx;
 
-	if (plm_room_find(admit->conf.rooms, RTP_FORMAT, room, &room_idx) < 0)
+	if (plm_room_find(admit->conf.rooms, format, room, &room_idx) < 0)
 		return NULL;
 	member = plm_room_member_by_name(admit->conf.rooms, room_idx, participant);
 	if (member == NULL)
@@ -85,7 +91,7 @@ room_full(const struct plm_admit *admit, const struct admit_check *check)
 	struct plm_room_info room;
 	uint32_t room_idx;
 
-	return plm_room_find(admit->conf.rooms, RTP_FORMAT, check->name.room, &room_idx) == 0 &&
+	return plm_room_find(admit->conf.rooms, format_of(check), check->name.room, &room_idx) == 0 &&
 			plm_room_info(admit->conf.rooms, room_idx, &room) == 0 &&
 			room.nb_members - (check->session != NULL) >=
 			RTE_MIN(room.settings.max_members, admit->limits.participants);
@@ -113,7 +119,7 @@ published(const struct plm_admit *admit, const struct admit_check *check)
 
 	if (plm_room_backlog(admit->conf.rooms) >= admit->limits.backlog)
 		return false;
-	plm_room_find(admit->conf.rooms, RTP_FORMAT, check->name.room, &room_idx);
+	plm_room_find(admit->conf.rooms, format_of(check), check->name.room, &room_idx);
 	return plm_room_publishes(admit->conf.rooms, room_idx, check->req->now_ns);
 }
 
@@ -148,12 +154,14 @@ open_room(struct plm_admit *admit, const struct admit_check *check, struct entry
 	struct plm_room_settings settings;
 	int ret;
 
-	if (plm_room_find(conf->rooms, RTP_FORMAT, check->name.room, &entry->room_idx) < 0) {
+	if (plm_room_find(conf->rooms, format_of(check), check->name.room, &entry->room_idx) < 0) {
 		if (plm_room_nb_open(conf->rooms) >= admit->limits.rooms)
 			return -ENOSPC;
 		conf->settings(conf->ctx, check->name.room, &settings);
-		ret = plm_room_open(conf->rooms, RTP_FORMAT, check->name.room, &settings,
-				(uint8_t)conf->home(conf->ctx, check->req->worker),
+		ret = plm_room_open(conf->rooms, format_of(check), check->name.room, &settings,
+				check->quic != NULL ? check->quic->home
+						    : (uint8_t)conf->home(conf->ctx,
+								      check->req->worker),
 				&entry->room_idx);
 		if (ret < 0)
 			return ret;
@@ -166,6 +174,8 @@ open_room(struct plm_admit *admit, const struct admit_check *check, struct entry
 static uint8_t
 home_of(const struct plm_admit *admit, const struct admit_check *check, const struct entry *entry)
 {
+	if (check->quic != NULL) /* where the connection is */
+		return check->quic->home;
 	if (check->session != NULL && !plm_mutant(REHOME))
 		return check->session->home;
 	return (uint8_t)admit->conf.spread(admit->conf.ctx, entry->room_idx);
@@ -206,8 +216,8 @@ prepare(struct plm_admit *admit, const struct admit_check *check, struct entry *
 	ret = plm_room_reserve(conf->rooms);
 	if (ret == 0)
 		ret = plm_session_prepare(conf->sessions, &new, &entry->session);
-	/* The old session's own address is its successor's once that has ended. */
-	if (ret == 0 && plm_session_find(conf->sessions, &check->req->tuple) == 0)
+	/* The old session's own address is its successor's once that has ended. QUIC has ids instead. */
+	if (ret == 0 && check->quic == NULL && plm_session_find(conf->sessions, &check->req->tuple) == 0)
 		ret = add_tuple(admit, check, entry);
 	return ret;
 }
@@ -225,7 +235,7 @@ enter(struct plm_admit *admit, const struct admit_check *check, struct entry *en
 	};
 	int ret = 0;
 
-	if (!entry->has_tuple)
+	if (!entry->has_tuple && check->quic == NULL)
 		ret = add_tuple(admit, check, entry);
 	if (ret < 0)
 		return ret;
@@ -274,6 +284,7 @@ start(struct plm_admit *admit, struct admit_check *check, const struct entry *en
 		.bound = entry->slot,
 		.want = ADMIT_NO_SLOT,
 		.is_alive_room = entry->room.settings.consent_alive,
+		.is_quic = check->quic != NULL,
 		.is_static = check->fixed != NULL,
 		.ufrag_hash = check->ufrag_hash,
 		.expiry_s = check->name.expiry_s,
@@ -283,8 +294,9 @@ start(struct plm_admit *admit, struct admit_check *check, const struct entry *en
 	};
 	memcpy(s->participant, check->name.participant, sizeof(s->participant));
 	memcpy(s->pwd, check->pwd, sizeof(s->pwd));
-	s->slots[s->bound] =
-			(struct admit_slot){ .since_ns = req->now_ns, .asked_ns = req->now_ns };
+	if (!s->is_quic)
+		s->slots[s->bound] = (struct admit_slot){ .since_ns = req->now_ns,
+			.asked_ns = req->now_ns };
 	if (used != NULL) /* what its last session has seen is no newer in this one */
 		s->tids = used->tids;
 	admit_tid_remember(&s->tids, check->tid);
@@ -298,9 +310,11 @@ start(struct plm_admit *admit, struct admit_check *check, const struct entry *en
 	s->source = admit_source(admit, &req->tuple);
 	admit_sources_add(&admit->sources, s->source);
 	if (conf->max_session_ns != 0)
-		look_ns = RTE_MIN(look_ns, conf->max_session_ns);
-	admit_wheel_arm(admit, s, req->now_ns + look_ns);
-	admit_count(admit, PLM_CNT_STUN_ADMITTED);
+		look_ns = s->is_quic ? conf->max_session_ns
+				     : RTE_MIN(look_ns, conf->max_session_ns);
+	if (!s->is_quic || conf->max_session_ns != 0)
+		admit_wheel_arm(admit, s, req->now_ns + look_ns);
+	admit_count(admit, s->is_quic ? PLM_CNT_QUIC_ADMITTED : PLM_CNT_STUN_ADMITTED);
 	admit_event(admit, PLM_EVENT_ADMIT, s, NULL, NULL, 0, req->now_ns, req->wall_s);
 }
 
@@ -317,7 +331,7 @@ come_in(struct plm_admit *admit, struct admit_check *check)
 		return silence(admit, check, PLM_CNT_ADMIT_SESSIONS);
 	if (!published(admit, check))
 		return silence(admit, check, PLM_CNT_ADMIT_BACKLOG);
-	if (admit_tuple_vacate(admit, &req->tuple, check->session, req->now_ns) < 0)
+	if (check->quic == NULL && admit_tuple_vacate(admit, &req->tuple, check->session, req->now_ns) < 0)
 		return silence(admit, check, PLM_CNT_ADMIT_TUPLES);
 	if (conf->route(conf->ctx, &req->tuple, &entry.egress, req->now_ns) < 0)
 		return silence(admit, check, PLM_CNT_ADMIT_NO_ROUTE);
@@ -394,6 +408,55 @@ admit_open_static(struct plm_admit *admit, struct admit_check *check)
 	return come_in(admit, check);
 }
 
+int
+plm_admit_quic(struct plm_admit *admit, const struct plm_admit_quic *quic,
+		struct plm_handle *session)
+{
+	const struct plm_admit_request req = {
+		.tuple = quic->tuple,
+		.worker = quic->home,
+		.now_ns = quic->now_ns,
+		.wall_s = quic->wall_s,
+	};
+	struct admit_check check = { .req = &req, .role = quic->role, .quic = quic };
+	int ret;
+
+	if (strlen(quic->room) >= sizeof(check.name.room))
+		return -ENOSPC;
+	snprintf(check.name.room, sizeof(check.name.room), "%s", quic->room);
+	snprintf(check.name.participant, sizeof(check.name.participant), "%s", quic->participant);
+	check.named = true;
+	if (admit->draining)
+		ret = silence(admit, &check, PLM_CNT_ADMIT_DRAINING);
+	else if (room_full(admit, &check))
+		return -ENOSPC;
+	else if (source_full(admit, &check))
+		ret = silence(admit, &check, PLM_CNT_ADMIT_SOURCE);
+	else if (!admission_due(admit, quic->now_ns))
+		ret = silence(admit, &check, PLM_CNT_ADMIT_RATE);
+	else
+		ret = come_in(admit, &check);
+	if (ret != 0) {
+		admit_event(admit, PLM_EVENT_REFUSE, NULL, &check, check.reason, 0, quic->now_ns,
+				quic->wall_s);
+		return -EAGAIN;
+	}
+	admission_charge(admit, quic->now_ns);
+	*session = admit_by_name(admit, PLM_ROOM_WZP, quic->room, quic->participant)->handle;
+	return 0;
+}
+
+unsigned int
+plm_admit_quic_home(const struct plm_admit *admit, const char *room, unsigned int worker)
+{
+	const struct plm_admit_conf *conf = &admit->conf;
+	uint32_t room_idx;
+
+	if (plm_room_find(conf->rooms, PLM_ROOM_WZP, room, &room_idx) == 0)
+		return conf->spread(conf->ctx, room_idx);
+	return conf->home(conf->ctx, worker);
+}
+
 void
 admit_end(struct plm_admit *admit, struct admit_session *s, enum plm_end_reason reason,
 		uint64_t now_ns, uint64_t wall_s)
@@ -413,7 +476,8 @@ admit_end(struct plm_admit *admit, struct admit_session *s, enum plm_end_reason 
 	if (s->is_static) {
 		admit->statics.nb_open--;
 	} else {
-		admit_spent_add(&admit->spent, s->ufrag_hash, s->expiry_s, &s->tids);
+		if (!s->is_quic)
+			admit_spent_add(&admit->spent, s->ufrag_hash, s->expiry_s, &s->tids);
 		admit_sources_del(&admit->sources, s->source);
 	}
 	admit_wheel_disarm(admit, s);

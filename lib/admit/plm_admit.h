@@ -58,6 +58,9 @@ int plm_secret_read(const char *path, uint8_t *key, size_t *len, struct plm_text
 	X(KICKED, "kicked", "an operator's kick")                                                  \
 	X(MAX_SESSION, "max_session", "longer than max_session")                                   \
 	X(REMOVED, "removed", "a static endpoint that the settings no longer list so")             \
+	X(CLOSED, "closed", "the client closed its connection")                                    \
+	X(IDLE, "idle", "nothing heard from the client within the idle timeout")                   \
+	X(PROTOCOL, "protocol", "the connection ended for an error of ours or the client's")       \
 	X(DRAIN, "drain", "the relay is going down")
 
 enum plm_end_reason {
@@ -178,6 +181,7 @@ struct plm_admit_info {
 	uint64_t expiry_s;   /**< of the credential */
 	uint32_t moves;
 	bool is_static; /**< no credential, no consent */
+	bool is_quic;   /**< no credential either: its connection is what lasts */
 };
 int plm_admit_info(const struct plm_admit *admit, struct plm_handle session,
 		struct plm_admit_info *info);
@@ -209,6 +213,35 @@ void plm_admit_set_secrets(struct plm_admit *admit, const struct plm_secrets *se
 /** Take new limits. Who is in stays in: they hold for who comes from now on. */
 void plm_admit_set_limits(struct plm_admit *admit, const struct plm_admit_limits *limits);
 void plm_admit_get_limits(const struct plm_admit *admit, struct plm_admit_limits *limits);
+
+/* --- QUIC ----------------------------------------------------------------------------------- */
+
+/** A participant whose QUIC connection is established: whom it wants to meet, and where it comes from. */
+struct plm_admit_quic {
+	const char *room;        /**< as the client named it, lower case */
+	const char *participant; /**< made up: nobody else's in that room */
+	uint8_t role;            /**< enum plm_role */
+	uint8_t home;            /**< the connection's home */
+	struct plm_tuple tuple;
+	uint64_t now_ns;
+	uint64_t wall_s;
+};
+
+/**
+ * Let a QUIC participant in. Its session has no tuple and no consent: it lasts as long as its
+ * connection, and plm_admit_conf's `ending` tells when it must close.
+ *
+ * @param[out] session
+ *   Untouched on error.
+ * @return
+ *   0; -ENOSPC: the room is full, or not a name that rooms have; -EAGAIN: no place now, counted.
+ */
+int plm_admit_quic(struct plm_admit *admit, const struct plm_admit_quic *req,
+		struct plm_handle *session);
+
+/** Home of a connection to a room that may not exist yet, whose first packet `worker` received. */
+unsigned int plm_admit_quic_home(const struct plm_admit *admit, const char *room,
+		unsigned int worker);
 
 /* --- static endpoints --------------------------------------------------------------------- */
 

@@ -275,7 +275,7 @@ open_one(struct plm_admit *admit, const struct plm_static *entry, uint32_t i, ui
 		return; /* not so, since it was added */
 	memcpy(check.name.room, entry->room, sizeof(check.name.room));
 	check.named = true;
-	check.session = admit_by_name(admit, check.name.room, check.name.participant);
+	check.session = admit_by_name(admit, PLM_ROOM_RTP, check.name.room, check.name.participant);
 	if (check.session != NULL && check.session->is_static)
 		return;
 	check.ufrag_hash = hash_of(admit, entry, &req.tuple);
@@ -355,7 +355,7 @@ plm_admit_static_get(const struct plm_admit *admit, uint32_t pos, struct plm_sta
 		info->session = PLM_HANDLE_NONE;
 		if (plm_static_at(entry, pos, &info->tuple, info->participant) < 0)
 			return -ENOENT;
-		s = admit_by_name(admit, entry->room, info->participant);
+		s = admit_by_name(admit, PLM_ROOM_RTP, entry->room, info->participant);
 		if (s != NULL && s->is_static)
 			info->session = s->handle;
 		return 0;

@@ -52,6 +52,7 @@ ctl_ending(void *ctx, struct plm_handle session, uint32_t room_idx, enum plm_end
 	struct plm_room_info room;
 	struct ctl_bye bye = { .room_idx = room_idx };
 
+	ctl_quic_ending(ctl, session);
 	if (reason == PLM_END_DRAIN && ctl->end == CTL_END_SESSIONS)
 		return; /* the others know already */
 	if (!(hot->role & PLM_ROLE_PUBLISH) || plm_room_info(ctl->rooms, room_idx, &room) < 0 ||
@@ -231,6 +232,19 @@ end_some(struct plm_ctl *ctl, uint64_t now_ns, uint64_t wall_s)
 	}
 }
 
+/* Those of QUIC connections, whose sessions have ended. */
+static bool
+closes_sent(struct plm_ctl *ctl)
+{
+	if (ctl->end != CTL_END_CLOSES) {
+		if (ctl_quic_is_late(ctl) || !delivered(ctl))
+			return false;
+		ctl->end = CTL_END_CLOSES;
+		ctl->end_token = plm_rcu_start(&ctl->rcu);
+	}
+	return sent(ctl);
+}
+
 uint32_t
 plm_ctl_end_all(struct plm_ctl *ctl, uint64_t now_ns, uint64_t wall_s)
 {
@@ -257,7 +271,10 @@ plm_ctl_end_all(struct plm_ctl *ctl, uint64_t now_ns, uint64_t wall_s)
 	if (ctl->end == CTL_END_SESSIONS)
 		end_some(ctl, now_ns, wall_s);
 	left = plm_session_nb_open(ctl->sessions) + ctl->nb_byes;
-	if (left == 0)
-		ctl->end = CTL_END_NONE;
-	return left;
+	if (left > 0)
+		return left;
+	if (ctl->quic != NULL && !late && !closes_sent(ctl))
+		return 1;
+	ctl->end = CTL_END_NONE;
+	return 0;
 }

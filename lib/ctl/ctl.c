@@ -54,6 +54,10 @@ plm_ctl_conf_init(struct plm_ctl_conf *conf)
 	conf->l2_rate = 1000;
 	conf->rtcp_rate = 100;
 	conf->stall_ns = PLM_NS_PER_S;
+	conf->quic.max_handshakes = 256;
+	conf->quic.retry_above = 64;
+	conf->quic.idle_timeout_ns = 30 * PLM_NS_PER_S;
+	conf->quic.handshake_timeout_ns = 10 * PLM_NS_PER_S;
 }
 
 /* --- what admission and rooms ask -------------------------------------------------------------- */
@@ -177,8 +181,10 @@ room_released(void *ctx, uint32_t session_idx, const struct plm_egress *egress, 
 	struct plm_ctl *ctl = ctx;
 
 	admit_route_put(ctl, egress);
-	if (ended)
-		plm_session_release(ctl->sessions, session_idx);
+	if (!ended)
+		return;
+	plm_session_release(ctl->sessions, session_idx);
+	ctl_quic_released(ctl, session_idx);
 }
 
 /* Sessions that the table has beyond the limit, for who comes back while it is reached: as many may do
@@ -269,6 +275,7 @@ relay_init(struct plm_ctl *ctl)
 		.sessions = ctl->sessions,
 		.rooms = ctl->rooms,
 		.rcu = &ctl->rcu,
+		.quic = ctl_quic_table(ctl),
 		.clock = conf->clock,
 		.rand = conf->rand,
 		.ring_size = conf->ring_size,
@@ -399,6 +406,7 @@ static const struct {
 	{ ctl_figures_init, "session figures (lower the limit of sessions)" },
 	{ rooms_init, "room tables (lower the limits of rooms or members, or give more memory)" },
 	{ net_init, "network layer (check addresses, prefixes and gateways)" },
+	{ ctl_quic_init, "QUIC (lower its connections, or give more memory)" },
 	{ relay_init, "workers (check ring size, copies of a turn, parked entries; or more memory)" },
 	{ admit_init, "admission (lower the limit of sessions, or check OpenSSL)" },
 	{ statics_init, "static endpoints" },
@@ -452,6 +460,7 @@ plm_ctl_free(struct plm_ctl *ctl)
 	plm_admit_free(ctl->admit);
 	plm_relay_free(ctl->relay);
 	ctl->relay = NULL;
+	ctl_quic_fini(ctl);
 	plm_room_table_free(ctl->rooms);
 	plm_net_free(ctl->net);
 	plm_session_table_free(ctl->sessions);

@@ -74,12 +74,15 @@ enum ctl_end {
 	CTL_END_DELIVER,  /* and travel: our queue, the workers' rings */
 	CTL_END_SEND,     /* and are copied and sent: a grace period, parked fan-outs */
 	CTL_END_SESSIONS,
+	CTL_END_CLOSES, /* of QUIC connections travel, and are sent */
 };
 
 struct ctl_watch {
 	uint64_t beats;
 	uint64_t changed_ns; /* when `beats` was seen to change; 0: the worker has not begun */
 };
+
+struct ctl_quic;
 
 struct plm_ctl {
 	/* const */
@@ -96,6 +99,7 @@ struct plm_ctl {
 	struct plm_net *net;
 	struct plm_relay *relay;
 	struct plm_admit *admit;
+	struct ctl_quic *quic; /* NULL: not served */
 	uint64_t now_ns; /* of this turn */
 	uint64_t wall_s;
 	bool announced; /* own addresses, at the first turn */
@@ -144,6 +148,28 @@ ctl_frame_alloc(struct plm_ctl *ctl)
 /** Send a finished frame through the worker that owns the port's queue. Copies it; counted. */
 void ctl_emit(void *ctx, uint16_t port_idx, const void *frame, size_t len);
 unsigned int ctl_input(struct plm_ctl *ctl);
+
+/** The same for a frame whose port is known. Consumes `m`. */
+void ctl_send_down(struct plm_ctl *ctl, uint16_t port_idx, struct rte_mbuf *m);
+/** Straight back to where `request` came from. */
+void ctl_reply(struct plm_ctl *ctl, struct rte_mbuf *request, const void *payload, size_t len);
+
+/* quic.c; all but init and table work without QUIC, too */
+int ctl_quic_init(struct plm_ctl *ctl);
+void ctl_quic_fini(struct plm_ctl *ctl);
+struct plm_quic_table *ctl_quic_table(struct plm_ctl *ctl);
+/** A QUIC packet that a worker handed up. Consumes `m`. */
+void ctl_quic_packet(struct plm_ctl *ctl, unsigned int worker, struct rte_mbuf *m);
+/** A connection has ended, says its worker. */
+void ctl_quic_gone(struct plm_ctl *ctl, struct plm_handle handle);
+/** A session ends: so must its connection. */
+void ctl_quic_ending(struct plm_ctl *ctl, struct plm_handle session);
+/** No view names the session any more. */
+void ctl_quic_released(struct plm_ctl *ctl, uint32_t session_idx);
+/** Handshakes, their timers, messages that found a ring full. How much was done. */
+unsigned int ctl_quic_turn(struct plm_ctl *ctl);
+/** Are there messages that found a ring full? */
+bool ctl_quic_is_late(const struct plm_ctl *ctl);
 
 /* bye.c */
 void ctl_ending(void *ctx, struct plm_handle session, uint32_t room_idx,

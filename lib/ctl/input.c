@@ -10,8 +10,8 @@
 #define ANSWER_SIZE 256
 
 /* Frames are made without a tag; whoever sends puts it in. Consumes `m`. */
-static void
-send_down(struct plm_ctl *ctl, uint16_t port_idx, struct rte_mbuf *m)
+void
+ctl_send_down(struct plm_ctl *ctl, uint16_t port_idx, struct rte_mbuf *m)
 {
 	struct plm_msg msg = { .type = PLM_MSG_TX, .aux = port_idx, .mbuf = m };
 	unsigned int worker = plm_relay_port_worker(ctl->relay, port_idx);
@@ -43,7 +43,30 @@ ctl_emit(void *ctx, uint16_t port_idx, const void *frame, size_t len)
 		return;
 	}
 	memcpy(p, frame, len);
-	send_down(ctl, port_idx, m);
+	ctl_send_down(ctl, port_idx, m);
+}
+
+void
+ctl_reply(struct plm_ctl *ctl, struct rte_mbuf *request, const void *payload, size_t len)
+{
+	const uint8_t *frame = rte_pktmbuf_mtod(request, const uint8_t *);
+	const struct plm_pkt *pkt = plm_pkt(request);
+	struct rte_mbuf *m = ctl_frame_alloc(ctl);
+	int ret;
+
+	if (m == NULL) {
+		plm_count(&ctl->counters, PLM_CNT_CTL_NO_MBUF);
+		return;
+	}
+	ret = plm_net_reply(ctl->net, frame, pkt, payload, len, rte_pktmbuf_mtod(m, uint8_t *),
+			rte_pktmbuf_tailroom(m));
+	if (ret < 0) {
+		plm_count(&ctl->counters, PLM_CNT_CTL_NO_MBUF);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	rte_pktmbuf_append(m, (uint16_t)ret);
+	ctl_send_down(ctl, pkt->port_idx, m);
 }
 
 static void
@@ -64,28 +87,13 @@ answer_stun(struct plm_ctl *ctl, unsigned int worker, struct rte_mbuf *request)
 		.wall_s = ctl->wall_s,
 	};
 	uint8_t answer[ANSWER_SIZE];
-	struct rte_mbuf *m;
 	size_t len;
-	int ret;
 
 	memcpy(req.tuple.addr, pkt->src_addr, sizeof(req.tuple.addr));
 	len = plm_admit_stun(ctl->admit, &req, answer, sizeof(answer));
 	if (len == 0)
 		return;
-	m = ctl_frame_alloc(ctl);
-	if (m == NULL) {
-		plm_count(&ctl->counters, PLM_CNT_CTL_NO_MBUF);
-		return;
-	}
-	ret = plm_net_reply(ctl->net, frame, pkt, answer, len, rte_pktmbuf_mtod(m, uint8_t *),
-			rte_pktmbuf_tailroom(m));
-	if (ret < 0) {
-		plm_count(&ctl->counters, PLM_CNT_CTL_NO_MBUF);
-		rte_pktmbuf_free(m);
-		return;
-	}
-	rte_pktmbuf_append(m, (uint16_t)ret);
-	send_down(ctl, pkt->port_idx, m);
+	ctl_reply(ctl, request, answer, len);
 }
 
 /* STUN from the tuple of a session comes in the first ring with its reference, ARP, ND and ICMP in
@@ -96,6 +104,10 @@ packet(struct plm_ctl *ctl, unsigned int worker, struct rte_mbuf *m, bool is_fir
 	const struct plm_pkt *pkt = plm_pkt(m);
 
 	plm_count(&ctl->counters, PLM_CNT_CTL_FRAMES_IN);
+	if (pkt->is_known == PLM_PKT_QUIC) {
+		ctl_quic_packet(ctl, worker, m);
+		return;
+	}
 	if (unlikely(m->nb_segs > 1))
 		plm_count(&ctl->counters, PLM_CNT_CTL_MALFORMED);
 	else if (is_first_ring && !pkt->is_known)
@@ -148,6 +160,8 @@ known(struct plm_ctl *ctl, unsigned int worker)
 			break;
 		if (msg.type == PLM_MSG_SSRC_CLAIM)
 			claim(ctl, worker, &msg);
+		else if (msg.type == PLM_MSG_QUIC_GONE)
+			ctl_quic_gone(ctl, (struct plm_handle){ msg.idx, msg.gen });
 		else
 			packet(ctl, worker, msg.mbuf, true);
 	}

@@ -10,6 +10,7 @@
 
 #include "plm_admit.h"
 #include "plm_net.h"
+#include "plm_quic_identity.h"
 #include "plm_relay.h"
 
 struct plm_ctl;
@@ -18,6 +19,20 @@ struct plm_ctl;
 struct plm_room_rule {
 	char pattern[PLM_NAME_SIZE];
 	struct plm_room_settings settings;
+};
+
+/** QUIC: none with max_connections 0. */
+struct plm_ctl_quic_conf {
+	uint32_t max_connections;
+	uint32_t max_handshakes; /**< in progress; beyond it first packets are met with silence */
+	uint32_t retry_above;    /**< handshakes in progress from which on a Retry comes first */
+	bool retry_always;
+	bool open_rooms; /**< let anybody in; without it nobody is */
+	uint64_t idle_timeout_ns;
+	uint64_t handshake_timeout_ns;
+	const struct plm_quic_identity *identity; /**< stays */
+	const struct plm_aead *aead;              /**< stays */
+	struct rte_mempool *pools[PLM_WORKERS_MAX]; /**< packets and payloads, with struct plm_pkt */
 };
 
 struct plm_ctl_conf {
@@ -40,6 +55,7 @@ struct plm_ctl_conf {
 	uint16_t udp_port;
 	unsigned int max_neighbours;
 
+	struct plm_ctl_quic_conf quic;
 	uint32_t max_rooms;
 	uint32_t max_sessions;
 	uint32_t max_members;

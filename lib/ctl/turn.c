@@ -67,6 +67,8 @@ plm_ctl_turn(struct plm_ctl *ctl, uint64_t now_ns, uint64_t wall_s)
 	plm_relay_set_wall(ctl->relay, wall_s);
 
 	n = ctl_input(ctl);
+	if (ctl->quic != NULL)
+		n += ctl_quic_turn(ctl);
 	n += ctl_call_run(ctl);
 	if (!ctl->announced) {
 		ctl->announced = true;

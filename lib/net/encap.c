@@ -24,17 +24,17 @@ nexthop_vlan(uint64_t hop)
 /* Lengths, TOS and both checksums of headers whose other fields are set. The payload stands
  * right behind them. */
 static void
-finish_udp(uint8_t *ip, bool is_v6, uint8_t dscp, size_t payload_len)
+finish_udp(uint8_t *ip, bool is_v6, uint8_t tos, size_t payload_len)
 {
 	uint16_t udp_len = (uint16_t)(PLM_UDP_HDR + payload_len);
 	uint8_t *udp = ip + (is_v6 ? PLM_IP6_HDR : PLM_IP4_HDR);
 	uint16_t sum;
 
 	if (is_v6) {
-		put_be16(ip, (uint16_t)(0x6000 | dscp << 6));
+		put_be16(ip, (uint16_t)(0x6000 | tos << 4));
 		put_be16(ip + 4, udp_len);
 	} else {
-		ip[1] = (uint8_t)(dscp << 2);
+		ip[1] = tos;
 		put_be16(ip + 2, (uint16_t)(PLM_IP4_HDR + udp_len));
 		store16(ip + 10, 0);
 		store16(ip + 10, (uint16_t)~plm_wire_sum(ip, PLM_IP4_HDR));
@@ -81,8 +81,26 @@ plm_net_build(struct plm_net *net, const struct plm_template *tmpl, uint8_t dscp
 		ip += VLAN_TAG;
 	}
 	memcpy(ip - 2, tmpl->hdr + 6, 2 + l3_len);
-	finish_udp(ip, tmpl->is_v6, dscp, payload_len);
+	finish_udp(ip, tmpl->is_v6, (uint8_t)(dscp << 2), payload_len);
 	return (int)(ip - frame + l3_len + payload_len);
+}
+
+int
+plm_net_build_to(const struct plm_net *net, const struct plm_template *tmpl, uint64_t mac,
+		uint8_t tos, const void *payload, size_t payload_len, uint8_t *frame, size_t size)
+{
+	size_t l3_len = l3_hdr_len(tmpl->is_v6);
+	uint8_t *ip = frame + PLM_ETH_HDR;
+
+	if (l3_len + payload_len > net->ports[tmpl->port_idx]->mtu ||
+			PLM_ETH_HDR + l3_len + payload_len > size)
+		return -EMSGSIZE;
+	memcpy(frame, &mac, 6);
+	memcpy(frame + 6, tmpl->hdr, 6);
+	memcpy(ip - 2, tmpl->hdr + 6, 2 + l3_len);
+	memcpy(ip + l3_len, payload, payload_len);
+	finish_udp(ip, tmpl->is_v6, tos, payload_len);
+	return (int)(PLM_ETH_HDR + l3_len + payload_len);
 }
 
 int

@@ -131,6 +131,13 @@ void plm_net_route_put(struct plm_net *net, const struct plm_template *tmpl);
 int plm_net_build(struct plm_net *net, const struct plm_template *tmpl, uint8_t dscp,
 		uint8_t *frame, size_t payload_len);
 
+/**
+ * The same to a next hop that is known otherwise, the payload copied: `mac` as in plm_nexthop_t.
+ * @return the frame's length, -EMSGSIZE (above the port's MTU, or `size`).
+ */
+int plm_net_build_to(const struct plm_net *net, const struct plm_template *tmpl, uint64_t mac,
+		uint8_t tos, const void *payload, size_t payload_len, uint8_t *frame, size_t size);
+
 /** Bytes of the headers: 42 or 62, and 4 more behind a VLAN tag. */
 size_t plm_net_hdr_len(const struct plm_net *net, const struct plm_template *tmpl);
 

@@ -29,6 +29,12 @@ plm_quic_create(const struct plm_quic_conf *conf)
 }
 
 void
+plm_quic_reset_secret(const struct plm_quic *quic, uint8_t secret[32])
+{
+	memcpy(secret, quic->conf.reset_secret, 32);
+}
+
+void
 plm_quic_free(struct plm_quic *quic)
 {
 	if (quic == NULL)

@@ -115,6 +115,9 @@ struct plm_quic_conf {
 struct plm_quic *plm_quic_create(const struct plm_quic_conf *conf);
 void plm_quic_free(struct plm_quic *quic);
 
+/** The secret that stateless reset tokens are made from, for who answers without a connection. */
+void plm_quic_reset_secret(const struct plm_quic *quic, uint8_t secret[32]);
+
 /** What a connection is made of; all of it stays as long as the connection. */
 struct plm_quic_new {
 	void *arena; /**< cache-line aligned, at least PLM_QUIC_ARENA_MIN bytes */

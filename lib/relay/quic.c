@@ -288,7 +288,8 @@ relay_quic_adopt(struct relay_worker *w, struct plm_handle handle)
 	struct relay_quic *q = w->quic;
 	struct plm_quic_slot *slot = &q->table->slots[handle.idx];
 
-	assert(plm_quic_slot_state(slot) == PLM_QUIC_SLOT_HOME && slot->home == w->idx);
+	assert(plm_quic_slot_state(slot) == PLM_QUIC_SLOT_HANDSHAKE && slot->home == w->idx);
+	plm_quic_slot_pass(slot, PLM_QUIC_SLOT_HOME);
 	plm_quic_conn_adopt(slot->conn, &ops, q, &q->memory);
 	slot->is_queued = false;
 	dirty(q, slot);

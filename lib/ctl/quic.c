@@ -1,0 +1,926 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * QUIC on the slow path: first packets, handshakes, and who is let in. A connection is made here, in a slot of
+ * the table that workers see, and handed to its home worker when its participant is in a room; nothing here
+ * touches it again until the worker says that it has ended.
+ *
+ * A client's Initials are opened before there is a connection, since the room that its ClientHello names
+ * decides where the connection will live, which stands in every id that it gets.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <rte_errno.h>
+#include <rte_hash.h>
+
+#include "ctl_priv.h"
+#include "plm_crypto.h"
+#include "plm_quic_initial.h"
+#include "quic_tls.h"
+
+/* Clients that may wait for the rest of their ClientHello, and how long (docs/quic.md). */
+#define HELLOS     256
+#define HELLO_NS   (200 * PLM_NS_PER_MS)
+#define PER_PREFIX 64
+/* Packets with a complete ClientHello that wait for their turn: one a turn is read. */
+#define WAITING 64
+#define TOKEN_NS  (10 * PLM_NS_PER_S)
+#define ROTATE_NS (60 * PLM_NS_PER_S)
+#define TOKENS    4096
+#define RESETS_PER_S 100
+#define RESET_BURST  20
+#define TIMER_BUDGET 32
+/* Ids that a Retry asks for are longer than those of connections, and lead to nobody. */
+#define RETRY_ID 18
+/* Application's code for a client that no room takes. */
+#define CODE_REFUSED 2
+
+#define NONE UINT32_MAX
+
+/* What a client's first id leads to: until its connection is gone, so that a late copy begins no other. */
+struct first_id {
+	uint8_t id[PLM_QUIC_ID_MAX];
+	uint8_t len;
+	uint8_t zero[3];
+};
+
+/* What the slow path knows of a slot beside what is in it. */
+struct ctl_quic_conn {
+	struct plm_handle session; /* gen 0: in no room */
+	struct first_id first;
+	bool has_first; /* `first` is in the table */
+	bool is_adopted; /* the worker has it, or will by the next message */
+	bool is_gone;    /* and has given it back */
+	bool is_named;   /* in a view that a worker may still read */
+	bool is_established;
+	bool adopt_due; /* messages that found the ring full */
+	bool close_due;
+	char room[PLM_NAME_SIZE];
+	uint32_t next; /* of the free ones, or of those with a message due */
+};
+
+struct ctl_quic {
+	/* const */
+	struct plm_ctl *ctl;
+	struct plm_quic_table *table;
+	struct plm_initials *initials;
+	struct plm_answers *answers;
+	struct quic_tls *tls;
+	struct plm_quic_memory memory;
+	uint8_t prefix_key[16];
+
+	/* ctl */
+	struct ctl_quic_conn *conns; /* [nb_slots] */
+	struct rte_hash *by_first_id;
+	uint32_t free_head;
+	uint32_t due_head; /* those with a message due */
+	uint32_t nb_handshakes;
+	struct plm_wheel wheel;
+	struct plm_quic_out out;
+	uint8_t packet[PLM_QUIC_PACKET_MAX];
+	struct rte_mbuf *waiting[WAITING];
+	unsigned int waiting_worker[WAITING];
+	unsigned int waiting_head;
+	unsigned int nb_waiting;
+};
+
+static uint32_t
+index_of(const struct ctl_quic *q, const struct plm_quic_slot *slot)
+{
+	return (uint32_t)(slot - q->table->slots);
+}
+
+/* --- out ----------------------------------------------------------------------------------- */
+
+static uint8_t *
+out_get(struct plm_quic_out *out)
+{
+	return container_of(out, struct ctl_quic, out)->packet;
+}
+
+static void
+out_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
+		const struct plm_quic_path *path, uint8_t ecn)
+{
+	struct ctl_quic *q = container_of(out, struct ctl_quic, out);
+	struct plm_ctl *ctl = q->ctl;
+	const struct plm_quic_way *way;
+	struct rte_mbuf *m;
+	int ret;
+
+	if (len == 0)
+		return;
+	way = plm_quic_slot_way(&q->table->slots[plm_quic_conn_slot(conn)], path);
+	if (way == NULL) {
+		plm_count(&ctl->counters, PLM_CNT_QUIC_NO_WAY);
+		return;
+	}
+	m = ctl_frame_alloc(ctl);
+	if (m == NULL) {
+		plm_count(&ctl->counters, PLM_CNT_CTL_NO_MBUF);
+		return;
+	}
+	ret = plm_net_build_to(ctl->net, &way->tmpl, way->mac, ecn, q->packet, len,
+			rte_pktmbuf_mtod(m, uint8_t *), rte_pktmbuf_tailroom(m));
+	if (ret < 0) {
+		plm_count(&ctl->counters, PLM_CNT_CTL_NO_MBUF);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	rte_pktmbuf_append(m, (uint16_t)ret);
+	ctl_send_down(ctl, way->tmpl.port_idx, m);
+}
+
+/* --- slots --------------------------------------------------------------------------------- */
+
+static struct plm_quic_slot *
+slot_take(struct ctl_quic *q)
+{
+	struct plm_quic_slot *slot;
+	struct ctl_quic_conn *c;
+	uint32_t idx = q->free_head;
+	uint32_t gen;
+
+	if (idx == NONE)
+		return NULL;
+	slot = &q->table->slots[idx];
+	c = &q->conns[idx];
+	q->free_head = c->next;
+	*c = (struct ctl_quic_conn){ .next = NONE };
+	gen = atomic_load_explicit(&slot->gen, memory_order_relaxed) + 1;
+	if (gen > PLM_CID_GEN_MAX)
+		gen = 1;
+	atomic_store_explicit(&slot->gen, gen, memory_order_relaxed);
+	slot->sref = 0;
+	slot->conn = NULL;
+	slot->is_queued = false;
+	memset(slot->ways, 0, sizeof(slot->ways));
+	slot->end = (struct plm_quic_end){ 0 };
+	return slot;
+}
+
+static void
+first_id_forget(struct ctl_quic *q, struct ctl_quic_conn *c)
+{
+	if (c->has_first)
+		rte_hash_del_key(q->by_first_id, &c->first);
+	c->has_first = false;
+}
+
+/* Nobody looks at it any more. */
+static void
+slot_free(struct ctl_quic *q, struct plm_quic_slot *slot)
+{
+	uint32_t idx = index_of(q, slot);
+	struct ctl_quic_conn *c = &q->conns[idx];
+	void *tls = slot->conn == NULL ? NULL : plm_quic_conn_tls_take(slot->conn);
+
+	plm_wheel_disarm(&q->wheel, idx);
+	first_id_forget(q, c);
+	plm_quic_conn_free(slot->conn);
+	slot->conn = NULL;
+	if (tls != NULL)
+		gnutls_deinit(tls);
+	plm_quic_slot_pass(slot, PLM_QUIC_SLOT_FREE);
+	c->next = q->free_head;
+	q->free_head = idx;
+}
+
+/* A handshake that came to nothing. */
+static void
+handshake_end(struct ctl_quic *q, struct plm_quic_slot *slot)
+{
+	q->nb_handshakes--;
+	plm_count(&q->ctl->counters, PLM_CNT_QUIC_FAILED);
+	slot_free(q, slot);
+}
+
+/* --- messages to workers ---------------------------------------------------------------------- */
+
+static void
+due_add(struct ctl_quic *q, uint32_t idx)
+{
+	struct ctl_quic_conn *c = &q->conns[idx];
+
+	if (c->adopt_due || c->close_due)
+		return;
+	c->next = q->due_head;
+	q->due_head = idx;
+}
+
+static bool
+tell(struct ctl_quic *q, uint32_t idx, enum plm_msg_type type)
+{
+	const struct plm_quic_slot *slot = &q->table->slots[idx];
+	struct plm_msg msg = { .type = (uint16_t)type, .idx = idx };
+
+	msg.gen = atomic_load_explicit(&slot->gen, memory_order_relaxed);
+	return plm_mailbox_put(plm_relay_box_down(q->ctl->relay, slot->home), &msg, 1) == 1;
+}
+
+/* What found a ring full; a connection is handed over before it is closed. */
+static void
+due_flush(struct ctl_quic *q)
+{
+	uint32_t *at = &q->due_head;
+
+	while (*at != NONE) {
+		uint32_t idx = *at;
+		struct ctl_quic_conn *c = &q->conns[idx];
+
+		if (c->adopt_due && tell(q, idx, PLM_MSG_QUIC_ADOPT))
+			c->adopt_due = false;
+		if (c->close_due && !c->adopt_due &&
+				(c->is_gone || tell(q, idx, PLM_MSG_QUIC_CLOSE)))
+			c->close_due = false;
+		if (c->adopt_due || c->close_due)
+			at = &c->next;
+		else
+			*at = c->next;
+	}
+}
+
+/* --- letting in ------------------------------------------------------------------------------- */
+
+static void
+tuple_of(const struct plm_quic_path *path, struct plm_tuple *tuple)
+{
+	*tuple = (struct plm_tuple){
+		.port = path->port,
+		.local_idx = path->local_idx,
+		.is_v6 = path->is_v6,
+	};
+	memcpy(tuple->addr, path->addr, sizeof(tuple->addr));
+}
+
+/* The participant enters its room, and the connection goes home. */
+static void
+enter(struct ctl_quic *q, struct plm_quic_slot *slot)
+{
+	struct plm_ctl *ctl = q->ctl;
+	uint32_t idx = index_of(q, slot);
+	struct ctl_quic_conn *c = &q->conns[idx];
+	char participant[PLM_NAME_SIZE];
+	struct plm_admit_quic req = {
+		.room = c->room,
+		.participant = participant,
+		.role = PLM_ROLE_BOTH,
+		.home = slot->home,
+		.now_ns = ctl->now_ns,
+		.wall_s = ctl->wall_s,
+	};
+	struct plm_handle session;
+	void *tls;
+
+	snprintf(participant, sizeof(participant), "quic-%" PRIu32 "-%" PRIu32, idx,
+			atomic_load_explicit(&slot->gen, memory_order_relaxed));
+	tuple_of(plm_quic_conn_path(slot->conn), &req.tuple);
+	if (plm_admit_quic(ctl->admit, &req, &session) < 0) {
+		plm_count(&ctl->counters, PLM_CNT_QUIC_REFUSED);
+		plm_quic_close(slot->conn, CODE_REFUSED);
+		return;
+	}
+	c->session = session;
+	c->is_named = true;
+	slot->sref = plm_sref(session.idx, session.gen, 0);
+	q->table->slot_of[session.idx] = idx;
+	tls = plm_quic_conn_tls_take(slot->conn);
+	if (tls != NULL)
+		gnutls_deinit(tls);
+	plm_wheel_disarm(&q->wheel, idx);
+	q->nb_handshakes--;
+	c->is_adopted = true;
+	if (!tell(q, idx, PLM_MSG_QUIC_ADOPT)) {
+		due_add(q, idx);
+		c->adopt_due = true;
+	}
+}
+
+/* After anything that a handshake in progress went through. */
+static void
+settle(struct ctl_quic *q, struct plm_quic_slot *slot)
+{
+	struct ctl_quic_conn *c = &q->conns[index_of(q, slot)];
+
+	/* Its first flight and what comes after are less than a flush writes. */
+	if (plm_quic_is_dirty(slot->conn))
+		plm_quic_flush(slot->conn, &q->out, q->ctl->now_ns);
+	if (c->is_established && !c->is_adopted &&
+			plm_quic_conn_state(slot->conn) == PLM_QUIC_ESTABLISHED) {
+		c->is_established = false;
+		plm_count(&q->ctl->counters, PLM_CNT_QUIC_ESTABLISHED);
+		enter(q, slot);
+		if (c->is_adopted)
+			return;
+		plm_quic_flush(slot->conn, &q->out, q->ctl->now_ns);
+	}
+	if (plm_quic_conn_state(slot->conn) == PLM_QUIC_DEAD)
+		handshake_end(q, slot);
+	else
+		plm_wheel_arm(&q->wheel, index_of(q, slot), plm_quic_expiry(slot->conn));
+}
+
+/* --- what a connection tells during its handshake ---------------------------------------------- */
+
+static void
+got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t len)
+{
+	struct ctl_quic *q = ctx;
+
+	plm_count(&q->ctl->counters, PLM_CNT_DGRAMS);
+	plm_count(&q->ctl->counters, PLM_CNT_DGRAM_EARLY);
+}
+
+/* Nobody listens before the participant is in a room, and nothing gives the credit back. */
+static int
+got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
+		bool fin)
+{
+	return 0;
+}
+
+static void
+stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
+{
+}
+
+static void
+established(void *ctx, struct plm_quic_conn *conn)
+{
+	struct ctl_quic *q = ctx;
+
+	q->conns[plm_quic_conn_slot(conn)].is_established = true;
+}
+
+static void
+moved(void *ctx, struct plm_quic_conn *conn, const struct plm_quic_path *path)
+{
+}
+
+static void
+chunk_done(void *ctx, struct plm_quic_chunk *chunk)
+{
+}
+
+static const struct plm_quic_ops ops = {
+	.datagram = got_datagram,
+	.stream = got_stream,
+	.stream_reset = stream_reset,
+	.established = established,
+	.moved = moved,
+	.chunk_done = chunk_done,
+};
+
+/* --- a client's first packets -------------------------------------------------------------------- */
+
+/* Straight back to where `request` came from. */
+static void
+answer(struct ctl_quic *q, struct rte_mbuf *request, const uint8_t *buf, int len)
+{
+	if (len > 0)
+		ctl_reply(q->ctl, request, buf, (size_t)len);
+}
+
+static void
+source_of(const struct ctl_quic *q, const struct plm_pkt *pkt, struct plm_initial_source *source)
+{
+	struct plm_quic_path path;
+
+	plm_quic_path_of(pkt, &path);
+	memcpy(source->key, &path, sizeof(source->key));
+	source->prefix = plm_siphash(q->prefix_key, pkt->src_addr, pkt->is_v6 ? 8 : 3);
+}
+
+/* The room that a server name means: lower case, `default` without one. False: no room has such a name. */
+static bool
+room_of(const struct plm_initial_flight *flight, char room[PLM_NAME_SIZE])
+{
+	if (flight->name_len >= PLM_NAME_SIZE)
+		return false;
+	if (flight->name_len == 0) {
+		snprintf(room, PLM_NAME_SIZE, "default");
+		return true;
+	}
+	snprintf(room, PLM_NAME_SIZE, "%s", flight->name);
+	for (char *ch = room; *ch != '\0'; ch++)
+		if (*ch >= 'A' && *ch <= 'Z')
+			*ch = (char)(*ch - 'A' + 'a');
+	return true;
+}
+
+static void
+refuse(struct ctl_quic *q, struct rte_mbuf *request, const struct plm_initial_hd *hd, uint64_t code,
+		const char *reason)
+{
+	uint8_t buf[PLM_ANSWER_MAX];
+
+	answer(q, request, buf, plm_answers_close(hd, code, reason, buf, sizeof(buf)));
+}
+
+/* Make the connection and feed it what has come. */
+static void
+begin(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
+		const struct plm_initial_flight *flight, const uint8_t *odcid, size_t odcid_len)
+{
+	struct plm_ctl *ctl = q->ctl;
+	const struct plm_pkt *pkt = plm_pkt(request);
+	const uint8_t *frame = rte_pktmbuf_mtod(request, const uint8_t *);
+	const struct plm_initial_hd *hd = &flight->hd;
+	struct plm_quic_slot *slot = slot_take(q);
+	struct plm_quic_new new = {
+		.memory = &q->memory,
+		.ops = &ops,
+		.ops_ctx = q,
+		.dcid = hd->dcid,
+		.dcid_len = hd->dcid_len,
+		.scid = hd->scid,
+		.scid_len = hd->scid_len,
+		.original_dcid = odcid_len > 0 ? odcid : NULL,
+		.original_dcid_len = odcid_len,
+		.token = hd->token,
+		.token_len = hd->token_len,
+		.version = PLM_QUIC_V1,
+	};
+	struct ctl_quic_conn *c;
+	gnutls_session_t tls;
+	uint8_t buf[PLM_INITIAL_MAX];
+
+	if (slot == NULL) {
+		plm_count(&ctl->counters, PLM_CNT_QUIC_FULL);
+		refuse(q, request, hd, PLM_QUIC_CONNECTION_REFUSED, "full");
+		return;
+	}
+	c = &q->conns[index_of(q, slot)];
+	room_of(flight, c->room);
+	slot->home = (uint8_t)plm_admit_quic_home(ctl->admit, c->room, worker);
+	plm_quic_way_of(ctl->net, pkt, frame, &slot->ways[0]);
+	new.arena = slot->arena;
+	new.arena_size = q->table->arena_size;
+	new.slot = index_of(q, slot);
+	new.gen = atomic_load_explicit(&slot->gen, memory_order_relaxed);
+	new.worker = slot->home;
+	new.path = slot->ways[0].path;
+	plm_quic_slot_pass(slot, PLM_QUIC_SLOT_HANDSHAKE);
+	q->nb_handshakes++;
+	if (quic_tls_server_session(q->tls, &tls) < 0) {
+		handshake_end(q, slot);
+		return;
+	}
+	new.tls = tls;
+	if (plm_quic_conn_server(q->table->quic, &new, ctl->now_ns, &slot->conn) < 0) {
+		slot->conn = NULL;
+		gnutls_deinit(tls);
+		handshake_end(q, slot);
+		return;
+	}
+	memcpy(c->first.id, hd->dcid, hd->dcid_len);
+	c->first.len = hd->dcid_len;
+	c->has_first = rte_hash_add_key_data(q->by_first_id, &c->first,
+					       (void *)(uintptr_t)index_of(q, slot)) == 0;
+	plm_count(&ctl->counters, PLM_CNT_QUIC_HANDSHAKES);
+	if (odcid_len > 0)
+		plm_answers_token_used(q->answers, hd, ctl->now_ns);
+	for (unsigned int i = 0; i < flight->nb_dgrams; i++) {
+		const struct plm_initial_dgram *d = &flight->dgrams[i];
+
+		memcpy(buf, d->buf, d->len); /* opened in place */
+		plm_quic_recv(slot->conn, &new.path, d->ecn, buf, d->len, ctl->now_ns);
+	}
+	settle(q, slot);
+}
+
+/* A ClientHello is there, or as much of it as will come. */
+static void
+hello(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
+		const struct plm_initial_flight *flight)
+{
+	const struct plm_ctl_conf *conf = &q->ctl->conf;
+	struct plm_counters *counters = &q->ctl->counters;
+	const struct plm_initial_hd *hd = &flight->hd;
+	uint8_t odcid[PLM_QUIC_ID_MAX];
+	uint8_t buf[PLM_ANSWER_MAX];
+	uint8_t id[RETRY_ID];
+	size_t odcid_len = 0;
+	char room[PLM_NAME_SIZE];
+	int ret;
+
+	if (flight->has_hello && !flight->has_tls13) {
+		plm_count(counters, PLM_CNT_QUIC_REFUSED);
+		refuse(q, request, hd, PLM_QUIC_CRYPTO_ERROR + 70, "TLS 1.3");
+		return;
+	}
+	if (flight->has_hello && !flight->has_wzp) {
+		plm_count(counters, PLM_CNT_QUIC_REFUSED);
+		refuse(q, request, hd, PLM_QUIC_CRYPTO_ERROR + 120, "ALPN");
+		return;
+	}
+	if (!conf->quic.open_rooms || !room_of(flight, room)) {
+		plm_count(counters, PLM_CNT_QUIC_REFUSED);
+		refuse(q, request, hd, PLM_QUIC_CONNECTION_REFUSED, "room");
+		return;
+	}
+	ret = plm_answers_token(q->answers, &flight->source, hd, q->ctl->now_ns, odcid, &odcid_len);
+	if (ret == -ENOENT) {
+		odcid_len = 0;
+		if (conf->quic.retry_always || q->nb_handshakes >= conf->quic.retry_above) {
+			plm_rand_fill(&conf->rand, id, sizeof(id));
+			plm_count(counters, PLM_CNT_QUIC_RETRIES);
+			answer(q, request, buf,
+					plm_answers_retry(q->answers, &flight->source, hd, id,
+							sizeof(id), q->ctl->now_ns, buf,
+							sizeof(buf)));
+			return;
+		}
+	} else if (ret < 0) {
+		plm_count(counters, PLM_CNT_QUIC_TOKEN);
+		refuse(q, request, hd, PLM_QUIC_INVALID_TOKEN, "token");
+		return;
+	}
+	if (q->nb_handshakes >= conf->quic.max_handshakes) {
+		plm_count(counters, PLM_CNT_QUIC_FULL);
+		return; /* it will pass: the client tries again */
+	}
+	begin(q, request, worker, flight, odcid, odcid_len);
+}
+
+/* A packet for a handshake in progress. */
+static void
+feed(struct ctl_quic *q, struct plm_quic_slot *slot, struct rte_mbuf *m)
+{
+	struct plm_pkt *pkt = plm_pkt(m);
+	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+	struct plm_quic_path path;
+
+	plm_quic_path_of(pkt, &path);
+	plm_quic_recv(slot->conn, &path, pkt->tos & 3, frame + pkt->payload_off, pkt->payload_len,
+			q->ctl->now_ns);
+	settle(q, slot);
+}
+
+/* The worker had it adopted meanwhile, or will by the message before this. Consumes `m`. */
+static void
+give_back(struct ctl_quic *q, const struct plm_quic_slot *slot, struct rte_mbuf *m)
+{
+	struct plm_msg msg = { .type = PLM_MSG_QUIC, .aux = 1, .mbuf = m };
+
+	if (!q->conns[index_of(q, slot)].adopt_due &&
+			plm_mailbox_put(plm_relay_box_down(q->ctl->relay, slot->home), &msg, 1) ==
+					1)
+		return;
+	plm_count(&q->ctl->counters, PLM_CNT_CTL_TX_RING);
+	rte_pktmbuf_free(m);
+}
+
+/* One that has an id of ours. Consumes `m`. False: it has not. */
+static bool
+known(struct ctl_quic *q, struct rte_mbuf *m, const uint8_t *p)
+{
+	struct plm_quic_slot *slot;
+	struct plm_cid cid;
+
+	if (plm_cid_read(&q->table->cid_key, p + (p[0] & 0x80 ? 6 : 1), &cid) < 0)
+		return false;
+	slot = plm_quic_slot_find(q->table, &cid);
+	if (slot == NULL)
+		return false;
+	if (q->conns[cid.slot].is_adopted && !q->conns[cid.slot].is_gone) {
+		give_back(q, slot, m);
+		return true;
+	}
+	if (slot->conn != NULL && !q->conns[cid.slot].is_adopted)
+		feed(q, slot, m);
+	else
+		plm_count(&q->ctl->counters, PLM_CNT_QUIC_STRAY);
+	rte_pktmbuf_free(m);
+	return true;
+}
+
+static struct plm_quic_slot *
+by_first_id(const struct ctl_quic *q, const struct plm_initial_hd *hd)
+{
+	struct first_id key = { .len = hd->dcid_len };
+	void *idx;
+
+	memcpy(key.id, hd->dcid, hd->dcid_len);
+	if (rte_hash_lookup_data(q->by_first_id, &key, &idx) < 0)
+		return NULL;
+	return &q->table->slots[(uintptr_t)idx];
+}
+
+/* An Initial that may complete a ClientHello. Reads one at most. */
+static void
+initial(struct ctl_quic *q, struct rte_mbuf *m, unsigned int worker)
+{
+	const struct plm_pkt *pkt = plm_pkt(m);
+	struct plm_initial_dgram dgram = {
+		.buf = rte_pktmbuf_mtod_offset(m, const uint8_t *, pkt->payload_off),
+		.len = pkt->payload_len,
+		.ecn = pkt->tos & 3,
+	};
+	struct plm_initial_source source;
+	struct plm_initial_flight flight;
+	enum plm_initial_result ret;
+	struct plm_quic_slot *slot;
+	struct plm_initial_hd hd;
+
+	if (plm_initial_parse(dgram.buf, dgram.len, &hd) == PLM_INITIAL_READY) {
+		slot = by_first_id(q, &hd);
+		if (slot != NULL && q->conns[index_of(q, slot)].is_adopted) {
+			plm_count(&q->ctl->counters, PLM_CNT_QUIC_STRAY);
+			return;
+		}
+		if (slot != NULL) {
+			feed(q, slot, m);
+			return;
+		}
+	}
+	source_of(q, pkt, &source);
+	ret = plm_initials_take(q->initials, &source, &dgram, q->ctl->now_ns, &flight);
+	if (ret == PLM_INITIAL_READY)
+		hello(q, m, worker, &flight);
+	else if (ret >= PLM_INITIAL_NOT_INITIAL)
+		plm_count(&q->ctl->counters, PLM_CNT_QUIC_MALFORMED);
+}
+
+/* Of nobody that we know. Consumes `m`. */
+static void
+unknown(struct ctl_quic *q, struct rte_mbuf *m, unsigned int worker)
+{
+	const struct plm_pkt *pkt = plm_pkt(m);
+	const uint8_t *p = rte_pktmbuf_mtod_offset(m, const uint8_t *, pkt->payload_off);
+	struct plm_counters *counters = &q->ctl->counters;
+	uint8_t buf[PLM_ANSWER_MAX];
+	int len;
+
+	if (!(p[0] & 0x80)) {
+		len = plm_answers_reset(q->answers, p, pkt->payload_len, p + 1, PLM_CID_LEN,
+				q->ctl->now_ns, buf, sizeof(buf));
+		plm_count(counters, len > 0 ? PLM_CNT_QUIC_RESETS : PLM_CNT_QUIC_STRAY);
+		answer(q, m, buf, len);
+	} else if (p[1] != 0 || p[2] != 0 || p[3] != 0 || p[4] != 1) {
+		len = plm_answers_version(q->answers, p, pkt->payload_len, buf, sizeof(buf));
+		plm_count(counters, len > 0 ? PLM_CNT_QUIC_VERSIONS : PLM_CNT_QUIC_MALFORMED);
+		answer(q, m, buf, len);
+	} else {
+		plm_count(counters, PLM_CNT_QUIC_INITIALS);
+		if (q->nb_waiting < WAITING) {
+			unsigned int at = (q->waiting_head + q->nb_waiting++) % WAITING;
+
+			q->waiting[at] = m;
+			q->waiting_worker[at] = worker;
+			return;
+		}
+		plm_count(counters, PLM_CNT_QUIC_FULL);
+	}
+	rte_pktmbuf_free(m);
+}
+
+void
+ctl_quic_packet(struct plm_ctl *ctl, unsigned int worker, struct rte_mbuf *m)
+{
+	struct ctl_quic *q = ctl->quic;
+	const struct plm_pkt *pkt = plm_pkt(m);
+	const uint8_t *p = rte_pktmbuf_mtod_offset(m, const uint8_t *, pkt->payload_off);
+
+	if (m->nb_segs > 1) {
+		plm_count(&ctl->counters, PLM_CNT_CTL_MALFORMED);
+		rte_pktmbuf_free(m);
+	} else if (!known(q, m, p)) {
+		unknown(q, m, worker);
+	}
+}
+
+/* --- ends ---------------------------------------------------------------------------------------- */
+
+static void
+free_if_unused(struct ctl_quic *q, uint32_t idx)
+{
+	struct ctl_quic_conn *c = &q->conns[idx];
+
+	if (c->is_gone && !c->is_named && !c->adopt_due && !c->close_due)
+		slot_free(q, &q->table->slots[idx]);
+}
+
+static enum plm_end_reason
+reason_of(const struct plm_quic_end *end)
+{
+	if (end->is_timeout)
+		return PLM_END_IDLE;
+	return end->is_remote ? PLM_END_CLOSED : PLM_END_PROTOCOL;
+}
+
+void
+ctl_quic_gone(struct plm_ctl *ctl, struct plm_handle handle)
+{
+	struct ctl_quic *q = ctl->quic;
+	struct plm_quic_slot *slot = &q->table->slots[handle.idx];
+	struct ctl_quic_conn *c = &q->conns[handle.idx];
+
+	plm_count(&ctl->counters, PLM_CNT_QUIC_ENDED);
+	c->is_gone = true;
+	if (c->session.gen != 0)
+		plm_admit_end(ctl->admit, c->session, reason_of(&slot->end), ctl->now_ns,
+				ctl->wall_s);
+	free_if_unused(q, handle.idx);
+}
+
+void
+ctl_quic_ending(struct plm_ctl *ctl, struct plm_handle session)
+{
+	struct ctl_quic *q = ctl->quic;
+	uint32_t idx = q == NULL ? NONE : q->table->slot_of[session.idx];
+	struct ctl_quic_conn *c;
+
+	if (idx == NONE || !plm_handle_eq(q->conns[idx].session, session))
+		return;
+	c = &q->conns[idx];
+	c->session = PLM_HANDLE_NONE;
+	if (c->is_gone)
+		return;
+	if (c->adopt_due || !tell(q, idx, PLM_MSG_QUIC_CLOSE)) {
+		due_add(q, idx);
+		c->close_due = true;
+	}
+}
+
+void
+ctl_quic_released(struct plm_ctl *ctl, uint32_t session_idx)
+{
+	struct ctl_quic *q = ctl->quic;
+	uint32_t idx = q == NULL ? NONE : q->table->slot_of[session_idx];
+
+	if (idx == NONE)
+		return;
+	q->table->slot_of[session_idx] = NONE;
+	q->conns[idx].is_named = false;
+	free_if_unused(q, idx);
+}
+
+/* --- the turn ------------------------------------------------------------------------------------- */
+
+static void
+timers(struct ctl_quic *q)
+{
+	for (unsigned int i = 0; i < TIMER_BUDGET; i++) {
+		uint32_t idx = plm_wheel_next(&q->wheel, q->ctl->now_ns);
+		struct plm_quic_slot *slot;
+
+		if (idx == PLM_WHEEL_NONE)
+			return;
+		slot = &q->table->slots[idx];
+		if (plm_quic_expiry(slot->conn) <= q->ctl->now_ns)
+			plm_quic_timer(slot->conn, q->ctl->now_ns);
+		settle(q, slot);
+	}
+}
+
+unsigned int
+ctl_quic_turn(struct plm_ctl *ctl)
+{
+	struct ctl_quic *q = ctl->quic;
+	struct plm_initial_flight flight;
+	unsigned int n = 0;
+
+	if (q->nb_waiting > 0) { /* one ClientHello a turn */
+		struct rte_mbuf *m = q->waiting[q->waiting_head];
+
+		initial(q, m, q->waiting_worker[q->waiting_head]);
+		rte_pktmbuf_free(m);
+		q->waiting_head = (q->waiting_head + 1) % WAITING;
+		q->nb_waiting--;
+		n++;
+	}
+	/* Whose rest did not come in time: a client that lost it begins again. */
+	while (plm_initials_expired(q->initials, ctl->now_ns, &flight))
+		plm_count(&ctl->counters, PLM_CNT_QUIC_FAILED);
+	if (ctl->now_ns >= plm_wheel_due(&q->wheel))
+		timers(q);
+	if (q->due_head != NONE)
+		due_flush(q);
+	return n;
+}
+
+/* --- made and freed ------------------------------------------------------------------------------- */
+
+int
+ctl_quic_init(struct plm_ctl *ctl)
+{
+	const struct plm_ctl_conf *conf = &ctl->conf;
+	struct plm_quic_table_conf table = {
+		.nb_slots = conf->quic.max_connections,
+		.max_sessions = ctl->sessions->max_sessions,
+		.nb_workers = conf->nb_workers,
+		.nb_extents = conf->quic.max_connections / 2 + 1,
+		.quic = {
+			.rand = conf->rand,
+			.aead = conf->quic.aead,
+			.idle_timeout_ns = conf->quic.idle_timeout_ns,
+			.handshake_timeout_ns = conf->quic.handshake_timeout_ns,
+			.max_streams = 100,
+			.max_stream_bytes = 64 * 1024,
+			.max_bytes = 256 * 1024,
+			.max_chunks = 64,
+			.is_server = true,
+		},
+		.name = conf->name,
+		.socket = conf->socket,
+	};
+	struct plm_initials_conf initials = {
+		.max_entries = HELLOS,
+		.max_per_prefix = PER_PREFIX,
+		.hold_ns = HELLO_NS,
+		.rand = conf->rand,
+	};
+	struct plm_answers_conf answers = {
+		.rand = conf->rand,
+		.token_ns = TOKEN_NS,
+		.rotate_ns = ROTATE_NS,
+		.max_tokens = TOKENS,
+		.resets_per_s = RESETS_PER_S,
+		.reset_burst = RESET_BURST,
+	};
+	char name[RTE_HASH_NAMESIZE];
+	struct rte_hash_parameters hash = {
+		.name = name,
+		.entries = RTE_MAX(conf->quic.max_connections, 64u),
+		.key_len = sizeof(struct first_id),
+		.socket_id = conf->socket,
+		.extra_flag = RTE_HASH_EXTRA_FLAGS_EXT_TABLE,
+	};
+	struct ctl_quic *q;
+	int ret;
+
+	if (conf->quic.max_connections == 0)
+		return 0;
+	q = calloc(1, sizeof(*q));
+	if (q == NULL)
+		return -ENOMEM;
+	ctl->quic = q;
+	q->ctl = ctl;
+	q->free_head = q->due_head = NONE;
+	q->out.get = out_get;
+	q->out.put = out_put;
+	memcpy(table.pools, conf->quic.pools, sizeof(table.pools));
+	ret = plm_quic_table_create(&q->table, &table);
+	if (ret < 0)
+		return ret;
+	plm_quic_table_memory(q->table, &q->memory);
+	plm_quic_reset_secret(q->table->quic, answers.reset_secret);
+	plm_rand_fill(&conf->rand, q->prefix_key, sizeof(q->prefix_key));
+	plm_rand_fill(&conf->rand, &hash.hash_func_init_val, sizeof(hash.hash_func_init_val));
+	snprintf(name, sizeof(name), "%s_first", conf->name);
+	q->conns = calloc(q->table->nb_slots, sizeof(*q->conns));
+	q->initials = plm_initials_create(&initials);
+	q->answers = plm_answers_create(&answers);
+	q->tls = quic_tls_server_create(conf->quic.identity);
+	q->by_first_id = rte_hash_create(&hash);
+	plm_crypto_erase(answers.reset_secret, sizeof(answers.reset_secret));
+	if (q->conns == NULL || q->initials == NULL || q->answers == NULL || q->tls == NULL ||
+			q->by_first_id == NULL)
+		return -ENOMEM;
+	plm_wheel_init(&q->wheel, q->table->timers, PLM_NS_PER_MS, plm_clock_now(&conf->clock));
+	for (uint32_t i = q->table->nb_slots; i-- > 0;) {
+		q->conns[i].next = q->free_head;
+		q->free_head = i;
+	}
+	return 0;
+}
+
+bool
+ctl_quic_is_late(const struct plm_ctl *ctl)
+{
+	return ctl->quic->due_head != NONE;
+}
+
+struct plm_quic_table *
+ctl_quic_table(struct plm_ctl *ctl)
+{
+	return ctl->quic == NULL ? NULL : ctl->quic->table;
+}
+
+void
+ctl_quic_fini(struct plm_ctl *ctl)
+{
+	struct ctl_quic *q = ctl->quic;
+
+	if (q == NULL)
+		return;
+	for (unsigned int i = 0; i < q->nb_waiting; i++)
+		rte_pktmbuf_free(q->waiting[(q->waiting_head + i) % WAITING]);
+	for (uint32_t i = 0; q->table != NULL && i < q->table->nb_slots; i++) {
+		struct plm_quic_slot *slot = &q->table->slots[i];
+		void *tls = slot->conn == NULL ? NULL : plm_quic_conn_tls_take(slot->conn);
+
+		if (tls != NULL)
+			gnutls_deinit(tls);
+	}
+	plm_quic_table_free(q->table);
+	quic_tls_free(q->tls);
+	plm_answers_free(q->answers);
+	plm_initials_free(q->initials);
+	rte_hash_free(q->by_first_id);
+	free(q->conns);
+	free(q);
+	ctl->quic = NULL;
+}
