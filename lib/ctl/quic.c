@@ -402,7 +402,7 @@ room_of(const struct plm_initial_flight *flight, char room[PLM_NAME_SIZE])
 		snprintf(room, PLM_NAME_SIZE, "default");
 		return true;
 	}
-	snprintf(room, PLM_NAME_SIZE, "%s", flight->name);
+	memcpy(room, flight->name, flight->name_len + 1u);
 	for (char *ch = room; *ch != '\0'; ch++)
 		if (*ch >= 'A' && *ch <= 'Z')
 			*ch = (char)(*ch - 'A' + 'a');
