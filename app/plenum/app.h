@@ -54,6 +54,9 @@ struct app {
 	struct rte_mempool *rx_pools[PLM_WORKERS_MAX];
 	struct rte_mempool *hdr_pools[PLM_WORKERS_MAX];
 	struct rte_mempool *copy_pools[PLM_WORKERS_MAX];
+	struct rte_mempool *quic_pools[PLM_WORKERS_MAX];
+	struct plm_aead *aead;
+	struct plm_quic_identity *identity;
 	struct rte_mempool *slice_pools[PLM_WORKERS_MAX];
 	struct rte_mempool *frame_pool;
 	struct app_worker worker_ctx[PLM_WORKERS_MAX];

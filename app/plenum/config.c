@@ -442,6 +442,35 @@ check_trace_dir(struct conf *conf, const char *path, const struct plm_conf *file
 	return ret;
 }
 
+/* Paths only: what is in the files is read when the relay starts, and by `--check`. */
+static int
+check_quic(struct conf *conf, const char *path, const struct plm_conf *file, struct plm_text *why)
+{
+	struct conf_quic *quic = &conf->quic;
+	int ret = 0;
+
+	if (quic->connections == 0)
+		return 0;
+	if (quic->identity[0] == '\0' && quic->certificate[0] == '\0') {
+		plm_conf_where(file, "quic.identity", why);
+		plm_text_add(why, "must name a file where QUIC is served (connections %u)",
+				quic->connections);
+		return -EINVAL;
+	}
+	if ((quic->certificate[0] == '\0') != (quic->key[0] == '\0')) {
+		plm_conf_where(file, quic->key[0] == '\0' ? "quic.key" : "quic.certificate", why);
+		plm_text_add(why, "must be there: certificate and key belong together");
+		return -EINVAL;
+	}
+	if (quic->identity[0] != '\0')
+		ret = resolve(quic->identity, path, file, "quic.identity", why);
+	if (ret == 0 && quic->certificate[0] != '\0')
+		ret = resolve(quic->certificate, path, file, "quic.certificate", why);
+	if (ret == 0 && quic->key[0] != '\0')
+		ret = resolve(quic->key, path, file, "quic.key", why);
+	return ret;
+}
+
 static int
 check_files(struct conf *conf, const char *path, const struct plm_conf *file, struct plm_text *why)
 {
@@ -468,6 +497,8 @@ check_files(struct conf *conf, const char *path, const struct plm_conf *file, st
 	}
 	if (ret == 0 && strcmp(conf->events, "stderr") != 0)
 		ret = resolve(conf->events, path, file, "events", why);
+	if (ret == 0)
+		ret = check_quic(conf, path, file, why);
 	if (ret == 0)
 		ret = resolve(conf->control_socket, path, file, "control_socket", why);
 	if (ret == 0 && strlen(conf->control_socket) >= sizeof(un.sun_path)) {
@@ -569,6 +600,7 @@ conf_pool_need(const struct conf *conf, struct plm_pool_need *need)
 		.park_entries = conf->tuning.park_entries * conf->nb_ports,
 		.burst = PLM_BURST,
 		.small_pages = !conf->hugepages,
+		.quic = conf->quic.connections > 0,
 	};
 	for (unsigned int i = 0; i < conf->nb_ports; i++) {
 		const struct conf_nic *nic = &conf->ports[i].nic;
@@ -594,12 +626,19 @@ conf_memory(const struct conf *conf, const struct plm_pool_plan *plan)
 		.ring_size = conf->tuning.ring_size,
 		.park_entries = conf->tuning.park_entries,
 	};
+	const struct plm_quic_table_conf quic = {
+		.nb_slots = conf->quic.connections,
+		.max_sessions = nb_sessions,
+		.nb_extents = conf->quic.connections / 2 + 1,
+	};
 	size_t bytes = MEMORY_BASE + plan->bytes;
 
 	bytes += nb_sessions * plm_session_bytes(&sessions);
 	/* A member's line in the present view and in two that wait to be freed. */
 	bytes += (size_t)nb_sessions * 3 * sizeof(struct plm_sub);
 	bytes += (size_t)conf->limits.rooms * 2 * sizeof(struct plm_view);
+	if (conf->quic.connections > 0)
+		bytes += plm_quic_table_bytes(&quic);
 	return bytes + plm_relay_bytes(&relay, nb_sessions);
 }
 
@@ -637,6 +676,9 @@ conf_show(const struct conf *conf, struct plm_text *text)
 	if (plan.copy != 0)
 		plm_text_add(text, "copy pool: %u mbufs, %u of them%s\n", plan.copy, n,
 				need.linear ? " where a port cannot chain" : "");
+	if (plan.quic != 0)
+		plm_text_add(text, "QUIC pool: %u mbufs, %u of them, for %u connections\n",
+				plan.quic, n, conf->quic.connections);
 	plm_text_add(text, "slow path's pool: %u mbufs\n", plan.ctl);
 	plm_text_add(text, "pools: %zu MB\n", plan.bytes >> 20);
 	plm_text_add(text, "memory: %zu MB%s\n", conf_memory(conf, &plan) >> 20,

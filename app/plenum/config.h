@@ -72,6 +72,21 @@ struct conf_limits {
 	uint8_t ssrcs;
 };
 
+struct conf_quic {
+	uint32_t connections; /* 0: no QUIC */
+	uint32_t handshakes;
+	uint32_t retry_above;
+	bool retry_always;
+	uint32_t idle_timeout_s;
+	char identity[CONF_PATH_SIZE];    /* "": none */
+	char certificate[CONF_PATH_SIZE]; /* "": what the identity makes */
+	char key[CONF_PATH_SIZE];
+};
+
+struct conf_wzp {
+	bool open_rooms;
+};
+
 struct conf_tuning {
 	uint32_t turn_copies;
 	uint32_t ring_size;
@@ -116,6 +131,8 @@ struct conf {
 	struct conf_static statics[PLM_STATICS];
 	unsigned int nb_statics;
 	struct conf_limits limits;
+	struct conf_quic quic;
+	struct conf_wzp wzp;
 	struct conf_tuning tuning;
 	uint32_t consent_timeout_s;
 	uint32_t max_session_s;

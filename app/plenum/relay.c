@@ -120,6 +120,13 @@ create_tx_pools(struct app *app, const struct plm_pool_plan *plan, struct plm_te
 			if (app->slice_pools[w] == NULL)
 				return no_memory(app, "a pool of slices", why);
 		}
+		if (plan->quic > 0) {
+			snprintf(name, sizeof(name), "quic%u", w);
+			app->quic_pools[w] = plm_pool_create_slice(name, plan->quic,
+					largest_mtu(app), (int)rte_socket_id());
+			if (app->quic_pools[w] == NULL)
+				return no_memory(app, "a pool of QUIC packets", why);
+		}
 		if (plan->copy == 0)
 			continue;
 		snprintf(name, sizeof(name), "copy%u", w);
@@ -238,6 +245,55 @@ fill_locals(const struct conf *conf, struct plm_net_local_conf *locals)
 }
 
 static int
+read_identity(struct app *app, struct plm_text *why)
+{
+	const struct plm_rand rand = { .fill = plm_crypto_random };
+	const struct conf_quic *quic = &app->conf.quic;
+	uint8_t seed[PLM_QUIC_SEED_SIZE];
+	int ret;
+
+	app->identity = plm_quic_identity_create();
+	if (app->identity == NULL)
+		return -ENOMEM;
+	if (quic->certificate[0] != '\0')
+		return plm_quic_identity_add_pem(app->identity, quic->certificate, quic->key,
+				(uint64_t)time(NULL), why);
+	ret = plm_quic_seed_load(quic->identity, &rand, seed, why);
+	if (ret == 0)
+		ret = plm_quic_identity_add_seed(app->identity, seed, why);
+	plm_crypto_erase(seed, sizeof(seed));
+	return ret;
+}
+
+static int
+create_quic(struct app *app, struct plm_ctl_quic_conf *ctl, struct plm_text *why)
+{
+	const struct conf_quic *quic = &app->conf.quic;
+	int ret;
+
+	if (quic->connections == 0)
+		return 0;
+	ret = read_identity(app, why);
+	if (ret < 0)
+		return ret;
+	app->aead = plm_aead_create(PLM_AEAD_BEST);
+	if (app->aead == NULL) {
+		plm_text_add(why, "packet protection: %s", rte_strerror(rte_errno));
+		return -rte_errno;
+	}
+	ctl->max_connections = quic->connections;
+	ctl->max_handshakes = quic->handshakes;
+	ctl->retry_above = quic->retry_above;
+	ctl->retry_always = quic->retry_always;
+	ctl->open_rooms = app->conf.wzp.open_rooms;
+	ctl->idle_timeout_ns = quic->idle_timeout_s * PLM_NS_PER_S;
+	ctl->identity = app->identity;
+	ctl->aead = app->aead;
+	memcpy(ctl->pools, app->quic_pools, sizeof(ctl->pools));
+	return 0;
+}
+
+static int
 create_ctl(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 {
 	const struct conf *conf = &app->conf;
@@ -296,6 +352,8 @@ create_ctl(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 	ctl->event = events_put;
 	ctl->event_ctx = app->events;
 	ret = app_read_secrets(conf, &ctl->secrets, why);
+	if (ret == 0)
+		ret = create_quic(app, &ctl->quic, why);
 	if (ret == 0)
 		ret = plm_ctl_create(&app->ctl, ctl, why);
 	plm_crypto_erase(&ctl->secrets, sizeof(ctl->secrets));
@@ -548,6 +606,7 @@ free_pools(struct app *app, struct plm_text *what)
 		kept += conf_port_driver(&app->conf.ports[p])->rx_extra;
 	ret = free_pool(&app->frame_pool, 0, &sum, what);
 	for (unsigned int w = 0; w < PLM_WORKERS_MAX; w++) {
+		ret |= free_pool(&app->quic_pools[w], 0, &sum, what);
 		ret |= free_pool(&app->slice_pools[w], 0, &sum, what);
 		ret |= free_pool(&app->copy_pools[w], 0, &sum, what);
 		ret |= free_pool(&app->hdr_pools[w], 0, &sum, what);
@@ -577,6 +636,10 @@ app_stop(struct app *app, struct plm_text *what)
 		stop_lcores(app);
 	plm_ctl_free(app->ctl);
 	app->ctl = NULL;
+	plm_quic_identity_free(app->identity);
+	app->identity = NULL;
+	plm_aead_free(app->aead);
+	app->aead = NULL;
 	while (app->nb_ports > 0)
 		plm_port_close(&app->ports[--app->nb_ports]);
 	return free_pools(app, what);

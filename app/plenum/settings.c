@@ -381,6 +381,58 @@ static const struct plm_conf_def limit_defs[] = {
 	{ .key = NULL },
 };
 
+static const struct plm_conf_def quic_defs[] = {
+	{ .key = "connections",
+			UINT(struct conf_quic, connections, 0, 1000000),
+			.fallback = "0",
+			.help = "QUIC connections at once, handshakes in progress included; each takes some "
+				"40 kB; 0: QUIC is not served" },
+	{ .key = "handshakes",
+			UINT(struct conf_quic, handshakes, 1, 1000000),
+			.fallback = "256",
+			.help = "handshakes in progress; more are met with silence, and clients try again" },
+	{ .key = "retry_above",
+			UINT(struct conf_quic, retry_above, 1, 1000000),
+			.fallback = "64",
+			.help = "handshakes in progress from which on a client must show first that it "
+				"receives at its address (Retry)" },
+	{ .key = "retry_always",
+			.type = PLM_CONF_BOOL,
+			FIELD(struct conf_quic, retry_always),
+			.fallback = "false",
+			.help = "every client must" },
+	{ .key = "idle_timeout",
+			UINT(struct conf_quic, idle_timeout_s, 1, 600),
+			.fallback = "30",
+			.help = "a connection on which nothing was heard for this long ends, seconds" },
+	{ .key = "identity",
+			.type = PLM_CONF_STRING,
+			FIELD(struct conf_quic, identity),
+			.fallback = "",
+			.help = "file, mode 0600, with the seed of the relay's certificates, 64 hex digits; "
+				"made if it is not there; relative to this file" },
+	{ .key = "certificate",
+			.type = PLM_CONF_STRING,
+			FIELD(struct conf_quic, certificate),
+			.fallback = "",
+			.help = "PEM file with a certificate chain instead, Ed25519 or ECDSA" },
+	{ .key = "key",
+			.type = PLM_CONF_STRING,
+			FIELD(struct conf_quic, key),
+			.fallback = "",
+			.help = "PEM file, mode 0600, with the certificate's key" },
+	{ .key = NULL },
+};
+
+static const struct plm_conf_def wzp_defs[] = {
+	{ .key = "open_rooms",
+			.type = PLM_CONF_BOOL,
+			FIELD(struct conf_wzp, open_rooms),
+			.fallback = "false",
+			.help = "let anybody into any room of QUIC clients, without a token" },
+	{ .key = NULL },
+};
+
 static const struct plm_conf_def tuning_defs[] = {
 	{ .key = "turn_copies",
 			UINT(struct conf_tuning, turn_copies, 64, 65536),
@@ -558,6 +610,18 @@ const struct plm_conf_def conf_defs[] = {
 			.fallback = "512",
 			.help = "participants of a room beyond this many are spread over all workers, each of "
 				"which then serves its own" },
+	{ .key = "quic",
+			.type = PLM_CONF_GROUP,
+			FIELD(struct conf, quic),
+			.group = quic_defs,
+			.fallback = "",
+			.help = "QUIC clients, on the same port" },
+	{ .key = "wzp",
+			.type = PLM_CONF_GROUP,
+			FIELD(struct conf, wzp),
+			.group = wzp_defs,
+			.fallback = "",
+			.help = "who may join the rooms of QUIC clients" },
 	{ .key = "tuning",
 			.type = PLM_CONF_GROUP,
 			FIELD(struct conf, tuning),

@@ -181,6 +181,7 @@ struct plm_pool_plan {
 	unsigned int hdr;  /**< of one header pool (one per worker) */
 	unsigned int copy; /**< of one linear-copy pool (one per worker; 0: no port needs it) */
 	unsigned int slice; /**< of one pool of payloads handed over (one per worker; 0: one worker) */
+	unsigned int quic; /**< of one pool of QUIC packets (one per worker; 0: no QUIC) */
 	unsigned int ctl; /**< of the slow path's frame pool */
 	size_t bytes;     /**< of all of them together */
 };
@@ -193,6 +194,7 @@ struct plm_pool_need {
 	unsigned int park_entries; /**< parked bursts of one worker */
 	unsigned int burst;        /**< payloads of one parked burst */
 	uint16_t mtu;              /**< largest of all ports */
+	bool quic;                 /**< QUIC is served */
 	bool linear;               /**< some port cannot chain */
 	bool small_pages;          /**< memory in pages of 4 kB instead of hugepages */
 };
