@@ -189,7 +189,7 @@ static void
 big_client(struct test_client *client, unsigned int nb)
 {
 	struct test_client_conf conf = {
-		.name = "big_room",
+		.name = "big-room",
 		.alpn = "wzp",
 		.dcid_len = 8,
 		.scid_len = 8,
@@ -253,7 +253,56 @@ hello__is_put_together_in_any_order(void **state)
 		}
 		check_flight(&flight, &client);
 		assert_true(flight.has_hello && flight.has_wzp && flight.has_tls13);
-		assert_string_equal(flight.name, "big_room");
+		assert_string_equal(flight.name, "big-room");
+		test_client_fini(&client);
+	}
+}
+
+/* With what is handed out, in that order, a server reads the same name that was read here. */
+static void
+flight__is_what_a_connection_can_begin_with(void **state)
+{
+	static const struct {
+		const char *name;
+		uint8_t order[4]; /* 9 ends it */
+		bool complete;
+		bool starts;
+	} cases[] = {
+		{ "in order", { 0, 1, 2, 9 }, true, true },
+		{ "the last first", { 2, 1, 0, 9 }, true, true },
+		{ "the first in the middle", { 1, 0, 2, 9 }, true, true },
+		{ "without an end", { 1, 0, 9 }, false, true },
+		{ "without a beginning", { 2, 1, 9 }, false, false },
+	};
+
+	for (size_t i = 0; i < RTE_DIM(cases); i++) {
+		struct plm_initial_flight flight;
+		struct test_client client;
+		struct test_server server;
+		char name[PLM_INITIAL_NAME_SIZE];
+		size_t len = sizeof(name);
+		gnutls_datum_t alpn;
+		unsigned int type;
+
+		print_message("  %s\n", cases[i].name);
+		big_client(&client, 3);
+		for (const uint8_t *at = cases[i].order; *at != 9; at++)
+			take(&client.dgrams[*at], &flight);
+		if (!cases[i].complete)
+			assert_true(plm_initials_expired(initials, now_ns + HOLD_NS, &flight));
+		assert_int_equal(flight.has_start, cases[i].starts);
+		assert_int_equal(flight.has_hello, cases[i].complete);
+		test_server_init(&server, &flight);
+		for (unsigned int n = 0; n < flight.nb_dgrams; n++)
+			assert_int_equal(test_server_read(&server, &flight.dgrams[n]),
+					cases[i].starts ? 0 : NGTCP2_ERR_RETRY);
+		if (cases[i].complete) {
+			assert_int_equal(gnutls_server_name_get(server.tls, name, &len, &type, 0),
+					0);
+			assert_string_equal(name, flight.name);
+			assert_int_equal(gnutls_alpn_get_selected_protocol(server.tls, &alpn), 0);
+		}
+		test_server_fini(&server);
 		test_client_fini(&client);
 	}
 }
@@ -811,6 +860,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(initial__opens_the_one_of_rfc9001, setup, teardown),
 		cmocka_unit_test_setup_teardown(hello__of_real_clients_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(hello__is_put_together_in_any_order, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(flight__is_what_a_connection_can_begin_with, setup,
 				teardown),
 		cmocka_unit_test_setup_teardown(hello__does_not_mix_sources, setup, teardown),
 		cmocka_unit_test_setup_teardown(hello__waits_so_long_and_no_longer, setup,
