@@ -406,6 +406,7 @@ plm_initials_take(struct plm_initials *t, const struct plm_initial_source *sourc
 		at = e != NULL ? entry_place(e, got.offset) : 0;
 		for (unsigned int i = 0; i < f.nb_dgrams; i++)
 			f.dgrams[i] = i == at ? *dgram : entry_dgram(e, i - (i > at));
+		f.has_start = true;
 		flight_fill(&f, source);
 		if (e != NULL)
 			entry_release(t, e);
@@ -440,6 +441,7 @@ plm_initials_expired(struct plm_initials *t, uint64_t now_ns, struct plm_initial
 	f.nb_dgrams = e->nb_dgrams;
 	for (unsigned int i = 0; i < e->nb_dgrams; i++)
 		f.dgrams[i] = entry_dgram(e, i);
+	f.has_start = e->dgrams[0].offset == 0;
 	flight_fill(&f, &e->source);
 	entry_release(t, e);
 	*flight = f;

@@ -88,10 +88,11 @@ struct plm_initial_hd {
 struct plm_initial_flight {
 	struct plm_initial_source source;
 	struct plm_initial_hd hd; /**< of dgrams[0] */
-	/** By the place of their CRYPTO data, so that a connection fed with them meets the beginning
-	 *  first. Valid until the table is next called, the one just taken as long as the caller's. */
+	/** By the place of their CRYPTO data: ngtcp2 begins no connection (NGTCP2_ERR_RETRY) with one
+	 *  that does not hold the first bytes. Valid until the table is next called, the one just taken as long as the caller's. */
 	struct plm_initial_dgram dgrams[PLM_INITIAL_DGRAMS];
 	uint8_t nb_dgrams;
+	bool has_start; /**< the ClientHello's first bytes are there: ngtcp2 can begin with dgrams[0] */
 	bool has_hello; /**< else what follows is unknown: the rest did not come in time */
 	bool has_tls13; /**< supported_versions lists TLS 1.3 */
 	bool has_wzp;   /**< ALPN lists `wzp` */
@@ -147,7 +148,7 @@ enum plm_initial_result plm_initials_take(struct plm_initials *initials,
  * Take out a client that has waited long enough, oldest first.
  *
  * @return
- *   Was there one? `flight` is changed only then, with `has_hello` false.
+ *   Was there one? `flight` is changed only then, with `has_hello` false; `has_start` may be.
  */
 bool plm_initials_expired(struct plm_initials *initials, uint64_t now_ns,
 		struct plm_initial_flight *flight);
@@ -204,6 +205,7 @@ int plm_answers_version(struct plm_answers *answers, const uint8_t *buf, size_t 
  *   The id that the client is to use next, 8 to PLM_QUIC_ID_MAX bytes, other than its own choice.
  * @return
  *   Bytes of the answer; -EINVAL, -ENOBUFS, -EIO (the crypto library failed).
+ * @note The token's bytes are not `rand`'s: the library salts them with randomness of its own.
  */
 int plm_answers_retry(struct plm_answers *answers, const struct plm_initial_source *source,
 		const struct plm_initial_hd *hd, const uint8_t *scid, size_t scid_len,

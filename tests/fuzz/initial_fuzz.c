@@ -5,6 +5,8 @@
  * or as a ClientHello in up to three datagrams, cut where the second byte says and sent in any order.
  * Whatever comes of it is answered, too.
  */
+#include <errno.h>
+
 #include <rte_common.h>
 
 #include "fuzz.h"
@@ -86,7 +88,7 @@ take(const uint8_t *buf, size_t len)
 	FUZZ_CHECK(ret < PLM_INITIAL_RESULT_MAX && ret != PLM_INITIAL_INTERNAL);
 	FUZZ_CHECK(plm_initials_count(initials) <= 4);
 	if (ret == PLM_INITIAL_READY) {
-		FUZZ_CHECK(flight.has_hello);
+		FUZZ_CHECK(flight.has_hello && flight.has_start);
 		check_flight(&flight);
 	} else {
 		FUZZ_CHECK(memcmp(&flight, &before, sizeof(before)) == 0);
@@ -111,7 +113,7 @@ answer(const uint8_t *buf, size_t len)
 	if (plm_initial_parse(buf, len, &hd) != PLM_INITIAL_READY)
 		return;
 	ret = plm_answers_token(answers, &source, &hd, now_ns, odcid, &odcid_len);
-	FUZZ_CHECK(ret < 0); /* none was given out to 17 bytes of this */
+	FUZZ_CHECK(ret < 0); /* no client got one */
 	ret = plm_answers_retry(answers, &source, &hd, id, sizeof(id), now_ns, out, sizeof(out));
 	FUZZ_CHECK(ret > 0 ? (size_t)ret <= 3 * len : ret == -EINVAL);
 	ret = plm_answers_close(&hd, PLM_QUIC_CONNECTION_REFUSED, "no", out, sizeof(out));
@@ -143,12 +145,14 @@ frames(const uint8_t *buf, size_t len)
 		.scid_len = buf[0] % 21,
 		.pn_len = buf[0] % 4 + 1,
 		.pn = buf[0] };
-	size_t cut = buf[0] & 0x80 ? len * (buf[0] & 15) / 16 : len;
+	bool two = buf[0] & 0x80;
+	size_t cut = buf[0] & 15;
 	uint8_t dgram[2 * PLM_INITIAL_MAX];
 	size_t n = 0;
 
-	len = RTE_MIN(len, 1100u);
-	cut = RTE_MIN(cut, len);
+	buf++;
+	len = RTE_MIN(len - 1, 1100u);
+	cut = two ? len * cut / 16 : len;
 	if (cut < len)
 		n = test_initial_seal(&how, buf + cut, len - cut, dgram);
 	how.pad_to = (uint16_t)(n < PLM_INITIAL_MIN ? PLM_INITIAL_MIN - n : 0);

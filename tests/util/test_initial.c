@@ -3,6 +3,7 @@
 #include "test_initial.h"
 
 #include <gnutls/crypto.h>
+#include <gnutls/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,7 +132,7 @@ new_id(ngtcp2_conn *conn, ngtcp2_cid *cid, uint8_t *token, size_t len, void *ctx
 static ngtcp2_conn *
 get_conn(ngtcp2_crypto_conn_ref *ref)
 {
-	return ((struct test_client *)ref->user_data)->conn;
+	return *(ngtcp2_conn **)ref->user_data; /* the first member of both sides */
 }
 
 static int
@@ -169,24 +170,36 @@ set_alpn(gnutls_session_t tls, const char *alpn)
 	MUST(gnutls_alpn_set_protocols(tls, names, nb, 0) == 0);
 }
 
+static const ngtcp2_callbacks callbacks = {
+	.client_initial = ngtcp2_crypto_client_initial_cb,
+	.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
+	.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
+	.encrypt = ngtcp2_crypto_encrypt_cb,
+	.decrypt = ngtcp2_crypto_decrypt_cb,
+	.hp_mask = ngtcp2_crypto_hp_mask_cb,
+	.recv_retry = ngtcp2_crypto_recv_retry_cb,
+	.rand = fill_random,
+	.get_new_connection_id = new_id,
+	.update_key = ngtcp2_crypto_update_key_cb,
+	.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
+	.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
+	.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,
+};
+
+#define PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:%DISABLE_TLS13_COMPAT_MODE"
+
+static void
+make_path(ngtcp2_path_storage *path)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = RTE_BE16(4433) };
+
+	ngtcp2_path_storage_init(path, (ngtcp2_sockaddr *)&address, sizeof(address),
+			(ngtcp2_sockaddr *)&address, sizeof(address), NULL);
+}
+
 void
 test_client_init(struct test_client *client, const struct test_client_conf *conf)
 {
-	const ngtcp2_callbacks callbacks = {
-		.client_initial = ngtcp2_crypto_client_initial_cb,
-		.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
-		.encrypt = ngtcp2_crypto_encrypt_cb,
-		.decrypt = ngtcp2_crypto_decrypt_cb,
-		.hp_mask = ngtcp2_crypto_hp_mask_cb,
-		.recv_retry = ngtcp2_crypto_recv_retry_cb,
-		.rand = fill_random,
-		.get_new_connection_id = new_id,
-		.update_key = ngtcp2_crypto_update_key_cb,
-		.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,
-		.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,
-		.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,
-	};
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = RTE_BE16(4433) };
 	ngtcp2_transport_params params;
 	ngtcp2_settings settings;
 
@@ -221,11 +234,9 @@ test_client_init(struct test_client *client, const struct test_client_conf *conf
 	settings.max_tx_udp_payload_size = PLM_INITIAL_MIN;
 	ngtcp2_transport_params_default(&params);
 	params.max_datagram_frame_size = 65535;
-	ngtcp2_path_storage_init(&client->path, (ngtcp2_sockaddr *)&address, sizeof(address),
-			(ngtcp2_sockaddr *)&address, sizeof(address), NULL);
+	make_path(&client->path);
 	MUST(ngtcp2_conn_client_new(&client->conn, &client->dcid, &client->scid, &client->path.path,
-			     NGTCP2_PROTO_VER_V1, &callbacks, &settings, &params, NULL,
-			     client) == 0);
+			     NGTCP2_PROTO_VER_V1, &callbacks, &settings, &params, NULL, NULL) == 0);
 	ngtcp2_conn_set_tls_native_handle(client->conn, client->tls);
 	test_client_write(client, PLM_NS_PER_S);
 }
@@ -264,4 +275,76 @@ test_client_write(struct test_client *client, uint64_t now_ns)
 			.ecn = (uint8_t)(i & 3),
 		};
 	}
+}
+
+/* --- a server ---------------------------------------------------------------------------------- */
+
+static void
+make_certificate(gnutls_certificate_credentials_t cred)
+{
+	gnutls_x509_privkey_t key;
+	gnutls_x509_crt_t crt;
+
+	MUST(gnutls_x509_privkey_init(&key) == 0 && gnutls_x509_crt_init(&crt) == 0);
+	MUST(gnutls_x509_privkey_generate(key, GNUTLS_PK_EDDSA_ED25519,
+			     GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_ED25519), 0) == 0);
+	MUST(gnutls_x509_crt_set_key(crt, key) == 0);
+	MUST(gnutls_x509_crt_set_serial(crt, "\1", 1) == 0);
+	gnutls_x509_crt_set_activation_time(crt, 0);
+	gnutls_x509_crt_set_expiration_time(crt, INT32_MAX);
+	MUST(gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA512, 0) == 0);
+	MUST(gnutls_certificate_set_x509_key(cred, &crt, 1, key) >= 0);
+	gnutls_x509_crt_deinit(crt);
+	gnutls_x509_privkey_deinit(key);
+}
+
+void
+test_server_init(struct test_server *server, const struct plm_initial_flight *flight)
+{
+	gnutls_datum_t wzp = { (unsigned char *)(uintptr_t) "wzp", 3 };
+	ngtcp2_transport_params params;
+	ngtcp2_settings settings;
+	ngtcp2_cid dcid, scid;
+
+	memset(server, 0, sizeof(*server));
+	server->ref.get_conn = get_conn;
+	server->ref.user_data = server;
+	MUST(gnutls_certificate_allocate_credentials(&server->cred) == 0);
+	make_certificate(server->cred);
+	MUST(gnutls_init(&server->tls, GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET) == 0);
+	MUST(gnutls_priority_set_direct(server->tls, PRIORITY, NULL) == 0);
+	MUST(gnutls_credentials_set(server->tls, GNUTLS_CRD_CERTIFICATE, server->cred) == 0);
+	MUST(gnutls_alpn_set_protocols(server->tls, &wzp, 1, 0) == 0);
+	MUST(ngtcp2_crypto_gnutls_configure_server_session(server->tls) == 0);
+	gnutls_session_set_ptr(server->tls, &server->ref);
+
+	ngtcp2_settings_default(&settings);
+	settings.initial_ts = PLM_NS_PER_S;
+	ngtcp2_transport_params_default(&params);
+	ngtcp2_cid_init(&params.original_dcid, flight->hd.dcid, flight->hd.dcid_len);
+	params.original_dcid_present = 1;
+	ngtcp2_cid_init(&dcid, flight->hd.scid, flight->hd.scid_len);
+	scid.datalen = 17;
+	fill_random(scid.data, scid.datalen, NULL);
+	make_path(&server->path);
+	MUST(ngtcp2_conn_server_new(&server->conn, &dcid, &scid, &server->path.path,
+			     NGTCP2_PROTO_VER_V1, &callbacks, &settings, &params, NULL, NULL) == 0);
+	ngtcp2_conn_set_tls_native_handle(server->conn, server->tls);
+}
+
+void
+test_server_fini(struct test_server *server)
+{
+	ngtcp2_conn_del(server->conn);
+	gnutls_deinit(server->tls);
+	gnutls_certificate_free_credentials(server->cred);
+}
+
+int
+test_server_read(struct test_server *server, const struct plm_initial_dgram *dgram)
+{
+	ngtcp2_pkt_info pi = { .ecn = dgram->ecn };
+
+	return ngtcp2_conn_read_pkt(server->conn, &server->path.path, &pi, dgram->buf, dgram->len,
+			PLM_NS_PER_S);
 }

@@ -65,4 +65,20 @@ int test_client_read(struct test_client *client, const uint8_t *buf, size_t len,
 /** Let it write all that it has now into `dgrams`. */
 void test_client_write(struct test_client *client, uint64_t now_ns);
 
+/** The server's side, as far as it reads a ClientHello. */
+struct test_server {
+	ngtcp2_conn *conn;
+	gnutls_session_t tls;
+	gnutls_certificate_credentials_t cred;
+	ngtcp2_crypto_conn_ref ref;
+	ngtcp2_path_storage path;
+};
+
+/** A server for the client that `flight` is of, with a certificate of its own. Aborts on failure. */
+void test_server_init(struct test_server *server, const struct plm_initial_flight *flight);
+void test_server_fini(struct test_server *server);
+
+/** Give it a packet; as ngtcp2_conn_read_pkt(). */
+int test_server_read(struct test_server *server, const struct plm_initial_dgram *dgram);
+
 #endif

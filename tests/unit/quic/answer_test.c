@@ -158,6 +158,7 @@ version__is_negotiated(void **state)
 		{ "ids as long as they can be", 0x12345678, 1200, 255, 255, 0xc0, 0 },
 		{ "no ids", 0x12345678, 1200, 0, 0, 0xc0, 0 },
 		{ "1199 bytes", 0x12345678, 1199, 8, 8, 0xc0, -EMSGSIZE },
+		{ "1199 bytes of version 2", 0x6b3343cf, 1199, 8, 8, 0xc0, -EMSGSIZE },
 		{ "a short one", 0x12345678, 30, 8, 8, 0xc0, -EMSGSIZE },
 		{ "version 1", 1, 1200, 8, 8, 0xc0, -EINVAL },
 		{ "a negotiation", 0, 1200, 8, 8, 0xc0, -EINVAL },
@@ -351,14 +352,17 @@ token__lasts_as_long_as_it_may(void **state)
 	static const struct {
 		const char *name;
 		uint64_t after_ns;
-		unsigned int rotations; /* that happen before it comes back */
+		unsigned int rotations; /* of the secret, before it comes back */
+		unsigned int others; /* who get tokens before it comes back, without a rotation */
 		int want;
 	} cases[] = {
-		{ "at once", 0, 0, 0 },
-		{ "just in time", TOKEN_NS - 1, 0, 0 },
-		{ "too late", TOKEN_NS + 1, 0, -EACCES },
-		{ "after the secret changed", TOKEN_NS / 2, 1, 0 },
-		{ "after it changed twice", ROTATE_NS, 2, -EBADMSG },
+		{ "at once", 0, 0, 0, 0 },
+		{ "just in time", TOKEN_NS - 1, 0, 0, 0 },
+		{ "too late", TOKEN_NS + 1, 0, 0, -EACCES },
+		{ "after others", TOKEN_NS / 2, 0, 3, 0 },
+		{ "after the secret changed", TOKEN_NS / 2, 1, 0, 0 },
+		{ "after that and others", TOKEN_NS / 2, 1, 3, 0 },
+		{ "after it changed twice", ROTATE_NS, 2, 0, -EBADMSG },
 	};
 
 	for (size_t i = 0; i < RTE_DIM(cases); i++) {
@@ -378,10 +382,14 @@ token__lasts_as_long_as_it_may(void **state)
 			now_ns += ROTATE_NS - 1; /* the last moment of the first secret */
 		client_init(&client, 8, 0);
 		retry(&client);
-		for (unsigned int n = 0; n < cases[i].rotations; n++)
+		for (unsigned int n = 0; n < cases[i].rotations + cases[i].others; n++) {
+			uint64_t at = now_ns + 1 + n;
+
+			if (cases[i].rotations > 1)
+				at += n * ROTATE_NS;
 			assert_true(plm_answers_retry(answers, &home, &hd, retry_id,
-						    sizeof(retry_id), now_ns + 1 + n * ROTATE_NS,
-						    out, sizeof(out)) > 0);
+						    sizeof(retry_id), at, out, sizeof(out)) > 0);
+		}
 		hd = parsed(&client.dgrams[0]);
 		assert_int_equal(plm_answers_token(answers, &home, &hd, now_ns + cases[i].after_ns,
 						 odcid, &odcid_len),

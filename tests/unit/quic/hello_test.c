@@ -223,6 +223,7 @@ extension__comes_once(void **state)
 	struct hello h;
 
 	full_hello(&h);
+	assert_int_equal(read_bytes(h.buf, h.len + 1, &flight), PLM_INITIAL_HELLO);
 	assert_int_equal(read_bytes(h.buf, h.len, &flight), PLM_INITIAL_READY);
 	assert_true(flight.has_wzp && flight.has_tls13);
 	assert_string_equal(flight.name, "room");

@@ -189,7 +189,7 @@ static void
 big_client(struct test_client *client, unsigned int nb)
 {
 	struct test_client_conf conf = {
-		.name = "big_room",
+		.name = "big-room",
 		.alpn = "wzp",
 		.dcid_len = 8,
 		.scid_len = 8,
@@ -253,7 +253,56 @@ hello__is_put_together_in_any_order(void **state)
 		}
 		check_flight(&flight, &client);
 		assert_true(flight.has_hello && flight.has_wzp && flight.has_tls13);
-		assert_string_equal(flight.name, "big_room");
+		assert_string_equal(flight.name, "big-room");
+		test_client_fini(&client);
+	}
+}
+
+/* With what is handed out, in that order, a server reads the same name that was read here. */
+static void
+flight__is_what_a_connection_can_begin_with(void **state)
+{
+	static const struct {
+		const char *name;
+		uint8_t order[4]; /* 9 ends it */
+		bool complete;
+		bool starts;
+	} cases[] = {
+		{ "in order", { 0, 1, 2, 9 }, true, true },
+		{ "the last first", { 2, 1, 0, 9 }, true, true },
+		{ "the first in the middle", { 1, 0, 2, 9 }, true, true },
+		{ "without an end", { 1, 0, 9 }, false, true },
+		{ "without a beginning", { 2, 1, 9 }, false, false },
+	};
+
+	for (size_t i = 0; i < RTE_DIM(cases); i++) {
+		struct plm_initial_flight flight;
+		struct test_client client;
+		struct test_server server;
+		char name[PLM_INITIAL_NAME_SIZE];
+		size_t len = sizeof(name);
+		gnutls_datum_t alpn;
+		unsigned int type;
+
+		print_message("  %s\n", cases[i].name);
+		big_client(&client, 3);
+		for (const uint8_t *at = cases[i].order; *at != 9; at++)
+			take(&client.dgrams[*at], &flight);
+		if (!cases[i].complete)
+			assert_true(plm_initials_expired(initials, now_ns + HOLD_NS, &flight));
+		assert_int_equal(flight.has_start, cases[i].starts);
+		assert_int_equal(flight.has_hello, cases[i].complete);
+		test_server_init(&server, &flight);
+		for (unsigned int n = 0; n < flight.nb_dgrams; n++)
+			assert_int_equal(test_server_read(&server, &flight.dgrams[n]),
+					cases[i].starts ? 0 : NGTCP2_ERR_RETRY);
+		if (cases[i].complete) {
+			assert_int_equal(gnutls_server_name_get(server.tls, name, &len, &type, 0),
+					0);
+			assert_string_equal(name, flight.name);
+			assert_int_equal(gnutls_alpn_get_selected_protocol(server.tls, &alpn), 0);
+		}
+		test_server_fini(&server);
 		test_client_fini(&client);
 	}
 }
@@ -261,18 +310,28 @@ hello__is_put_together_in_any_order(void **state)
 static void
 hello__does_not_mix_sources(void **state)
 {
-	struct plm_initial_source elsewhere = source(2, 7);
+	struct plm_initials *t = create(64, 64);
+	struct plm_initial_source from = source(1, 7);
 	struct plm_initial_flight flight;
 	struct test_client client;
 
+	assert_non_null(t);
 	big_client(&client, 2);
-	assert_int_equal(take(&client.dgrams[0], &flight), PLM_INITIAL_WAIT);
-	assert_int_equal(
-			plm_initials_take(initials, &elsewhere, &client.dgrams[1], now_ns, &flight),
+	assert_int_equal(plm_initials_take(t, &from, &client.dgrams[0], now_ns, &flight),
 			PLM_INITIAL_WAIT);
-	assert_int_equal(plm_initials_count(initials), 2);
-	assert_int_equal(take(&client.dgrams[1], &flight), PLM_INITIAL_READY);
+	/* Many, so that some share a chain of the table. */
+	for (uint8_t host = 2; host < 64; host++) {
+		struct plm_initial_source elsewhere = source(host, 7);
+
+		assert_int_equal(plm_initials_take(t, &elsewhere, &client.dgrams[1], now_ns,
+						 &flight),
+				PLM_INITIAL_WAIT);
+	}
+	assert_int_equal(plm_initials_count(t), 63);
+	assert_int_equal(plm_initials_take(t, &from, &client.dgrams[1], now_ns, &flight),
+			PLM_INITIAL_READY);
 	check_flight(&flight, &client);
+	plm_initials_free(t);
 	test_client_fini(&client);
 }
 
@@ -593,7 +652,7 @@ datagram__of_several_packets(void **state)
 
 	for (size_t i = 0; i < RTE_DIM(cases); i++) {
 		struct test_initial how = plain_how;
-		uint8_t frames[64], dgram[2 * PLM_INITIAL_MAX] = { 0 };
+		uint8_t frames[64], first_id[8], dgram[2 * PLM_INITIAL_MAX] = { 0 };
 		struct plm_initial_flight flight;
 		struct plm_initial_dgram d = { .buf = dgram, .len = 1200 };
 		size_t len;
@@ -601,6 +660,7 @@ datagram__of_several_packets(void **state)
 		print_message("  %s\n", cases[i].name);
 		how.pad_to = 0;
 		how.dcid[0] = (uint8_t)i;
+		memcpy(first_id, how.dcid, sizeof(first_id));
 		len = test_initial_seal(&how, frames, hello_frame(frames, 0, 20), dgram);
 		if (cases[i].between != 0) {
 			/* With the same ids and 32 bytes of whatever. */
@@ -609,8 +669,12 @@ datagram__of_several_packets(void **state)
 			dgram[len + 17] = 32;
 			len += 18 + 32;
 		}
-		if (cases[i].other_id)
+		if (cases[i].other_id) {
+			/* It would open, but the connection will not take it (RFC 9000 §12.2). */
+			how.key_id = first_id;
+			how.key_id_len = sizeof(first_id);
 			how.dcid[7]++;
+		}
 		how.pn = 1;
 		how.pad_to = (uint16_t)(1200 - len);
 		len += test_initial_seal(&how, frames, hello_frame(frames, 20, 27), dgram + len);
@@ -667,7 +731,7 @@ create__refuses_what_it_cannot_be(void **state)
 	assert_true(plm_initials_bytes(256) < 256 * 5200 + 32768);
 }
 
-enum { CLIENTS = 48, PREFIXES = 5, MAX = 16, PER_PREFIX = 6 };
+enum { CLIENTS = 48, PREFIXES = 5, MAX = 16, PER_PREFIX = 7 };
 
 /* What the table should hold, oldest first, and when each prefix had a newcomer or lost one last. */
 struct model {
@@ -681,8 +745,8 @@ struct model {
 static unsigned int
 prefix_of(unsigned int client)
 {
-	/* The first has the most clients. */
-	return client % 3 == 0 ? client % PREFIXES : 0;
+	/* Two have more clients than the others. */
+	return client % 3 == 0 ? client / 3 % PREFIXES : client % 2;
 }
 
 static unsigned int
@@ -811,6 +875,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(initial__opens_the_one_of_rfc9001, setup, teardown),
 		cmocka_unit_test_setup_teardown(hello__of_real_clients_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(hello__is_put_together_in_any_order, setup,
+				teardown),
+		cmocka_unit_test_setup_teardown(flight__is_what_a_connection_can_begin_with, setup,
 				teardown),
 		cmocka_unit_test_setup_teardown(hello__does_not_mix_sources, setup, teardown),
 		cmocka_unit_test_setup_teardown(hello__waits_so_long_and_no_longer, setup,
