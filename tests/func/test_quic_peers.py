@@ -61,7 +61,7 @@ def quic_peers(lab, long):
         cases += [(scenarios.everybody, target, "all", v6) for v6 in (False, True)]
     table = [(s, "ed25519") for s in scenarios.COMMON]
     table += [(scenarios.only_ed25519, "ed25519"), (scenarios.only_p256, "p256"),
-              (scenarios.handshake, "p256")]
+              (scenarios.handshake, "p256"), (scenarios.big_hello, "p256")]
     for i, (scenario, kind) in enumerate(table):
         for j, stack in enumerate(STACKS):
             for v6 in (False, True) if long else ((i + j) % 2 == 1,):

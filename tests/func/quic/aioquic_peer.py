@@ -170,7 +170,8 @@ async def bind(peer, args):
 async def stay(args):
     config = QuicConfiguration(
         is_client=True, alpn_protocols=[args.alpn], server_name=args.name,
-        verify_mode=ssl.CERT_NONE, max_datagram_frame_size=65535, max_datagram_size=MTU)
+        verify_mode=ssl.CERT_NONE, max_datagram_frame_size=65535, max_datagram_size=MTU,
+        quantum_readiness_test=args.big_hello)
     config.supported_versions = [1]
     if args.version:
         config.original_version = args.version
@@ -209,6 +210,7 @@ def main():
     parser.add_argument("--sender", type=int, default=0, help="number that marks own floods")
     parser.add_argument("--version", type=lambda v: int(v, 0), help="version to offer first")
     parser.add_argument("--signature", choices=sorted(SIGNATURES), help="the only one to accept")
+    parser.add_argument("--big-hello", action="store_true", help="one that takes two packets")
     parser.add_argument("--count", action="store_true", help="do not print every datagram")
     asyncio.run(stay(parser.parse_args()))
 

@@ -270,6 +270,14 @@ def handshake(target, stack, v6):
             exchange(a, b, size=size)
 
 
+def big_hello(target, stack, v6):
+    """A ClientHello of two Initials, as post-quantum key shares make it"""
+    a, b = pair(target, stack, v6, "--big-hello")
+    with a, b:
+        joined(target, a, b)
+        exchange(a, b)
+
+
 def everybody(target, stack, v6):
     """One room for every stack: each gets what all the others sent"""
     room = target.name("room")
@@ -445,7 +453,7 @@ def streams(target, stack, v6):
         expect([got[i] for i in sorted(got)] == texts, "streams came back otherwise")
 
 
-COMMON = (handshake, nat_rebinding, rebinding, migration, key_update, many_packets, closing,
+COMMON = (handshake, big_hello, nat_rebinding, rebinding, migration, key_update, many_packets, closing,
           closed, wrong_alpn, version_negotiation, streams)
 # What is so, not what should be.
 UNSUPPORTED = {

@@ -335,6 +335,7 @@ func main() {
 	sender := flag.Uint("sender", 0, "number that marks own floods")
 	version := flag.String("version", "", "quic-go offers what it knows")
 	signature := flag.String("signature", "", "quic-go accepts what it knows")
+	_ = flag.Bool("big-hello", true, "Go's key shares take two packets by themselves")
 	count := flag.Bool("count", false, "do not print every datagram")
 	flag.Parse()
 

@@ -19,6 +19,7 @@ pub struct Options {
     pub sender: u32,
     pub version: Option<u32>,
     pub signature: Option<String>,
+    pub big_hello: bool,
     pub count: bool,
 }
 
@@ -30,11 +31,12 @@ pub fn fatal(what: impl std::fmt::Display) -> ! {
 impl Options {
     pub fn read() -> Self {
         let mut found = std::collections::HashMap::new();
-        let mut count = false;
+        let (mut big_hello, mut count) = (false, false);
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--count" => count = true,
+                "--big-hello" => big_hello = true,
                 "--connect" | "--name" | "--alpn" | "--local" | "--sender" | "--version"
                 | "--signature" => {
                     let value = words.next().unwrap_or_else(|| fatal(format!("{word} of what?")));
@@ -61,8 +63,16 @@ impl Options {
                 u32::from_str_radix(v.trim_start_matches("0x"), 16).unwrap_or_else(|e| fatal(e))
             }),
             signature: take("--signature"),
+            big_hello,
             count,
         }
+    }
+
+    /// What to offer: for a hello of two packets, names that nobody has behind the real one.
+    pub fn alpns(&self) -> Vec<String> {
+        let filler = if self.big_hello { 6 } else { 0 };
+        let names = (0..filler).map(|i| format!("{i:-<200}"));
+        std::iter::once(self.alpn.clone()).chain(names).collect()
     }
 }
 

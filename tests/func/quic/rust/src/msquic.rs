@@ -275,7 +275,8 @@ fn stay(options: Options) -> Result<(), Status> {
         .set_KeepAliveIntervalMs(10_000)
         .set_PeerBidiStreamCount(16)
         .set_DatagramReceiveEnabled();
-    let alpn = [BufferRef::from(options.alpn.as_str())];
+    let names = options.alpns();
+    let alpn: Vec<_> = names.iter().map(|n| BufferRef::from(n.as_str())).collect();
     let config = Configuration::open(&registration, &alpn, Some(&settings))?;
     config.load_credential(
         &CredentialConfig::new_client()

@@ -234,7 +234,7 @@ async fn stay(options: Options) {
         .dangerous()
         .with_custom_certificate_verifier(anyone.clone())
         .with_no_client_auth();
-    crypto.alpn_protocols = vec![options.alpn.clone().into_bytes()];
+    crypto.alpn_protocols = options.alpns().into_iter().map(String::into_bytes).collect();
 
     let mut config = EndpointConfig::default();
     if let Some(version) = options.version {
