@@ -32,7 +32,7 @@ class Unsupported(Exception):
 
 class Target:
     """Who the stacks talk to. `addresses` are its own (IPv4, IPv6), `locals` those of the clients
-    in `namespace`. A server of another kind overrides what it can tell."""
+    in `namespace`. A subclass says what this kind of server is like and what it saw."""
 
     tells_versions = True  # sends version_information, RFC 9368
     echoes = False         # sends streams back
@@ -453,9 +453,9 @@ def streams(target, stack, v6):
         expect([got[i] for i in sorted(got)] == texts, "streams came back otherwise")
 
 
-COMMON = (handshake, big_hello, nat_rebinding, rebinding, migration, key_update, many_packets, closing,
-          closed, wrong_alpn, version_negotiation, streams)
-# What is so, not what should be.
+COMMON = (handshake, big_hello, nat_rebinding, rebinding, migration, key_update, many_packets,
+          closing, closed, wrong_alpn, version_negotiation, streams)
+# What the stacks cannot do; a test fails when this is not true any more.
 UNSUPPORTED = {
     "aioquic": (),
     "quic-go": ("rebinding", "key_update", "version_negotiation", "only_ed25519", "only_p256"),

@@ -21,11 +21,11 @@ use std::time::{Duration, Instant};
 // From msquicp.h, for which the crate has no bindings.
 const FORCE_KEY_UPDATE: u32 = 0x8500_0000;
 const FORCE_CID_UPDATE: u32 = 0x8500_0001;
+const REASON_SIZE: usize = 512;
+
 extern "C" {
     fn _exit(status: i32) -> !;
 }
-
-const REASON_SIZE: usize = 512;
 
 /// Bytes that msquic reads until it gives them back.
 struct Loan {
