@@ -83,13 +83,26 @@ remove_namespaces() {
 	return 0
 }
 
-# A Go that can build the pion agent: the machine's if it is new enough, else our own.
+# A Go that can build the tests' peers: the machine's if it is new enough, else our own.
 find_go() {
 	local go
 	for go in "$(command -v go)" /usr/local/go/bin/go "$TOOLS/bin/go"; do
 		if [ -x "$go" ] && "$go" version 2>/dev/null |
-			awk '{ split(substr($3, 3), v, "."); exit !(v[1] > 1 || v[2] >= 24) }'; then
+			awk '{ split(substr($3, 3), v, "."); exit !(v[1] > 1 || v[2] >= 26) }'; then
 			printf '%s' "$go"
+			return 0
+		fi
+	done
+	return 1
+}
+
+# The same for Rust, which is the machine's or Debian's.
+find_cargo() {
+	local cargo
+	for cargo in "$(command -v cargo)" ~/.cargo/bin/cargo /usr/bin/cargo; do
+		if [ -x "$cargo" ] && "$cargo" --version 2>/dev/null |
+			awk '{ split($2, v, "."); exit !(v[1] > 1 || v[2] >= 85) }'; then
+			printf '%s' "$cargo"
 			return 0
 		fi
 	done

@@ -43,16 +43,18 @@ def run(*command, check=True, timeout=60):
 
 
 class Process:
-    """A program in a namespace; its standard output line by line, with the time of each line."""
+    """A program in a namespace; its standard output line by line, with the time of each line.
+    With `talk`, tell() writes to its standard input."""
 
-    def __init__(self, lab, namespace, command, name, env=None):
+    def __init__(self, lab, namespace, command, name, env=None, talk=False):
         self.name = name
         self.lines = []
         self._arrived = threading.Condition()
         self.stderr_path = os.path.join(lab.dir, f"{name}.stderr")
         with open(self.stderr_path, "wb") as stderr:
             self.popen = subprocess.Popen(
-                ["ip", "netns", "exec", namespace, *map(str, command)], stdin=subprocess.DEVNULL,
+                ["ip", "netns", "exec", namespace, *map(str, command)],
+                stdin=subprocess.PIPE if talk else subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=stderr, env={**os.environ, **(env or {})})
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -94,6 +96,10 @@ class Process:
                     found = [e for e in self.events(name) if e["t"] > after]
                     return found[0] if found else None
                 self._arrived.wait(min(left, 0.2))
+
+    def tell(self, line):
+        self.popen.stdin.write(line.encode() + b"\n")
+        self.popen.stdin.flush()
 
     def wait(self, timeout):
         """Exit status; a Failure if it does not end in time."""
@@ -190,8 +196,8 @@ class Lab:
             run("ip", "-n", self.outside, "addr", "add", address + "/16", "dev", "p0")
         return address
 
-    def start(self, namespace, command, name, env=None):
-        return Process(self, namespace, command, name, env)
+    def start(self, namespace, command, name, env=None, talk=False):
+        return Process(self, namespace, command, name, env, talk)
 
     def socket(self, namespace, family, kind, proto=0):
         """A socket that lives in a namespace, for this very process."""
