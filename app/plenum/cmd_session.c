@@ -15,21 +15,41 @@ room_name(struct plm_ctl *ctl, uint32_t room_idx)
 }
 
 static void
+quic_tuple(const struct plm_quic_path *path, struct plm_tuple *tuple)
+{
+	*tuple = (struct plm_tuple){
+		.port = path->port,
+		.local_idx = path->local_idx,
+		.is_v6 = path->is_v6,
+	};
+	memcpy(tuple->addr, path->addr, sizeof(tuple->addr));
+}
+
+static void
 session_line(struct plm_ctl *ctl, struct plm_handle h, const struct plm_admit_info *info,
 		uint64_t now_ns, struct plm_text *out)
 {
 	const struct plm_session_table *sessions = plm_ctl_sessions(ctl);
 	const struct plm_tuple *tuple = plm_session_tuple(sessions, h, info->bound_slot);
+	struct plm_quic_shown shown;
+	struct plm_quic_path since;
+	struct plm_tuple path;
 	struct plm_ctl_rates rates;
 	char address[TUPLE_TEXT_SIZE] = "-";
 	char quiet[24] = "static";
 	char id[32];
 
+	if (info->is_quic && plm_ctl_quic_shown(ctl, h, &since, &shown)) {
+		quic_tuple(&shown.path, &path);
+		tuple = &path;
+	}
 	if (tuple != NULL)
 		tuple_text(tuple, address);
 	snprintf(id, sizeof(id), "%u.%u", h.idx, h.gen);
 	plm_ctl_session_rates(ctl, h.idx, &rates);
-	if (!info->is_static)
+	if (info->is_quic)
+		snprintf(quiet, sizeof(quiet), "quic");
+	else if (!info->is_static)
 		snprintf(quiet, sizeof(quiet), "%" PRIu64,
 				(now_ns - info->consent_ns) / PLM_NS_PER_S);
 	plm_text_add(out, "%-14s %-20s %-20s %-9s %4u %-24s %9u %9u %7" PRIu64 " %7s\n", id,
@@ -110,6 +130,37 @@ session_addresses(struct plm_ctl *ctl, struct plm_handle h, const struct plm_adm
 	plm_text_add(out, "%s\n", n == 0 ? " none" : "");
 }
 
+/* How the connection stands; at most a tenth of a second ago while anything goes on. */
+static void
+session_quic(struct plm_ctl *ctl, struct plm_handle h, struct plm_text *out)
+{
+	static const char *const ciphers[] = {
+		[PLM_AES128_GCM] = "AES-128-GCM",
+		[PLM_AES256_GCM] = "AES-256-GCM",
+		[PLM_CHACHA20_POLY1305] = "ChaCha20-Poly1305",
+	};
+	struct plm_quic_shown shown;
+	struct plm_quic_path since;
+	const struct plm_quic_figures *f = &shown.figures;
+	struct plm_tuple tuple;
+	char buf[TUPLE_TEXT_SIZE];
+
+	if (!plm_ctl_quic_shown(ctl, h, &since, &shown))
+		return;
+	quic_tuple(&since, &tuple);
+	plm_text_add(out, "address %s when it entered\n", tuple_text(&tuple, buf));
+	quic_tuple(&shown.path, &tuple);
+	plm_text_add(out, "address %s, moved %u times\n", tuple_text(&tuple, buf), shown.moves);
+	plm_text_add(out, "rtt: %.1f ms, least %.1f ms\n", (double)f->srtt_ns / 1e6,
+			(double)f->min_rtt_ns / 1e6);
+	plm_text_add(out,
+			"window: %" PRIu64 " bytes, in flight %" PRIu64 "; datagrams: %" PRIu64
+			" acknowledged, %" PRIu64 " lost\n",
+			f->cwnd, f->in_flight, f->datagrams_acked, f->datagrams_lost);
+	plm_text_add(out, "%s, %u key updates; packets of %u bytes known to pass\n",
+			ciphers[f->cipher], f->key_updates, f->max_payload);
+}
+
 static int
 call_show_session(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
 		uint64_t now_ns, uint64_t wall_s)
@@ -130,6 +181,9 @@ call_show_session(struct plm_ctl *ctl, const void *arg, struct plm_text *out, ui
 				"open for %" PRIu64
 				" s, a static endpoint: no consent, no credential\n",
 				(now_ns - info.since_ns) / PLM_NS_PER_S);
+	else if (info.is_quic)
+		plm_text_add(out, "open for %" PRIu64 " s, over QUIC\n",
+				(now_ns - info.since_ns) / PLM_NS_PER_S);
 	else
 		plm_text_add(out,
 				"open for %" PRIu64 " s, last consent %" PRIu64
@@ -138,7 +192,10 @@ call_show_session(struct plm_ctl *ctl, const void *arg, struct plm_text *out, ui
 				(now_ns - info.since_ns) / PLM_NS_PER_S,
 				(now_ns - info.consent_ns) / PLM_NS_PER_S, info.moves,
 				info.expiry_s > wall_s ? "valid" : "expired since");
-	session_addresses(ctl, *h, &info, out);
+	if (info.is_quic)
+		session_quic(ctl, *h, out);
+	else
+		session_addresses(ctl, *h, &info, out);
 	session_traffic(ctl, *h, out);
 	return 0;
 }

@@ -14,8 +14,7 @@ format_of(const struct admit_check *check)
 }
 
 struct admit_session *
-admit_by_name(const struct plm_admit *admit, char format, const char *room,
-		const char *participant)
+admit_by_name(const struct plm_admit *admit, char format, const char *room, const char *participant)
 {
 	const struct plm_member *member;
 	struct admit_session *s;
@@ -91,7 +90,8 @@ room_full(const struct plm_admit *admit, const struct admit_check *check)
 	struct plm_room_info room;
 	uint32_t room_idx;
 
-	return plm_room_find(admit->conf.rooms, format_of(check), check->name.room, &room_idx) == 0 &&
+	return plm_room_find(admit->conf.rooms, format_of(check), check->name.room, &room_idx) ==
+			0 &&
 			plm_room_info(admit->conf.rooms, room_idx, &room) == 0 &&
 			room.nb_members - (check->session != NULL) >=
 			RTE_MIN(room.settings.max_members, admit->limits.participants);
@@ -217,7 +217,8 @@ prepare(struct plm_admit *admit, const struct admit_check *check, struct entry *
 	if (ret == 0)
 		ret = plm_session_prepare(conf->sessions, &new, &entry->session);
 	/* The old session's own address is its successor's once that has ended. QUIC has ids instead. */
-	if (ret == 0 && check->quic == NULL && plm_session_find(conf->sessions, &check->req->tuple) == 0)
+	if (ret == 0 && check->quic == NULL &&
+			plm_session_find(conf->sessions, &check->req->tuple) == 0)
 		ret = add_tuple(admit, check, entry);
 	return ret;
 }
@@ -331,7 +332,8 @@ come_in(struct plm_admit *admit, struct admit_check *check)
 		return silence(admit, check, PLM_CNT_ADMIT_SESSIONS);
 	if (!published(admit, check))
 		return silence(admit, check, PLM_CNT_ADMIT_BACKLOG);
-	if (check->quic == NULL && admit_tuple_vacate(admit, &req->tuple, check->session, req->now_ns) < 0)
+	if (check->quic == NULL &&
+			admit_tuple_vacate(admit, &req->tuple, check->session, req->now_ns) < 0)
 		return silence(admit, check, PLM_CNT_ADMIT_TUPLES);
 	if (conf->route(conf->ctx, &req->tuple, &entry.egress, req->now_ns) < 0)
 		return silence(admit, check, PLM_CNT_ADMIT_NO_ROUTE);

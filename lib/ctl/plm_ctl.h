@@ -121,6 +121,10 @@ struct plm_room_table *plm_ctl_rooms(struct plm_ctl *ctl);
 const struct plm_counters *plm_ctl_counters(const struct plm_ctl *ctl);
 const struct plm_ctl_conf *plm_ctl_conf(const struct plm_ctl *ctl);
 
+/** How a session's QUIC connection stands, and from where it entered. False: it has none. Slow path. */
+bool plm_ctl_quic_shown(const struct plm_ctl *ctl, struct plm_handle session,
+		struct plm_quic_path *since, struct plm_quic_shown *shown);
+
 /** Rates of the last full second, for the CLI; slow path only. */
 struct plm_ctl_rates {
 	uint32_t rx_packets; /**< per second */

@@ -24,10 +24,10 @@
 #define HELLO_NS   (200 * PLM_NS_PER_MS)
 #define PER_PREFIX 64
 /* Packets with a complete ClientHello that wait for their turn: one a turn is read. */
-#define WAITING 64
-#define TOKEN_NS  (10 * PLM_NS_PER_S)
-#define ROTATE_NS (60 * PLM_NS_PER_S)
-#define TOKENS    4096
+#define WAITING      64
+#define TOKEN_NS     (10 * PLM_NS_PER_S)
+#define ROTATE_NS    (60 * PLM_NS_PER_S)
+#define TOKENS       4096
 #define RESETS_PER_S 100
 #define RESET_BURST  20
 #define TIMER_BUDGET 32
@@ -49,7 +49,7 @@ struct first_id {
 struct ctl_quic_conn {
 	struct plm_handle session; /* gen 0: in no room */
 	struct first_id first;
-	bool has_first; /* `first` is in the table */
+	bool has_first;  /* `first` is in the table */
 	bool is_adopted; /* the worker has it, or will by the next message */
 	bool is_gone;    /* and has given it back */
 	bool is_named;   /* in a view that a worker may still read */
@@ -57,7 +57,8 @@ struct ctl_quic_conn {
 	bool adopt_due; /* messages that found the ring full */
 	bool close_due;
 	char room[PLM_NAME_SIZE];
-	uint32_t next; /* of the free ones, or of those with a message due */
+	struct plm_quic_path since; /* where it came from when it entered */
+	uint32_t next;              /* of the free ones, or of those with a message due */
 };
 
 struct ctl_quic {
@@ -155,6 +156,7 @@ slot_take(struct ctl_quic *q)
 	slot->sref = 0;
 	slot->conn = NULL;
 	slot->is_queued = false;
+	slot->moves = 0;
 	memset(slot->ways, 0, sizeof(slot->ways));
 	slot->end = (struct plm_quic_end){ 0 };
 	return slot;
@@ -285,6 +287,8 @@ enter(struct ctl_quic *q, struct plm_quic_slot *slot)
 	c->is_named = true;
 	slot->sref = plm_sref(session.idx, session.gen, 0);
 	q->table->slot_of[session.idx] = idx;
+	c->since = slot->ways[0].path;
+	plm_quic_slot_show(slot, ctl->now_ns);
 	tls = plm_quic_conn_tls_take(slot->conn);
 	if (tls != NULL)
 		gnutls_deinit(tls);
@@ -477,7 +481,7 @@ begin(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
 	memcpy(c->first.id, hd->dcid, hd->dcid_len);
 	c->first.len = hd->dcid_len;
 	c->has_first = rte_hash_add_key_data(q->by_first_id, &c->first,
-					       (void *)(uintptr_t)index_of(q, slot)) == 0;
+				       (void *)(uintptr_t)index_of(q, slot)) == 0;
 	plm_count(&ctl->counters, PLM_CNT_QUIC_HANDSHAKES);
 	if (odcid_len > 0)
 		plm_answers_token_used(q->answers, hd, ctl->now_ns);
@@ -885,6 +889,19 @@ ctl_quic_init(struct plm_ctl *ctl)
 		q->free_head = i;
 	}
 	return 0;
+}
+
+bool
+plm_ctl_quic_shown(const struct plm_ctl *ctl, struct plm_handle session,
+		struct plm_quic_path *since, struct plm_quic_shown *shown)
+{
+	const struct ctl_quic *q = ctl->quic;
+	uint32_t idx = q == NULL ? NONE : q->table->slot_of[session.idx];
+
+	if (idx == NONE || !plm_handle_eq(q->conns[idx].session, session))
+		return false;
+	*since = q->conns[idx].since;
+	return plm_quic_slot_shown(&q->table->slots[idx], shown);
 }
 
 bool

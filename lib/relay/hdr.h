@@ -63,7 +63,8 @@ relay_hdr_write(uint8_t *frame, uint64_t mac, const uint8_t *hdr, const struct r
 
 /* Set what a raw mbuf does not have by itself. */
 static __rte_always_inline void
-relay_mbuf_fill(struct rte_mbuf *m, uint16_t nb_segs, uint16_t len, uint32_t pkt_len, uint32_t session)
+relay_mbuf_fill(struct rte_mbuf *m, uint16_t nb_segs, uint16_t len, uint32_t pkt_len,
+		uint32_t session)
 {
 	m->data_off = RTE_PKTMBUF_HEADROOM;
 	m->nb_segs = nb_segs;

@@ -31,15 +31,15 @@ struct plm_relay_conf {
 	struct plm_room_table *rooms;
 	struct plm_rcu *rcu;
 	struct plm_quic_table *quic; /**< NULL: no QUIC */
-	struct plm_clock clock;    /**< for latency, read once in 16 turns */
-	struct plm_rand rand;      /**< seeds, at creation only */
-	unsigned int ring_size;    /**< messages of one mailbox */
-	unsigned int turn_copies;  /**< copies of one turn (design: 1 024) */
-	unsigned int park_entries; /**< parked bursts of one worker and port */
-	uint32_t stun_rate;        /**< unknown sources' STUN per worker, /24 or /64, and second */
-	uint32_t l2_rate;          /**< ARP, ND and ICMP per worker and second */
-	uint32_t rtcp_rate;        /**< RTCP compounds per session and second */
-	const char *name;          /**< unique per process, prefix of ring names */
+	struct plm_clock clock;      /**< for latency, read once in 16 turns */
+	struct plm_rand rand;        /**< seeds, at creation only */
+	unsigned int ring_size;      /**< messages of one mailbox */
+	unsigned int turn_copies;    /**< copies of one turn (design: 1 024) */
+	unsigned int park_entries;   /**< parked bursts of one worker and port */
+	uint32_t stun_rate; /**< unknown sources' STUN per worker, /24 or /64, and second */
+	uint32_t l2_rate;   /**< ARP, ND and ICMP per worker and second */
+	uint32_t rtcp_rate; /**< RTCP compounds per session and second */
+	const char *name;   /**< unique per process, prefix of ring names */
 	int socket;
 };
 

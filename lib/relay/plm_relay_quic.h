@@ -29,6 +29,13 @@ struct plm_quic_way {
 	struct plm_template tmpl;
 };
 
+/** What `show session` says of a connection: a copy, now and then. */
+struct plm_quic_shown {
+	struct plm_quic_path path;
+	uint32_t moves;
+	struct plm_quic_figures figures;
+};
+
 struct plm_quic_slot {
 	/* who owns the slot writes, workers read */
 	alignas(RTE_CACHE_LINE_SIZE) _Atomic uint32_t state; /**< enum plm_quic_slot_state */
@@ -36,7 +43,6 @@ struct plm_quic_slot {
 	_Atomic uint32_t gen; /**< 1 to PLM_CID_GEN_MAX; of the connection's ids */
 	struct plm_quic_conn *conn;
 	void *arena; /**< const */
-	uint64_t now_armed_ns; /**< owner: when its timer is looked at */
 	/* slow path writes before HOME */
 	plm_sref_t sref; /**< the participant's session */
 	uint8_t home;
@@ -49,6 +55,13 @@ struct plm_quic_slot {
 	struct plm_quic_way ways[2]; /**< the path in use, and another one that was heard */
 	struct plm_quic_end end;     /**< how it ended; before GONE */
 	uint32_t next;               /**< of those to be flushed, or reported as gone */
+
+	uint64_t shown_ns; /**< when `shown` was last written */
+	uint32_t moves;
+
+	/* owner writes, any reads: odd while it is being written */
+	_Atomic uint32_t shown_seq;
+	struct plm_quic_shown shown;
 
 	/* owner writes, any reads */
 	_Atomic uint64_t rx_packets;
@@ -64,8 +77,8 @@ struct plm_quic_table {
 	uint32_t nb_extents;
 	size_t arena_size;
 	uint8_t *arenas;
-	struct plm_wheel_entry *timers; /**< [nb_slots]; of the slot's owner */
-	struct rte_mempool *extents;    /**< regions of PLM_QUIC_EXTENT bytes */
+	struct plm_wheel_entry *timers;             /**< [nb_slots]; of the slot's owner */
+	struct rte_mempool *extents;                /**< regions of PLM_QUIC_EXTENT bytes */
 	struct rte_mempool *pools[PLM_WORKERS_MAX]; /**< packets and payloads of each worker */
 	/* slow path writes before the session can be seen in a view, workers read */
 	uint32_t *slot_of; /**< [max_sessions] */
@@ -124,6 +137,12 @@ plm_quic_slot_find(const struct plm_quic_table *table, const struct plm_cid *cid
 		return NULL;
 	return slot;
 }
+
+/** Show how the connection stands now. Its owner. */
+void plm_quic_slot_show(struct plm_quic_slot *slot, uint64_t now_ns);
+
+/** What was last shown. False: it is being written, over and over. Any lcore. */
+bool plm_quic_slot_shown(const struct plm_quic_slot *slot, struct plm_quic_shown *shown);
 
 /** Where a packet came from, and the way back there. */
 void plm_quic_path_of(const struct plm_pkt *pkt, struct plm_quic_path *path);

@@ -20,6 +20,8 @@
 /* What a timer may be late after a datagram was sent: loss is found out much later anyway. */
 #define LAZY_NS (20 * PLM_NS_PER_MS)
 #define TICK_NS PLM_NS_PER_MS
+/* How old what is shown of a connection that does something may be. */
+#define SHOW_NS (100 * PLM_NS_PER_MS)
 
 #define NONE UINT32_MAX
 
@@ -39,10 +41,10 @@ struct relay_quic {
 
 	/* owner */
 	struct plm_quic_out out;
-	struct rte_mbuf *packet; /* that out.get() gave */
+	struct rte_mbuf *packet;       /* that out.get() gave */
 	struct plm_quic_slot *reading; /* whose packet is being opened */
 	const struct plm_pkt *reading_pkt;
-	uint8_t tos;    /* of what is sent */
+	uint8_t tos; /* of what is sent */
 	unsigned int nb_media;
 	struct rte_mbuf *media[PLM_BURST]; /* payloads that came, with struct plm_pkt */
 	unsigned int nb_mbufs;
@@ -91,8 +93,7 @@ dirty(struct relay_quic *q, struct plm_quic_slot *slot)
 static __rte_noinline bool
 mbufs_refill(struct relay_quic *q)
 {
-	if (plm_fault(POOL_COPY) ||
-			rte_mempool_get_bulk(q->pool, (void **)q->mbufs, MBUFS) < 0)
+	if (plm_fault(POOL_COPY) || rte_mempool_get_bulk(q->pool, (void **)q->mbufs, MBUFS) < 0)
 		return false;
 	q->nb_mbufs = MBUFS;
 	return true;
@@ -231,6 +232,8 @@ moved(void *ctx, struct plm_quic_conn *conn, const struct plm_quic_path *path)
 	struct plm_quic_slot *slot = &q->table->slots[plm_quic_conn_slot(conn)];
 
 	plm_count(&q->w->counters, PLM_CNT_QUIC_MOVED);
+	slot->moves++;
+	slot->shown_ns = 0; /* soon */
 	if (memcmp(&slot->ways[1].path, path, sizeof(*path)) == 0) {
 		struct plm_quic_way old = slot->ways[0];
 
@@ -292,6 +295,7 @@ relay_quic_adopt(struct relay_worker *w, struct plm_handle handle)
 	plm_quic_slot_pass(slot, PLM_QUIC_SLOT_HOME);
 	plm_quic_conn_adopt(slot->conn, &ops, q, &q->memory);
 	slot->is_queued = false;
+	slot->shown_ns = 0;
 	dirty(q, slot);
 }
 
@@ -596,6 +600,8 @@ flush_dirty(struct relay_quic *q)
 			retire(q, slot);
 		else
 			arm(q, slot);
+		if (w->now_ns - slot->shown_ns > SHOW_NS)
+			plm_quic_slot_show(slot, w->now_ns);
 	}
 }
 

@@ -22,8 +22,8 @@ size_t
 plm_quic_table_bytes(const struct plm_quic_table_conf *conf)
 {
 	return sizeof(struct plm_quic_table) + conf->max_sessions * sizeof(uint32_t) +
-			(size_t)conf->nb_slots * (stride() + sizeof(struct plm_quic_slot) +
-								 sizeof(struct plm_wheel_entry)) +
+			(size_t)conf->nb_slots *
+			(stride() + sizeof(struct plm_quic_slot) + sizeof(struct plm_wheel_entry)) +
 			(size_t)conf->nb_extents * PLM_QUIC_EXTENT;
 }
 
@@ -122,6 +122,39 @@ plm_quic_table_memory(struct plm_quic_table *t, struct plm_quic_memory *memory)
 	*memory = (struct plm_quic_memory){ extent_get, extent_put, t, PLM_QUIC_EXTENT };
 }
 
+/* --- what is shown ------------------------------------------------------------------------- */
+
+void
+plm_quic_slot_show(struct plm_quic_slot *slot, uint64_t now_ns)
+{
+	uint32_t seq = atomic_load_explicit(&slot->shown_seq, memory_order_relaxed);
+
+	slot->shown_ns = now_ns;
+	atomic_store_explicit(&slot->shown_seq, seq + 1, memory_order_relaxed);
+	/* Who reads anything of what follows sees that it is being written. */
+	atomic_thread_fence(memory_order_release);
+	slot->shown.path = *plm_quic_conn_path(slot->conn);
+	slot->shown.moves = slot->moves;
+	plm_quic_conn_figures(slot->conn, &slot->shown.figures);
+	atomic_store_explicit(&slot->shown_seq, seq + 2, memory_order_release);
+}
+
+bool
+plm_quic_slot_shown(const struct plm_quic_slot *slot, struct plm_quic_shown *shown)
+{
+	for (unsigned int i = 0; i < 16; i++) {
+		uint32_t seq = atomic_load_explicit(&slot->shown_seq, memory_order_acquire);
+
+		if (seq & 1)
+			continue;
+		memcpy(shown, &slot->shown, sizeof(*shown));
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load_explicit(&slot->shown_seq, memory_order_relaxed) == seq)
+			return true;
+	}
+	return false;
+}
+
 /* --- ways ---------------------------------------------------------------------------------- */
 
 void
@@ -180,8 +213,7 @@ const struct plm_quic_way *
 plm_quic_slot_way(const struct plm_quic_slot *slot, const struct plm_quic_path *path)
 {
 	for (unsigned int i = 0; i < RTE_DIM(slot->ways); i++)
-		if (slot->ways[i].mac != 0 &&
-				memcmp(path, &slot->ways[i].path, sizeof(*path)) == 0)
+		if (slot->ways[i].mac != 0 && memcmp(path, &slot->ways[i].path, sizeof(*path)) == 0)
 			return &slot->ways[i];
 	return NULL;
 }

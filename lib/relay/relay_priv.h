@@ -164,7 +164,7 @@ struct relay_worker {
 	struct relay_batch to_known;
 	struct relay_batch to_unknown;
 	struct relay_batch cross[PLM_WORKERS_MAX];
-	struct relay_quic *quic; /* NULL: not served */
+	struct relay_quic *quic;         /* NULL: not served */
 	uint32_t lent[PLM_WORKERS_MAX];  /* payloads that a worker has of us */
 	struct plm_rtcp rtcp[PLM_BURST]; /* of the burst's RTCP packets, by position */
 	struct {
@@ -305,7 +305,8 @@ bool relay_unknown_due(struct relay_worker *w, const struct plm_pkt *pkt);
 struct plm_quic_table;
 
 /* 0 or -ENOMEM; without a table there is no QUIC. */
-int relay_quic_init(struct relay_worker *w, struct plm_quic_table *table, uint64_t now_ns, int socket);
+int relay_quic_init(struct relay_worker *w, struct plm_quic_table *table, uint64_t now_ns,
+		int socket);
 void relay_quic_discard(struct relay_worker *w);
 void relay_quic_fini(struct relay_worker *w);
 

@@ -72,7 +72,8 @@ enum plm_counter_class {
 	X(RX_QUIC_FILTER, "quic_filter", RX_DROP,                                                                  \
 			"QUIC packet too short, or the first of a connection with fewer than 1200 bytes")          \
 	X(RX_QUIC_UNKNOWN, "quic_unknown", RX_DROP, "QUIC packet for no connection of ours")                       \
-	X(RX_QUIC_CLOSED, "quic_closed", RX_DROP, "QUIC packet for a connection that has just ended")              \
+	X(RX_QUIC_CLOSED, "quic_closed", RX_DROP,                                                                  \
+			"QUIC packet for a connection that has just ended")                                        \
 	X(RX_QUIC_RATE, "quic_rate", RX_DROP, "unknown QUIC above the rate of its source prefix")                  \
 	X(RX_QUIC_OFF, "quic_off", RX_DROP, "QUIC, which is not configured")                                       \
 	X(RX_RTP_MALFORMED, "rtp_malformed", RX_DROP, "RTP header version or length is wrong")                     \
@@ -120,30 +121,37 @@ enum plm_counter_class {
 			"no mbuf for a packet handed over: all copies of this worker's members")                   \
 	X(COPY_SLICE_STALE, "copy_slice_stale", COPY_DROP,                                                         \
 			"sender's session ended while its packet was handed over")                                 \
-	X(COPY_QUIC_WINDOW, "copy_quic_window", COPY_DROP, "QUIC subscriber's congestion window full")             \
+	X(COPY_QUIC_WINDOW, "copy_quic_window", COPY_DROP,                                                         \
+			"QUIC subscriber's congestion window full")                                                \
 	X(COPY_QUIC_MEMORY, "copy_quic_memory", COPY_DROP,                                                         \
 			"no memory for more of a QUIC subscriber's packets in flight")                             \
 	X(COPY_QUIC_SIZE, "copy_quic_size", COPY_DROP,                                                             \
 			"datagram larger than a QUIC subscriber, or its path, takes")                              \
-	X(COPY_QUIC_CLOSED, "copy_quic_closed", COPY_DROP, "QUIC subscriber's connection has ended")               \
+	X(COPY_QUIC_CLOSED, "copy_quic_closed", COPY_DROP,                                                         \
+			"QUIC subscriber's connection has ended")                                                  \
 	X(COPY_LINK, "copy_link", COPY_DROP, "not taken by a port that has no link")                               \
 	X(COPY_STOPPED, "copy_stopped", COPY_DROP, "still unsent when the relay ended")                            \
 	X(CARRY_LINK, "carry_link", CARRY_DROP,                                                                    \
 			"carried copy not taken by a port that has no link")                                       \
 	X(CARRY_STOPPED, "carry_stopped", CARRY_DROP, "carried copy unsent when the relay ended")                  \
-	X(QUIC_OUT, "quic_out", QUIC, "QUIC packets that a TX queue, or the lcore that owns one, took")            \
+	X(QUIC_OUT, "quic_out", QUIC,                                                                              \
+			"QUIC packets that a TX queue, or the lcore that owns one, took")                          \
 	X(QUIC_MOVED, "quic_moved", QUIC, "QUIC connections whose peer's address changed")                         \
 	X(QUIC_STREAM_BYTES, "quic_stream_bytes", QUIC, "bytes that came on QUIC streams")                         \
 	X(DGRAMS, "datagrams", QUIC, "datagrams that came in QUIC packets")                                        \
 	X(DGRAMS_MEDIA, "datagrams_media", QUIC, "of those, accepted for fan-out")                                 \
 	X(QUIC_TX_QUEUE, "quic_tx_queue", QUIC_DROP,                                                               \
 			"QUIC packets that found the TX queue full, or no link, or the relay ended")               \
-	X(QUIC_NO_WAY, "quic_no_way", QUIC_DROP, "QUIC packets to an address from which nothing came yet")         \
-	X(DGRAM_SIZE, "dgram_size", DGRAM_DROP, "datagram that is empty or longer than any packet")                \
+	X(QUIC_NO_WAY, "quic_no_way", QUIC_DROP,                                                                   \
+			"QUIC packets to an address from which nothing came yet")                                  \
+	X(DGRAM_SIZE, "dgram_size", DGRAM_DROP,                                                                    \
+			"datagram that is empty or longer than any packet")                                        \
 	X(DGRAM_NO_MBUF, "dgram_no_mbuf", DGRAM_DROP, "pool of QUIC packets empty")                                \
 	X(DGRAM_EARLY, "dgram_early", DGRAM_DROP, "datagram before its sender was in a room")                      \
-	X(DGRAM_SESSION, "dgram_session", DGRAM_DROP, "datagram of a participant that is no longer in the room")   \
-	X(DGRAM_ROLE, "dgram_role", DGRAM_DROP, "datagram from a participant that may not publish")                \
+	X(DGRAM_SESSION, "dgram_session", DGRAM_DROP,                                                              \
+			"datagram of a participant that is no longer in the room")                                 \
+	X(DGRAM_ROLE, "dgram_role", DGRAM_DROP,                                                                    \
+			"datagram from a participant that may not publish")                                        \
 	X(DGRAM_RATE_PACKETS, "dgram_rate_packets", DGRAM_DROP, "sender above its packet rate")                    \
 	X(DGRAM_RATE_BITS, "dgram_rate_bits", DGRAM_DROP, "sender above its bit rate")                             \
 	X(DGRAM_STOPPED, "dgram_stopped", DGRAM_DROP, "still unserved when the relay ended")                       \
@@ -194,10 +202,14 @@ enum plm_counter_class {
 	X(QUIC_VERSIONS, "quic_versions", CTL, "version negotiation packets sent")                                 \
 	X(QUIC_RESETS, "quic_resets", CTL, "stateless resets sent")                                                \
 	X(QUIC_ENDED, "quic_ended", CTL, "QUIC connections that ended, whatever the reason")                       \
-	X(QUIC_MALFORMED, "quic_malformed", CTL_DROP, "QUIC first packets that cannot be opened or read")          \
-	X(QUIC_TOKEN, "quic_token", CTL_DROP, "QUIC first packets with a token that is not ours, or old")          \
-	X(QUIC_FULL, "quic_full", CTL_DROP, "QUIC handshakes refused: no slot for another connection")             \
-	X(QUIC_FAILED, "quic_failed", CTL_DROP, "QUIC handshakes that failed or were never finished")              \
+	X(QUIC_MALFORMED, "quic_malformed", CTL_DROP,                                                              \
+			"QUIC first packets that cannot be opened or read")                                        \
+	X(QUIC_TOKEN, "quic_token", CTL_DROP,                                                                      \
+			"QUIC first packets with a token that is not ours, or old")                                \
+	X(QUIC_FULL, "quic_full", CTL_DROP,                                                                        \
+			"QUIC handshakes refused: no slot for another connection")                                 \
+	X(QUIC_FAILED, "quic_failed", CTL_DROP,                                                                    \
+			"QUIC handshakes that failed or were never finished")                                      \
 	X(QUIC_REFUSED, "quic_refused", CTL_DROP, "QUIC clients that no room took")                                \
 	X(QUIC_STRAY, "quic_stray", CTL_DROP, "QUIC packets for no handshake in progress")                         \
 	X(STATIC_WAITING, "static_waiting", CTL_DROP,                                                              \

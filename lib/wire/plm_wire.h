@@ -282,7 +282,7 @@ uint16_t plm_wire_l4_sum(const uint8_t *src, const uint8_t *dst, bool is_v6, uin
 
 /** Media header of the WZP protocol, in front of each datagram: 12 bytes, of which the first has version
  *  (1 bit), repair (1), codec (4), quality report (1) and the top of the repair ratio. */
-#define PLM_WZP_HDR 12
+#define PLM_WZP_HDR             12
 #define PLM_WZP_CODEC_AUDIO_MAX 8 /**< Opus, Codec2 and comfort noise are 0 to 8 */
 
 /** Sound, and not what repairs it: what a receiver should have when there is not room for all. */
