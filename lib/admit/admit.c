@@ -363,10 +363,18 @@ int
 plm_admit_end(struct plm_admit *admit, struct plm_handle session, enum plm_end_reason reason,
 		uint64_t now_ns, uint64_t wall_s)
 {
+	return plm_admit_end_code(admit, session, reason, 0, now_ns, wall_s);
+}
+
+int
+plm_admit_end_code(struct plm_admit *admit, struct plm_handle session, enum plm_end_reason reason,
+		int code, uint64_t now_ns, uint64_t wall_s)
+{
 	struct admit_session *s = by_handle(admit, session);
 
 	if (s == NULL)
 		return -ENOENT;
+	s->end_code = code;
 	admit_end(admit, s, reason, now_ns, wall_s);
 	return 0;
 }

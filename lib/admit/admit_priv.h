@@ -54,6 +54,7 @@ struct admit_session {
 	uint64_t since_ns;
 	uint64_t consent_ns; /* last authentic new request */
 	uint64_t alive_ns;   /* last indication from the bound tuple */
+	int end_code; /* of the transport, for the event */
 	uint64_t moved_ns;   /* 0: never */
 	uint32_t bound_priority;
 	uint32_t want_priority;

@@ -469,7 +469,7 @@ admit_end(struct plm_admit *admit, struct admit_session *s, enum plm_end_reason 
 	if (conf->ending != NULL)
 		conf->ending(conf->ctx, session, s->room_idx, reason);
 	admit_event(admit, reason == PLM_END_REPLACED ? PLM_EVENT_REPLACE : PLM_EVENT_END, s, NULL,
-			plm_end_reason_name(reason), 0, now_ns, wall_s);
+			plm_end_reason_name(reason), s->end_code, now_ns, wall_s);
 	admit_count(admit, PLM_CNT_SESSIONS_ENDED);
 	if (reason == PLM_END_CONSENT)
 		admit_count(admit, PLM_CNT_SESSIONS_EXPIRED);

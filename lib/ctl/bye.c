@@ -52,7 +52,7 @@ ctl_ending(void *ctx, struct plm_handle session, uint32_t room_idx, enum plm_end
 	struct plm_room_info room;
 	struct ctl_bye bye = { .room_idx = room_idx };
 
-	ctl_quic_ending(ctl, session);
+	ctl_quic_ending(ctl, session, reason);
 	if (reason == PLM_END_DRAIN && ctl->end == CTL_END_SESSIONS)
 		return; /* the others know already */
 	if (!(hot->role & PLM_ROLE_PUBLISH) || plm_room_info(ctl->rooms, room_idx, &room) < 0 ||

@@ -163,7 +163,7 @@ void ctl_quic_packet(struct plm_ctl *ctl, unsigned int worker, struct rte_mbuf *
 /** A connection has ended, says its worker. */
 void ctl_quic_gone(struct plm_ctl *ctl, struct plm_handle handle);
 /** A session ends: so must its connection. */
-void ctl_quic_ending(struct plm_ctl *ctl, struct plm_handle session);
+void ctl_quic_ending(struct plm_ctl *ctl, struct plm_handle session, enum plm_end_reason reason);
 /** No view names the session any more. */
 void ctl_quic_released(struct plm_ctl *ctl, uint32_t session_idx);
 /** Handshakes, their timers, messages that found a ring full. How much was done. */

@@ -8,6 +8,7 @@
  * decides where the connection will live, which stands in every id that it gets.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -33,9 +34,6 @@
 #define TIMER_BUDGET 32
 /* Ids that a Retry asks for are longer than those of connections, and lead to nobody. */
 #define RETRY_ID 18
-/* Application's code for a client that no room takes. */
-#define CODE_REFUSED 2
-
 #define NONE UINT32_MAX
 
 /* What a client's first id leads to: until its connection is gone, so that a late copy begins no other. */
@@ -280,7 +278,8 @@ enter(struct ctl_quic *q, struct plm_quic_slot *slot)
 	tuple_of(plm_quic_conn_path(slot->conn), &req.tuple);
 	if (plm_admit_quic(ctl->admit, &req, &session) < 0) {
 		plm_count(&ctl->counters, PLM_CNT_QUIC_REFUSED);
-		plm_quic_close(slot->conn, CODE_REFUSED);
+		/* The protocol knows one code, and nobody parses the text. */
+		plm_quic_close(slot->conn, 0, "no room");
 		return;
 	}
 	c->session = session;
@@ -724,13 +723,14 @@ ctl_quic_gone(struct plm_ctl *ctl, struct plm_handle handle)
 	plm_count(&ctl->counters, PLM_CNT_QUIC_ENDED);
 	c->is_gone = true;
 	if (c->session.gen != 0)
-		plm_admit_end(ctl->admit, c->session, reason_of(&slot->end), ctl->now_ns,
+		plm_admit_end_code(ctl->admit, c->session, reason_of(&slot->end),
+				(int)RTE_MIN(slot->end.code, (uint64_t)INT_MAX), ctl->now_ns,
 				ctl->wall_s);
 	free_if_unused(q, handle.idx);
 }
 
 void
-ctl_quic_ending(struct plm_ctl *ctl, struct plm_handle session)
+ctl_quic_ending(struct plm_ctl *ctl, struct plm_handle session, enum plm_end_reason reason)
 {
 	struct ctl_quic *q = ctl->quic;
 	uint32_t idx = q == NULL ? NONE : q->table->slot_of[session.idx];
@@ -738,6 +738,7 @@ ctl_quic_ending(struct plm_ctl *ctl, struct plm_handle session)
 
 	if (idx == NONE || !plm_handle_eq(q->conns[idx].session, session))
 		return;
+	q->table->slots[idx].close_reason = plm_end_reason_name(reason);
 	c = &q->conns[idx];
 	c->session = PLM_HANDLE_NONE;
 	if (c->is_gone)

@@ -109,11 +109,12 @@ quic_conn_fail(struct plm_quic_conn *conn, int liberr)
 }
 
 void
-plm_quic_close(struct plm_quic_conn *conn, uint64_t code)
+plm_quic_close(struct plm_quic_conn *conn, uint64_t code, const char *reason)
 {
 	if (conn->state > PLM_QUIC_ESTABLISHED || conn->close_due)
 		return;
-	ngtcp2_ccerr_set_application_error(&conn->error, code, NULL, 0);
+	ngtcp2_ccerr_set_application_error(&conn->error, code, (const uint8_t *)reason,
+			strlen(reason));
 	conn->end.code = code;
 	conn->end.is_application = true;
 	conn->close_due = true;
@@ -303,6 +304,8 @@ conn_new(struct plm_quic *quic, const struct plm_quic_new *new)
 static void
 settings_fill(const struct plm_quic *quic, ngtcp2_settings *settings, uint64_t now_ns)
 {
+	static const uint32_t versions[] = { NGTCP2_PROTO_VER_V1 };
+
 	ngtcp2_settings_default(settings);
 	settings->initial_ts = now_ns;
 	settings->handshake_timeout = quic->conf.handshake_timeout_ns;
@@ -311,6 +314,11 @@ settings_fill(const struct plm_quic *quic, ngtcp2_settings *settings, uint64_t n
 	 * own, and so is the size of packets: see control.c. */
 	settings->cc_algo = NGTCP2_CC_ALGO_CUBIC;
 	settings->max_tx_udp_payload_size = 65527;
+	/* Said in the transport parameters, which some clients insist on (RFC 9368). */
+	settings->preferred_versions = versions;
+	settings->preferred_versionslen = RTE_DIM(versions);
+	settings->available_versions = versions;
+	settings->available_versionslen = RTE_DIM(versions);
 	settings->no_tx_udp_payload_size_shaping = 1;
 }
 

@@ -236,8 +236,8 @@ int plm_quic_stream_send(struct plm_quic_conn *conn, struct plm_quic_chunk *chun
 /** The owner is done with bytes of a stream: the peer may send as many more. */
 void plm_quic_stream_consumed(struct plm_quic_conn *conn, int64_t stream_id, size_t len);
 
-/** Close with an application's code; the next flush writes it. */
-void plm_quic_close(struct plm_quic_conn *conn, uint64_t code);
+/** Close with an application's code and a constant text; the next flush writes it. */
+void plm_quic_close(struct plm_quic_conn *conn, uint64_t code, const char *reason);
 
 /** Change the keys (RFC 9001 §6). 0, -EAGAIN: not confirmed, or the last one is too recent. */
 int plm_quic_key_update(struct plm_quic_conn *conn, uint64_t now_ns);

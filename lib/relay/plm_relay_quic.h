@@ -48,9 +48,8 @@ struct plm_quic_slot {
 	uint8_t home;
 	/* owner */
 	bool is_queued; /**< to be flushed */
-	bool close_asked;
-	uint8_t unused[5];
-	uint64_t close_code;
+	/* slow path writes before it asks for the close */
+	const char *close_reason;
 
 	struct plm_quic_way ways[2]; /**< the path in use, and another one that was heard */
 	struct plm_quic_end end;     /**< how it ended; before GONE */

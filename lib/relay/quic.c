@@ -307,7 +307,7 @@ relay_quic_close(struct relay_worker *w, struct plm_handle handle)
 
 	if (plm_quic_slot_state(slot) != PLM_QUIC_SLOT_HOME || slot->gen != handle.gen)
 		return; /* it ended by itself meanwhile */
-	plm_quic_close(slot->conn, slot->close_code);
+	plm_quic_close(slot->conn, 0, slot->close_reason);
 	dirty(q, slot);
 }
 

@@ -16,9 +16,11 @@ CLIENT4, CLIENT6 = "198.18.0.2", "fd00:198:18::2"
 class Plenum(Target):
     """The relay as the server that the stacks talk to."""
 
-    def __init__(self, lab, *, workers=1, **quic):
+    tells_reasons = False
+
+    def __init__(self, lab, *, workers=1, name="plenum", **quic):
         super().__init__(lab, lab.outside, (RELAY4, RELAY6), PORT, (CLIENT4, CLIENT6))
-        self.relay = Relay(lab, workers=workers, quic={"connections": 200,
+        self.relay = Relay(lab, workers=workers, name=name, quic={"connections": 200,
                                                        "identity": f"{lab.dir}/identity", **quic},
                            wzp={"open_rooms": True})
 
@@ -38,3 +40,57 @@ class Plenum(Target):
             now = re.search(r"address (\S+), moved", text).group(1)
             found[entered] = (now, int(re.search(r"(\d+) key updates", text).group(1)))
         return found
+
+    def close_room(self, room):
+        for text in self.sessions(room):
+            self.relay.ctl("kick " + re.match(r"session (\S+):", text).group(1))
+        return 0, "kicked"
+
+    def closes(self, room):
+        return [(e.get("code", 0), "") for e in self.relay.events()
+                if e["event"] == "end" and e["room"] == room and e["reason"] == "closed"]
+
+
+@test("each scenario over IPv4 and IPv6, three times, with 1 and 2 workers")
+@in_lab
+def quic_interop(lab, long):
+    """aioquic, quic-go, quinn and msquic in the relay's rooms: handshake to close, Retry, IPv6"""
+    for workers in (1, 2) if long else (2,):
+        target = Plenum(lab, workers=workers, name=f"relay-{workers}")
+        for _ in range(3 if long else 1):
+            interop(target, long)
+        target.relay.stop()
+
+
+def interop(target, long):
+    cases = [(scenarios.everybody, "all", v6) for v6 in (False, True)]
+    table = [*scenarios.COMMON, scenarios.only_ed25519, scenarios.only_p256]
+    for i, scenario in enumerate(table):
+        for j, stack in enumerate(STACKS):
+            for v6 in (False, True) if long else ((i + j) % 2 == 1,):
+                cases.append((scenario, stack, v6))
+
+    def run(case):
+        scenario, stack, v6 = case
+        try:
+            scenario(target, stack, v6)
+            said = "ok"
+        except Unsupported:
+            said = "-"
+        except Failure as failure:
+            return f"{failure}"
+        if scenario is scenarios.streams:
+            return "ok" if said == "-" else "the relay sends streams back"
+        if (said == "-") != (scenario.__name__ in UNSUPPORTED.get(stack, ())):
+            return "is supported" if said == "ok" else "is not supported any more"
+        return said
+
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        results = list(pool.map(run, cases))
+    problems = []
+    for (scenario, stack, v6), said in zip(cases, results):
+        name = f"{scenario.__name__} {stack} IPv{6 if v6 else 4}"
+        print(f"  {name:44} {said}")
+        if said not in ("ok", "-"):
+            problems.append(f"{name}: {said}")
+    expect(not problems, f"{len(problems)} of {len(cases)} cases: " + "; ".join(problems))
