@@ -34,7 +34,7 @@
 #define TIMER_BUDGET 32
 /* Ids that a Retry asks for are longer than those of connections, and lead to nobody. */
 #define RETRY_ID 18
-#define NONE UINT32_MAX
+#define NONE     UINT32_MAX
 
 /* What a client's first id leads to: until its connection is gone, so that a late copy begins no other. */
 struct first_id {
@@ -66,7 +66,6 @@ struct ctl_quic {
 	struct plm_initials *initials;
 	struct plm_answers *answers;
 	struct quic_tls *tls;
-	struct plm_quic_memory memory;
 	uint8_t prefix_key[16];
 
 	/* ctl */
@@ -254,6 +253,25 @@ tuple_of(const struct plm_quic_path *path, struct plm_tuple *tuple)
 	memcpy(tuple->addr, path->addr, sizeof(tuple->addr));
 }
 
+/* The room that a server name means: lower case, `default` without one. False: no room has such a name. */
+static bool
+room_of(const char *name, char room[PLM_NAME_SIZE])
+{
+	size_t len = strlen(name);
+
+	if (len >= PLM_NAME_SIZE)
+		return false;
+	if (len == 0) {
+		snprintf(room, PLM_NAME_SIZE, "default");
+		return true;
+	}
+	memcpy(room, name, len + 1);
+	for (char *ch = room; *ch != '\0'; ch++)
+		if (*ch >= 'A' && *ch <= 'Z')
+			*ch = (char)(*ch - 'A' + 'a');
+	return true;
+}
+
 /* The participant enters its room, and the connection goes home. */
 static void
 enter(struct ctl_quic *q, struct plm_quic_slot *slot)
@@ -276,7 +294,9 @@ enter(struct ctl_quic *q, struct plm_quic_slot *slot)
 	snprintf(participant, sizeof(participant), "quic-%" PRIu32 "-%" PRIu32, idx,
 			atomic_load_explicit(&slot->gen, memory_order_relaxed));
 	tuple_of(plm_quic_conn_path(slot->conn), &req.tuple);
-	if (plm_admit_quic(ctl->admit, &req, &session) < 0) {
+	/* The name in the handshake is the same; only where its beginning was lost it is news. */
+	if ((c->room[0] == '\0' && !room_of(plm_quic_conn_name(slot->conn), c->room)) ||
+			plm_admit_quic(ctl->admit, &req, &session) < 0) {
 		plm_count(&ctl->counters, PLM_CNT_QUIC_REFUSED);
 		/* The protocol knows one code, and nobody parses the text. */
 		plm_quic_close(slot->conn, 0, "no room");
@@ -395,23 +415,6 @@ source_of(const struct ctl_quic *q, const struct plm_pkt *pkt, struct plm_initia
 	source->prefix = plm_siphash(q->prefix_key, pkt->src_addr, pkt->is_v6 ? 8 : 3);
 }
 
-/* The room that a server name means: lower case, `default` without one. False: no room has such a name. */
-static bool
-room_of(const struct plm_initial_flight *flight, char room[PLM_NAME_SIZE])
-{
-	if (flight->name_len >= PLM_NAME_SIZE)
-		return false;
-	if (flight->name_len == 0) {
-		snprintf(room, PLM_NAME_SIZE, "default");
-		return true;
-	}
-	memcpy(room, flight->name, flight->name_len + 1u);
-	for (char *ch = room; *ch != '\0'; ch++)
-		if (*ch >= 'A' && *ch <= 'Z')
-			*ch = (char)(*ch - 'A' + 'a');
-	return true;
-}
-
 static void
 refuse(struct ctl_quic *q, struct rte_mbuf *request, const struct plm_initial_hd *hd, uint64_t code,
 		const char *reason)
@@ -421,18 +424,16 @@ refuse(struct ctl_quic *q, struct rte_mbuf *request, const struct plm_initial_hd
 	answer(q, request, buf, plm_answers_close(hd, code, reason, buf, sizeof(buf)));
 }
 
-/* Make the connection and feed it what has come. */
-static void
-begin(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
+/* Make the connection and feed it what has come. False: there is no place for it. */
+static bool
+begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
 		const struct plm_initial_flight *flight, const uint8_t *odcid, size_t odcid_len)
 {
 	struct plm_ctl *ctl = q->ctl;
-	const struct plm_pkt *pkt = plm_pkt(request);
-	const uint8_t *frame = rte_pktmbuf_mtod(request, const uint8_t *);
 	const struct plm_initial_hd *hd = &flight->hd;
 	struct plm_quic_slot *slot = slot_take(q);
 	struct plm_quic_new new = {
-		.memory = &q->memory,
+		.memory = &q->table->memory,
 		.ops = &ops,
 		.ops_ctx = q,
 		.dcid = hd->dcid,
@@ -451,13 +452,13 @@ begin(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
 
 	if (slot == NULL) {
 		plm_count(&ctl->counters, PLM_CNT_QUIC_FULL);
-		refuse(q, request, hd, PLM_QUIC_CONNECTION_REFUSED, "full");
-		return;
+		return false;
 	}
 	c = &q->conns[index_of(q, slot)];
-	room_of(flight, c->room);
+	if (flight->has_hello)
+		room_of(flight->name, c->room);
 	slot->home = (uint8_t)plm_admit_quic_home(ctl->admit, c->room, worker);
-	plm_quic_way_of(ctl->net, pkt, frame, &slot->ways[0]);
+	slot->ways[0] = *way;
 	new.arena = slot->arena;
 	new.arena_size = q->table->arena_size;
 	new.slot = index_of(q, slot);
@@ -468,14 +469,14 @@ begin(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
 	q->nb_handshakes++;
 	if (quic_tls_server_session(q->tls, &tls) < 0) {
 		handshake_end(q, slot);
-		return;
+		return true;
 	}
 	new.tls = tls;
 	if (plm_quic_conn_server(q->table->quic, &new, ctl->now_ns, &slot->conn) < 0) {
 		slot->conn = NULL;
 		gnutls_deinit(tls);
 		handshake_end(q, slot);
-		return;
+		return true;
 	}
 	memcpy(c->first.id, hd->dcid, hd->dcid_len);
 	c->first.len = hd->dcid_len;
@@ -491,9 +492,44 @@ begin(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
 		plm_quic_recv(slot->conn, &new.path, d->ecn, buf, d->len, ctl->now_ns);
 	}
 	settle(q, slot);
+	return true;
 }
 
-/* A ClientHello is there, or as much of it as will come. */
+/*
+ * Must the client show first that it receives at its address? Under load everybody must, which costs nothing
+ * but this answer; whoever has is told by its token. False: it was answered, or its token is not good.
+ */
+static bool
+is_validated(struct ctl_quic *q, struct rte_mbuf *request, const struct plm_initial_source *source,
+		const struct plm_initial_hd *hd)
+{
+	const struct plm_ctl_quic_conf *conf = &q->ctl->conf.quic;
+	struct plm_counters *counters = &q->ctl->counters;
+	uint8_t odcid[PLM_QUIC_ID_MAX];
+	uint8_t buf[PLM_ANSWER_MAX];
+	uint8_t id[RETRY_ID];
+	size_t odcid_len;
+	int ret;
+
+	ret = plm_answers_token(q->answers, source, hd, q->ctl->now_ns, odcid, &odcid_len);
+	if (ret == 0)
+		return true;
+	if (ret != -ENOENT) {
+		plm_count(counters, PLM_CNT_QUIC_TOKEN);
+		refuse(q, request, hd, PLM_QUIC_INVALID_TOKEN, "token");
+		return false;
+	}
+	if (!conf->retry_always && q->nb_handshakes < conf->retry_above)
+		return true;
+	plm_rand_fill(&q->ctl->conf.rand, id, sizeof(id));
+	plm_count(counters, PLM_CNT_QUIC_RETRIES);
+	answer(q, request, buf,
+			plm_answers_retry(q->answers, source, hd, id, sizeof(id), q->ctl->now_ns,
+					buf, sizeof(buf)));
+	return false;
+}
+
+/* A ClientHello is there. */
 static void
 hello(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
 		const struct plm_initial_flight *flight)
@@ -502,49 +538,66 @@ hello(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
 	struct plm_counters *counters = &q->ctl->counters;
 	const struct plm_initial_hd *hd = &flight->hd;
 	uint8_t odcid[PLM_QUIC_ID_MAX];
-	uint8_t buf[PLM_ANSWER_MAX];
-	uint8_t id[RETRY_ID];
 	size_t odcid_len = 0;
+	struct plm_quic_way way;
 	char room[PLM_NAME_SIZE];
-	int ret;
 
-	if (flight->has_hello && !flight->has_tls13) {
+	if (!flight->has_tls13) {
 		plm_count(counters, PLM_CNT_QUIC_REFUSED);
 		refuse(q, request, hd, PLM_QUIC_CRYPTO_ERROR + 70, "TLS 1.3");
 		return;
 	}
-	if (flight->has_hello && !flight->has_wzp) {
+	if (!flight->has_wzp) {
 		plm_count(counters, PLM_CNT_QUIC_REFUSED);
 		refuse(q, request, hd, PLM_QUIC_CRYPTO_ERROR + 120, "ALPN");
 		return;
 	}
-	if (!conf->quic.open_rooms || !room_of(flight, room)) {
+	if (!conf->quic.open_rooms || !room_of(flight->name, room)) {
 		plm_count(counters, PLM_CNT_QUIC_REFUSED);
 		refuse(q, request, hd, PLM_QUIC_CONNECTION_REFUSED, "room");
 		return;
 	}
-	ret = plm_answers_token(q->answers, &flight->source, hd, q->ctl->now_ns, odcid, &odcid_len);
-	if (ret == -ENOENT) {
+	if (plm_answers_token(q->answers, &flight->source, hd, q->ctl->now_ns, odcid, &odcid_len) <
+			0)
 		odcid_len = 0;
-		if (conf->quic.retry_always || q->nb_handshakes >= conf->quic.retry_above) {
-			plm_rand_fill(&conf->rand, id, sizeof(id));
-			plm_count(counters, PLM_CNT_QUIC_RETRIES);
-			answer(q, request, buf,
-					plm_answers_retry(q->answers, &flight->source, hd, id,
-							sizeof(id), q->ctl->now_ns, buf,
-							sizeof(buf)));
-			return;
-		}
-	} else if (ret < 0) {
-		plm_count(counters, PLM_CNT_QUIC_TOKEN);
-		refuse(q, request, hd, PLM_QUIC_INVALID_TOKEN, "token");
-		return;
-	}
 	if (q->nb_handshakes >= conf->quic.max_handshakes) {
 		plm_count(counters, PLM_CNT_QUIC_FULL);
 		return; /* it will pass: the client tries again */
 	}
-	begin(q, request, worker, flight, odcid, odcid_len);
+	plm_quic_way_of(q->ctl->net, plm_pkt(request), rte_pktmbuf_mtod(request, const uint8_t *),
+			&way);
+	if (!begin(q, &way, worker, flight, odcid, odcid_len))
+		refuse(q, request, hd, PLM_QUIC_CONNECTION_REFUSED, "full");
+}
+
+/* The rest of a ClientHello did not come in time. With its beginning a connection can be made, which asks
+ * for the rest; where it lives is decided without the room's name. */
+static void
+late_hello(struct ctl_quic *q, const struct plm_initial_flight *flight)
+{
+	struct plm_ctl *ctl = q->ctl;
+	struct plm_quic_way way = { .mac = 0 };
+	uint8_t odcid[PLM_QUIC_ID_MAX];
+	size_t odcid_len = 0;
+	struct plm_ip remote = { 0 };
+
+	memcpy(&way.path, flight->source.key, sizeof(way.path));
+	memcpy(remote.addr, way.path.addr, sizeof(remote.addr));
+	remote.is_v6 = way.path.is_v6;
+	/* Nothing was received just now whose way back could be taken. */
+	if (flight->has_start && q->nb_handshakes < ctl->conf.quic.max_handshakes &&
+			plm_net_route(ctl->net, way.path.local_idx, &remote, way.path.port,
+					&way.tmpl, ctl->now_ns) == 0) {
+		way.mac = atomic_load_explicit(&plm_net_nexthops(ctl->net)[way.tmpl.nexthop_idx],
+				memory_order_relaxed);
+		plm_net_route_put(ctl->net, &way.tmpl);
+	}
+	if (plm_answers_token(q->answers, &flight->source, &flight->hd, ctl->now_ns, odcid,
+			    &odcid_len) < 0)
+		odcid_len = 0;
+	if (way.mac == 0 || !ctl->conf.quic.open_rooms ||
+			!begin(q, &way, PLM_WORKERS_MAX, flight, odcid, odcid_len))
+		plm_count(&ctl->counters, PLM_CNT_QUIC_EVICTED);
 }
 
 /* A packet for a handshake in progress. */
@@ -627,7 +680,8 @@ initial(struct ctl_quic *q, struct rte_mbuf *m, unsigned int worker)
 	struct plm_quic_slot *slot;
 	struct plm_initial_hd hd;
 
-	if (plm_initial_parse(dgram.buf, dgram.len, &hd) == PLM_INITIAL_READY) {
+	ret = plm_initial_parse(dgram.buf, dgram.len, &hd);
+	if (ret == PLM_INITIAL_READY) {
 		slot = by_first_id(q, &hd);
 		if (slot != NULL && q->conns[index_of(q, slot)].is_adopted) {
 			plm_count(&q->ctl->counters, PLM_CNT_QUIC_STRAY);
@@ -639,11 +693,17 @@ initial(struct ctl_quic *q, struct rte_mbuf *m, unsigned int worker)
 		}
 	}
 	source_of(q, pkt, &source);
+	if (ret == PLM_INITIAL_READY && !is_validated(q, m, &source, &hd))
+		return;
 	ret = plm_initials_take(q->initials, &source, &dgram, q->ctl->now_ns, &flight);
 	if (ret == PLM_INITIAL_READY)
 		hello(q, m, worker, &flight);
+	else if (ret == PLM_INITIAL_WAIT_EVICTED)
+		plm_count(&q->ctl->counters, PLM_CNT_QUIC_EVICTED);
 	else if (ret >= PLM_INITIAL_NOT_INITIAL)
 		plm_count(&q->ctl->counters, PLM_CNT_QUIC_MALFORMED);
+	else if (ret != PLM_INITIAL_WAIT)
+		plm_count(&q->ctl->counters, PLM_CNT_QUIC_STRAY);
 }
 
 /* Of nobody that we know. Consumes `m`. */
@@ -795,10 +855,10 @@ ctl_quic_turn(struct plm_ctl *ctl)
 		q->waiting_head = (q->waiting_head + 1) % WAITING;
 		q->nb_waiting--;
 		n++;
+	} else if (plm_initials_expired(q->initials, ctl->now_ns, &flight)) {
+		late_hello(q, &flight);
+		n++;
 	}
-	/* Whose rest did not come in time: a client that lost it begins again. */
-	while (plm_initials_expired(q->initials, ctl->now_ns, &flight))
-		plm_count(&ctl->counters, PLM_CNT_QUIC_FAILED);
 	if (ctl->now_ns >= plm_wheel_due(&q->wheel))
 		timers(q);
 	if (q->due_head != NONE)
@@ -870,7 +930,6 @@ ctl_quic_init(struct plm_ctl *ctl)
 	ret = plm_quic_table_create(&q->table, &table);
 	if (ret < 0)
 		return ret;
-	plm_quic_table_memory(q->table, &q->memory);
 	plm_quic_reset_secret(q->table->quic, answers.reset_secret);
 	plm_rand_fill(&conf->rand, q->prefix_key, sizeof(q->prefix_key));
 	plm_rand_fill(&conf->rand, &hash.hash_func_init_val, sizeof(hash.hash_func_init_val));

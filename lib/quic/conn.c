@@ -8,6 +8,7 @@
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
 #include "quic_priv.h"
+#include "quic_tls.h"
 
 /* The client's first destination id (RFC 9000 §7.2 asks for eight bytes at least). */
 #define FIRST_CID 18
@@ -435,6 +436,12 @@ plm_quic_conn_tls_take(struct plm_quic_conn *conn)
 	conn->tls = NULL;
 	ngtcp2_conn_set_tls_native_handle(conn->ng, NULL);
 	return tls;
+}
+
+const char *
+plm_quic_conn_name(const struct plm_quic_conn *conn)
+{
+	return conn->tls == NULL ? "" : quic_tls_name(conn->tls);
 }
 
 void

@@ -160,6 +160,9 @@ void plm_quic_conn_free(struct plm_quic_conn *conn);
  *  gnutls_deinit(). NULL when it was taken before. */
 void *plm_quic_conn_tls_take(struct plm_quic_conn *conn);
 
+/** The name that a client asked for; while the TLS session is the connection's. */
+const char *plm_quic_conn_name(const struct plm_quic_conn *conn);
+
 /** From now on its owner is told this way; the lcore changes hands outside. */
 void plm_quic_conn_adopt(struct plm_quic_conn *conn, const struct plm_quic_ops *ops, void *ops_ctx,
 		const struct plm_quic_memory *memory);

@@ -78,6 +78,7 @@ struct plm_quic_table {
 	uint8_t *arenas;
 	struct plm_wheel_entry *timers;             /**< [nb_slots]; of the slot's owner */
 	struct rte_mempool *extents;                /**< regions of PLM_QUIC_EXTENT bytes */
+	struct plm_quic_memory memory;              /**< them, for connections */
 	struct rte_mempool *pools[PLM_WORKERS_MAX]; /**< packets and payloads of each worker */
 	/* slow path writes before the session can be seen in a view, workers read */
 	uint32_t *slot_of; /**< [max_sessions] */
@@ -105,9 +106,6 @@ void plm_quic_table_free(struct plm_quic_table *table);
 
 /** Bytes that it takes. */
 size_t plm_quic_table_bytes(const struct plm_quic_table_conf *conf);
-
-/** A connection's further memory: extents of the table's pool. Any owner of a connection. */
-void plm_quic_table_memory(struct plm_quic_table *table, struct plm_quic_memory *memory);
 
 static inline enum plm_quic_slot_state
 plm_quic_slot_state(const struct plm_quic_slot *slot)

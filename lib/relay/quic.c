@@ -37,7 +37,6 @@ struct relay_quic {
 	struct relay_worker *w;
 	struct plm_quic_table *table;
 	struct rte_mempool *pool;
-	struct plm_quic_memory memory;
 
 	/* owner */
 	struct plm_quic_out out;
@@ -293,7 +292,7 @@ relay_quic_adopt(struct relay_worker *w, struct plm_handle handle)
 
 	assert(plm_quic_slot_state(slot) == PLM_QUIC_SLOT_HANDSHAKE && slot->home == w->idx);
 	plm_quic_slot_pass(slot, PLM_QUIC_SLOT_HOME);
-	plm_quic_conn_adopt(slot->conn, &ops, q, &q->memory);
+	plm_quic_conn_adopt(slot->conn, &ops, q, &q->table->memory);
 	slot->is_queued = false;
 	slot->shown_ns = 0;
 	dirty(q, slot);
@@ -655,7 +654,6 @@ relay_quic_init(struct relay_worker *w, struct plm_quic_table *table, uint64_t n
 	q->pool = table->pools[w->idx];
 	q->out.get = out_get;
 	q->out.put = out_put;
-	plm_quic_table_memory(table, &q->memory);
 	plm_wheel_init(&q->wheel, table->timers, TICK_NS, now_ns);
 	return 0;
 }

@@ -27,6 +27,23 @@ plm_quic_table_bytes(const struct plm_quic_table_conf *conf)
 			(size_t)conf->nb_extents * PLM_QUIC_EXTENT;
 }
 
+static void *
+extent_get(void *ctx)
+{
+	struct plm_quic_table *t = ctx;
+	void *extent;
+
+	return rte_mempool_get(t->extents, &extent) < 0 ? NULL : extent;
+}
+
+static void
+extent_put(void *ctx, void *extent)
+{
+	struct plm_quic_table *t = ctx;
+
+	rte_mempool_put(t->extents, extent);
+}
+
 int
 plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_conf *conf)
 {
@@ -43,6 +60,7 @@ plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_c
 		return -ENOMEM;
 	t->nb_slots = conf->nb_slots;
 	t->arena_size = PLM_QUIC_ARENA_MIN;
+	t->memory = (struct plm_quic_memory){ extent_get, extent_put, t, PLM_QUIC_EXTENT };
 	memcpy(t->pools, conf->pools, sizeof(t->pools));
 	plm_rand_fill(&quic.rand, secret, sizeof(secret));
 	if (plm_cid_key_init(&t->cid_key, secret) < 0)
@@ -97,29 +115,6 @@ plm_quic_table_free(struct plm_quic_table *t)
 	plm_quic_free(t->quic);
 	plm_cid_key_fini(&t->cid_key);
 	rte_free(t);
-}
-
-static void *
-extent_get(void *ctx)
-{
-	struct plm_quic_table *t = ctx;
-	void *extent;
-
-	return rte_mempool_get(t->extents, &extent) < 0 ? NULL : extent;
-}
-
-static void
-extent_put(void *ctx, void *extent)
-{
-	struct plm_quic_table *t = ctx;
-
-	rte_mempool_put(t->extents, extent);
-}
-
-void
-plm_quic_table_memory(struct plm_quic_table *t, struct plm_quic_memory *memory)
-{
-	*memory = (struct plm_quic_memory){ extent_get, extent_put, t, PLM_QUIC_EXTENT };
 }
 
 /* --- what is shown ------------------------------------------------------------------------- */

@@ -206,6 +206,8 @@ enum plm_counter_class {
 			"QUIC first packets that cannot be opened or read")                                        \
 	X(QUIC_TOKEN, "quic_token", CTL_DROP,                                                                      \
 			"QUIC first packets with a token that is not ours, or old")                                \
+	X(QUIC_EVICTED, "quic_evicted", CTL_DROP,                                                                  \
+			"QUIC first packets given up: for others', or their rest did not come")                    \
 	X(QUIC_FULL, "quic_full", CTL_DROP,                                                                        \
 			"QUIC handshakes refused: no slot for another connection")                                 \
 	X(QUIC_FAILED, "quic_failed", CTL_DROP,                                                                    \

@@ -51,6 +51,21 @@ class Plenum(Target):
                 if e["event"] == "end" and e["room"] == room and e["reason"] == "closed"]
 
 
+@test("every stack over IPv4 and IPv6")
+@in_lab
+def quic_retry(lab, long):
+    """Every client must show first that it receives: Retry, with a ClientHello of one or two Initials"""
+    target = Plenum(lab, retry_always=True)
+    for stack in STACKS:
+        for v6 in (False, True) if long else (stack in ("aioquic", "quinn"),):
+            scenarios.handshake(target, stack, v6)
+            scenarios.big_hello(target, stack, v6)
+    counters = target.relay.counters()
+    expect(counters["quic_retries"] >= counters["quic_handshakes"] > 0, f"{counters}")
+    expect(counters["quic_handshakes"] == counters["quic_admitted"], f"{counters}")
+    target.relay.stop()
+
+
 @test("each scenario over IPv4 and IPv6, three times, with 1 and 2 workers")
 @in_lab
 def quic_interop(lab, long):
