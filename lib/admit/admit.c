@@ -189,7 +189,8 @@ authenticate(struct plm_admit *admit, struct admit_check *check)
 		check->role = PLM_ROLE_BOTH;
 	check->ufrag_hash = plm_siphash(admit->hash_key, ufrag, len);
 	check->ufrag_hash += check->ufrag_hash == 0; /* 0 is "none" in the lists */
-	check->session = admit_by_name(admit, PLM_ROOM_RTP, check->name.room, check->name.participant);
+	check->session = admit_by_name(admit, PLM_ROOM_RTP, check->name.room,
+			check->name.participant);
 	check->own = check->session != NULL && check->session->ufrag_hash == check->ufrag_hash;
 	check->keyed = find_key(admit, check, ufrag, len);
 	if (!check->keyed) {

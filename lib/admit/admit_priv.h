@@ -44,7 +44,7 @@ struct admit_session {
 	uint8_t want;       /* slot to move to once the gap is over, or ADMIT_NO_SLOT */
 	bool is_alive_room; /* media and indications refresh consent */
 	bool is_quic;
-	bool is_static;     /* `ufrag_hash` is of what its entry says of it */
+	bool is_static; /* `ufrag_hash` is of what its entry says of it */
 	char participant[PLM_NAME_SIZE];
 	/* The password outlives the secret that made it: a reload touches no session that runs. */
 	char pwd[PLM_PWD_LEN + 1];
@@ -54,7 +54,7 @@ struct admit_session {
 	uint64_t since_ns;
 	uint64_t consent_ns; /* last authentic new request */
 	uint64_t alive_ns;   /* last indication from the bound tuple */
-	int end_code; /* of the transport, for the event */
+	int end_code;        /* of the transport, for the event */
 	uint64_t moved_ns;   /* 0: never */
 	uint32_t bound_priority;
 	uint32_t want_priority;
@@ -169,10 +169,10 @@ struct admit_check {
 	uint8_t role; /* 0: a letter that we do not know */
 	uint32_t tid;
 	uint64_t ufrag_hash;
-	struct admit_session *session;  /* the participant's open one, or NULL */
+	struct admit_session *session;     /* the participant's open one, or NULL */
 	const struct plm_admit_quic *quic; /* a QUIC participant, or NULL */
-	const struct plm_static *fixed; /* a static endpoint's entry, or NULL */
-	const char *reason;             /* of a refusal, for the event */
+	const struct plm_static *fixed;    /* a static endpoint's entry, or NULL */
+	const char *reason;                /* of a refusal, for the event */
 	char pwd[PLM_PWD_LEN + 1];
 };
 

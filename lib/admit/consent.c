@@ -83,9 +83,9 @@ visit_slot(struct plm_admit *admit, struct admit_session *s, uint8_t slot, uint6
 static void
 visit(struct plm_admit *admit, struct admit_session *s, uint64_t now_ns, uint64_t wall_s)
 {
-	uint64_t due_ns = s->is_quic ? UINT64_MAX
-				     : refreshed_ns(admit, s, now_ns) +
-						     admit->conf.consent_timeout_ns;
+	uint64_t due_ns = s->is_quic
+			? UINT64_MAX
+			: refreshed_ns(admit, s, now_ns) + admit->conf.consent_timeout_ns;
 
 	if (now_ns >= due_ns && !plm_mutant(IGNORE_CONSENT)) {
 		admit_end(admit, s, PLM_END_CONSENT, now_ns, wall_s);

@@ -90,7 +90,7 @@ struct plm_event {
 	const char *room;        /**< or NULL */
 	const char *participant; /**< or NULL */
 	const char *reason;      /**< or NULL */
-	int code;                /**< STUN error code, QUIC close code, 0 none; the worker of a stall */
+	int code; /**< STUN error code, QUIC close code, 0 none; the worker of a stall */
 	struct plm_tuple tuple;
 	bool has_tuple;
 };
@@ -199,8 +199,8 @@ int plm_admit_end(struct plm_admit *admit, struct plm_handle session, enum plm_e
 		uint64_t now_ns, uint64_t wall_s);
 
 /** The same, with a code of the transport's for the event. */
-int plm_admit_end_code(struct plm_admit *admit, struct plm_handle session, enum plm_end_reason reason,
-		int code, uint64_t now_ns, uint64_t wall_s);
+int plm_admit_end_code(struct plm_admit *admit, struct plm_handle session,
+		enum plm_end_reason reason, int code, uint64_t now_ns, uint64_t wall_s);
 
 /** End a session and bar its credential until it expires. 0, -ENOENT, -ENOSPC (bar list full:
  *  the session is ended all the same), -EPERM (a static endpoint: the settings would bring it

@@ -100,7 +100,7 @@ struct plm_ctl {
 	struct plm_relay *relay;
 	struct plm_admit *admit;
 	struct ctl_quic *quic; /* NULL: not served */
-	uint64_t now_ns; /* of this turn */
+	uint64_t now_ns;       /* of this turn */
 	uint64_t wall_s;
 	bool announced; /* own addresses, at the first turn */
 	uint64_t net_due_ns;

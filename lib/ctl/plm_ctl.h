@@ -32,7 +32,8 @@ struct plm_ctl_quic_conf {
 	uint64_t handshake_timeout_ns;
 	const struct plm_quic_identity *identity; /**< stays */
 	const struct plm_aead *aead;              /**< stays */
-	struct rte_mempool *pools[PLM_WORKERS_MAX]; /**< packets and payloads, with struct plm_pkt */
+	struct rte_mempool
+			*pools[PLM_WORKERS_MAX]; /**< packets and payloads, with struct plm_pkt */
 };
 
 struct plm_ctl_conf {

@@ -182,8 +182,8 @@ struct plm_pool_plan {
 	unsigned int copy; /**< of one linear-copy pool (one per worker; 0: no port needs it) */
 	unsigned int slice; /**< of one pool of payloads handed over (one per worker; 0: one worker) */
 	unsigned int quic; /**< of one pool of QUIC packets (one per worker; 0: no QUIC) */
-	unsigned int ctl; /**< of the slow path's frame pool */
-	size_t bytes;     /**< of all of them together */
+	unsigned int ctl;  /**< of the slow path's frame pool */
+	size_t bytes;      /**< of all of them together */
 };
 
 struct plm_pool_need {

@@ -102,9 +102,10 @@ plm_pool_plan(const struct plm_pool_need *need, struct plm_pool_plan *plan)
 	plan->copy = need->linear ? plan->hdr : 0;
 
 	/* A datagram's payload waits like one from a queue; a packet is made when it is sent, and may be carried. */
-	plan->quic = need->quic ? round_up(need->burst + parked + lent + need->tx_desc + 2 * buffered +
-						  (w > 1 ? need->ring_size : 0) + cached)
-				: 0;
+	plan->quic = need->quic
+			? round_up(need->burst + parked + lent + need->tx_desc + 2 * buffered +
+					  (w > 1 ? need->ring_size : 0) + cached)
+			: 0;
 
 	/* Frames on their way down to each worker, and a BYE may be what is parked. */
 	plan->ctl = round_up(w * (need->ring_size + need->park_entries + buffered + need->tx_desc) +

@@ -308,9 +308,10 @@ worker_sums(struct sim_run *run, unsigned int w, bool is_turn)
 {
 	const struct relay_worker *worker = plm_ctl_relay(run->ctl)->workers[w];
 	const struct plm_counters *c = &worker->counters;
-	uint64_t in = get(c, PLM_CNT_RX_PACKETS) + get(c, PLM_CNT_CROSSED_IN);
+	uint64_t in = get(c, PLM_CNT_RX_PACKETS) + get(c, PLM_CNT_CROSSED_IN) +
+			get(c, PLM_CNT_QUIC_BACK);
 	uint64_t out = get(c, PLM_CNT_TO_CTL) + get(c, PLM_CNT_CROSSED_OUT) +
-			get(c, PLM_CNT_MEDIA) + get(c, PLM_CNT_RTCP) +
+			get(c, PLM_CNT_MEDIA) + get(c, PLM_CNT_RTCP) + get(c, PLM_CNT_QUIC_IN) +
 			class_sum(c, PLM_CLASS_RX_DROP);
 	uint64_t dropped = class_sum(c, PLM_CLASS_COPY_DROP);
 	uint64_t made = get(c, PLM_CNT_COPIES_SENT) + get(c, PLM_CNT_COPIES_HANDED);

@@ -837,11 +837,13 @@ test_relay_check_sums(const struct test_relay *r, uint64_t waiting)
 		const struct plm_counters *c = plm_relay_counters(r->relay, w);
 
 		assert_int_equal(plm_counter_get(c, PLM_CNT_RX_PACKETS) +
-						plm_counter_get(c, PLM_CNT_CROSSED_IN),
+						plm_counter_get(c, PLM_CNT_CROSSED_IN) +
+						plm_counter_get(c, PLM_CNT_QUIC_BACK),
 				plm_counter_get(c, PLM_CNT_TO_CTL) +
 						plm_counter_get(c, PLM_CNT_CROSSED_OUT) +
 						plm_counter_get(c, PLM_CNT_MEDIA) +
 						plm_counter_get(c, PLM_CNT_RTCP) +
+						plm_counter_get(c, PLM_CNT_QUIC_IN) +
 						class_sum(c, PLM_CLASS_RX_DROP));
 		due_left += plm_counter_get(c, PLM_CNT_COPIES_DUE) -
 				plm_counter_get(c, PLM_CNT_COPIES_SENT) -
