@@ -601,6 +601,7 @@ conf_pool_need(const struct conf *conf, struct plm_pool_need *need)
 		.burst = PLM_BURST,
 		.small_pages = !conf->hugepages,
 		.quic = conf->quic.connections > 0,
+		.quic_parts = PLM_QUIC_WORKER_PARTS + 2 * conf->tuning.ring_size,
 	};
 	for (unsigned int i = 0; i < conf->nb_ports; i++) {
 		const struct conf_nic *nic = &conf->ports[i].nic;

@@ -160,6 +160,8 @@ known(struct plm_ctl *ctl, unsigned int worker)
 			break;
 		if (msg.type == PLM_MSG_SSRC_CLAIM)
 			claim(ctl, worker, &msg);
+		else if (msg.type == PLM_MSG_QUIC_STREAM)
+			ctl_quic_stream(ctl, msg.idx, msg.mbuf);
 		else if (msg.type == PLM_MSG_QUIC_GONE)
 			ctl_quic_gone(ctl, (struct plm_handle){ msg.idx, msg.gen });
 		else

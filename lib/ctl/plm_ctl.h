@@ -122,6 +122,20 @@ struct plm_room_table *plm_ctl_rooms(struct plm_ctl *ctl);
 const struct plm_counters *plm_ctl_counters(const struct plm_ctl *ctl);
 const struct plm_ctl_conf *plm_ctl_conf(const struct plm_ctl *ctl);
 
+/**
+ * Send a message to a session's QUIC client, on a stream of its own, in the order of the calls.
+ *
+ * @param len
+ *   1 to PLM_CTL_MESSAGE.
+ * @return
+ *   0; -ENOENT: it has no connection; -ENOBUFS: no mbuf, or the worker's ring is full; -EMSGSIZE. That
+ *   the client does not read is the worker's to find out, and is counted.
+ * @note Slow path.
+ */
+#define PLM_CTL_MESSAGE 65536
+int plm_ctl_quic_send(struct plm_ctl *ctl, struct plm_handle session, bool uni, const void *buf,
+		size_t len);
+
 /** How a session's QUIC connection stands, and from where it entered. False: it has none. Slow path. */
 bool plm_ctl_quic_shown(const struct plm_ctl *ctl, struct plm_handle session,
 		struct plm_quic_path *since, struct plm_quic_shown *shown);

@@ -77,6 +77,8 @@ struct ctl_quic {
 	struct plm_wheel wheel;
 	struct plm_quic_out out;
 	uint8_t packet[PLM_QUIC_PACKET_MAX];
+	struct rte_mbuf *read; /* parts of streams whose credit waits for room; linked by `next` */
+	struct rte_mbuf **read_tail;
 	struct rte_mbuf *waiting[WAITING];
 	unsigned int waiting_worker[WAITING];
 	unsigned int waiting_head;
@@ -355,11 +357,21 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 	plm_count(&q->ctl->counters, PLM_CNT_DGRAM_EARLY);
 }
 
-/* Nobody listens before the participant is in a room, and nothing gives the credit back. */
+/* What a client says on its streams. Nothing is spoken there yet: it is read, and counted. */
+static void
+signal_in(struct ctl_quic *q, uint32_t idx, int64_t stream_id, const uint8_t *buf, size_t len,
+		bool fin)
+{
+	plm_count_add(&q->ctl->counters, PLM_CNT_QUIC_STREAM_BYTES, len);
+}
+
+/* With the handshake's last packet. */
 static int
 got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
 		bool fin)
 {
+	signal_in(ctx, plm_quic_conn_slot(conn), stream_id, buf, len, fin);
+	plm_quic_stream_consumed(conn, stream_id, len);
 	return 0;
 }
 
@@ -754,6 +766,97 @@ ctl_quic_packet(struct plm_ctl *ctl, unsigned int worker, struct rte_mbuf *m)
 	}
 }
 
+/* --- streams --------------------------------------------------------------------------------------- */
+
+/* Back to the worker, which lets the peer send as much more. */
+static void
+credits_flush(struct ctl_quic *q)
+{
+	while (q->read != NULL) {
+		struct rte_mbuf *m = q->read;
+		struct rte_mbuf *next = m->next;
+		struct plm_msg msg = { .type = PLM_MSG_QUIC_STREAM, .idx = m->hash.usr, .mbuf = m };
+
+		m->next = NULL;
+		if (plm_mailbox_put(plm_relay_box_down(q->ctl->relay,
+						    q->table->slots[m->hash.usr].home),
+				    &msg, 1) == 0) {
+			m->next = next;
+			return;
+		}
+		q->read = next;
+	}
+	q->read_tail = &q->read;
+}
+
+void
+ctl_quic_stream(struct plm_ctl *ctl, uint32_t idx, struct rte_mbuf *m)
+{
+	struct ctl_quic *q = ctl->quic;
+	const struct plm_quic_part *part = plm_quic_part(m);
+	const struct plm_quic_slot *slot = &q->table->slots[idx];
+
+	if (atomic_load_explicit(&slot->gen, memory_order_relaxed) == part->gen)
+		signal_in(q, idx, part->stream_id, rte_pktmbuf_mtod(m, const uint8_t *),
+				m->data_len, part->fin);
+	m->next = NULL;
+	*q->read_tail = m;
+	q->read_tail = &m->next;
+	credits_flush(q);
+}
+
+int
+plm_ctl_quic_send(struct plm_ctl *ctl, struct plm_handle session, bool uni, const void *buf,
+		size_t len)
+{
+	struct ctl_quic *q = ctl->quic;
+	uint32_t idx = q == NULL ? NONE : q->table->slot_of[session.idx];
+	struct plm_msg msg = { .type = PLM_MSG_QUIC_SEND, .idx = idx };
+	struct rte_mbuf *last = NULL;
+	const uint8_t *from = buf;
+
+	if (idx == NONE || !plm_handle_eq(q->conns[idx].session, session))
+		return -ENOENT;
+	if (len == 0 || len > PLM_CTL_MESSAGE)
+		return -EMSGSIZE;
+	while (len > 0) {
+		struct rte_mbuf *m = ctl_frame_alloc(ctl);
+		struct plm_quic_message *part;
+		uint16_t n;
+
+		if (m == NULL) {
+			rte_pktmbuf_free(msg.mbuf);
+			plm_count(&ctl->counters, PLM_CNT_CTL_NO_MBUF);
+			return -ENOBUFS;
+		}
+		n = (uint16_t)RTE_MIN(len, rte_pktmbuf_tailroom(m) - sizeof(*part));
+		part = (struct plm_quic_message *)rte_pktmbuf_append(m,
+				(uint16_t)(sizeof(*part) + n));
+		part->gen = atomic_load_explicit(&q->table->slots[idx].gen, memory_order_relaxed);
+		part->uni = uni;
+		memcpy(part + 1, from, n);
+		from += n;
+		len -= n;
+		if (last == NULL) {
+			msg.mbuf = m;
+		} else {
+			last->next = m;
+			msg.mbuf->nb_segs++;
+			msg.mbuf->pkt_len += m->pkt_len;
+		}
+		last = m;
+	}
+	if (q->conns[idx].adopt_due ||
+			plm_mailbox_put(plm_relay_box_down(ctl->relay, q->table->slots[idx].home),
+					&msg, 1) == 0) {
+		rte_pktmbuf_free(msg.mbuf);
+		plm_count(&ctl->counters, PLM_CNT_CTL_TX_RING);
+		return -ENOBUFS;
+	}
+	plm_count(&ctl->counters, PLM_CNT_QUIC_MESSAGES);
+	return 0;
+}
+
 /* --- ends ---------------------------------------------------------------------------------------- */
 
 static void
@@ -863,6 +966,8 @@ ctl_quic_turn(struct plm_ctl *ctl)
 		timers(q);
 	if (q->due_head != NONE)
 		due_flush(q);
+	if (q->read != NULL)
+		credits_flush(q);
 	return n;
 }
 
@@ -924,6 +1029,7 @@ ctl_quic_init(struct plm_ctl *ctl)
 	ctl->quic = q;
 	q->ctl = ctl;
 	q->free_head = q->due_head = NONE;
+	q->read_tail = &q->read;
 	q->out.get = out_get;
 	q->out.put = out_put;
 	memcpy(table.pools, conf->quic.pools, sizeof(table.pools));
@@ -983,6 +1089,13 @@ ctl_quic_fini(struct plm_ctl *ctl)
 
 	if (q == NULL)
 		return;
+	while (q->read != NULL) {
+		struct rte_mbuf *m = q->read;
+
+		q->read = m->next;
+		m->next = NULL;
+		rte_pktmbuf_free(m);
+	}
 	for (unsigned int i = 0; i < q->nb_waiting; i++)
 		rte_pktmbuf_free(q->waiting[(q->waiting_head + i) % WAITING]);
 	for (uint32_t i = 0; q->table != NULL && i < q->table->nb_slots; i++) {

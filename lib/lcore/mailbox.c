@@ -42,6 +42,8 @@ msg_has_mbuf(const struct plm_msg *msg)
 	case PLM_MSG_TX:
 	case PLM_MSG_FANOUT:
 	case PLM_MSG_QUIC:
+	case PLM_MSG_QUIC_STREAM:
+	case PLM_MSG_QUIC_SEND:
 	case PLM_MSG_RETURN:
 		return true;
 	case PLM_MSG_QUIC_ADOPT:

@@ -49,6 +49,12 @@ enum plm_msg_type {
 	PLM_MSG_QUIC_CLOSE,
 	/** home worker → slow path: connection {idx, gen} has ended and is yours again. */
 	PLM_MSG_QUIC_GONE,
+	/** home worker → slow path: part of a stream that connection `idx`'s peer opened, in the mbuf with
+	 *  its struct plm_quic_part; slow path → home worker: it was read, the peer may send as much more. */
+	PLM_MSG_QUIC_STREAM,
+	/** slow path → home worker: send the message in the mbuf (struct plm_quic_message) to `idx` on a
+	 *  stream of its own. */
+	PLM_MSG_QUIC_SEND,
 	/** worker → the one that lent it: the payload is copied, its reference comes back. */
 	PLM_MSG_RETURN,
 	/** home worker → another: serve your slice of room `idx` with this payload, which is lent;
@@ -113,6 +119,9 @@ plm_mailbox_fault(const struct plm_msg *msg)
 	case PLM_MSG_QUIC_ADOPT:
 	case PLM_MSG_QUIC_CLOSE:
 		return plm_fault(RING_DOWN);
+	case PLM_MSG_QUIC_SEND:
+		return plm_fault(RING_DOWN);
+	case PLM_MSG_QUIC_STREAM:
 	case PLM_MSG_QUIC_GONE:
 		return plm_fault(RING_CLAIM);
 	case PLM_MSG_RETURN: /* there is room for all that is lent */

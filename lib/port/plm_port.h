@@ -195,8 +195,9 @@ struct plm_pool_need {
 	unsigned int burst;        /**< payloads of one parked burst */
 	uint16_t mtu;              /**< largest of all ports */
 	bool quic;                 /**< QUIC is served */
-	bool linear;               /**< some port cannot chain */
-	bool small_pages;          /**< memory in pages of 4 kB instead of hugepages */
+	unsigned int quic_parts; /**< parts of its streams that wait on their way to the slow path, or back */
+	bool linear;             /**< some port cannot chain */
+	bool small_pages; /**< memory in pages of 4 kB instead of hugepages */
 };
 
 /** Compute the plan; pure. `plenum --check` prints it. */

@@ -103,8 +103,8 @@ plm_pool_plan(const struct plm_pool_need *need, struct plm_pool_plan *plan)
 
 	/* A datagram's payload waits like one from a queue; a packet is made when it is sent, and may be carried. */
 	plan->quic = need->quic
-			? round_up(need->burst + parked + lent + need->tx_desc + 2 * buffered +
-					  (w > 1 ? need->ring_size : 0) + cached)
+			? round_up(need->burst + need->quic_parts + parked + lent + need->tx_desc +
+					  2 * buffered + (w > 1 ? need->ring_size : 0) + cached)
 			: 0;
 
 	/* Frames on their way down to each worker, and a BYE may be what is parked. */

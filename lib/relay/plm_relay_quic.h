@@ -57,6 +57,7 @@ struct plm_quic_slot {
 
 	uint64_t shown_ns; /**< when `shown` was last written */
 	uint32_t moves;
+	uint32_t nb_parts; /**< of streams, that were not read yet */
 
 	/* owner writes, any reads: odd while it is being written */
 	_Atomic uint32_t shown_seq;
@@ -66,6 +67,32 @@ struct plm_quic_slot {
 	_Atomic uint64_t rx_packets;
 	_Atomic uint64_t tx_packets;
 };
+
+/** What a part of a stream is, in its mbuf's private area; the bytes are the mbuf's. */
+struct plm_quic_part {
+	int64_t stream_id;
+	uint32_t gen; /**< of the connection */
+	bool fin;     /**< the stream ends with it */
+};
+static_assert(sizeof(struct plm_quic_part) <= sizeof(struct plm_pkt), "fits the pool's mbufs");
+
+static inline struct plm_quic_part *
+plm_quic_part(struct rte_mbuf *m)
+{
+	return rte_mbuf_to_priv(m);
+}
+
+/** In front of each segment of a message to a peer; its bytes follow. */
+struct plm_quic_message {
+	struct plm_quic_chunk chunk;
+	struct rte_mbuf *m;
+	uint32_t gen; /**< of the connection; in the first */
+	bool uni;     /**< on a unidirectional stream; in the first */
+};
+
+/** Parts that may wait for the slow path: of one connection, and of one worker. */
+#define PLM_QUIC_PARTS        256
+#define PLM_QUIC_WORKER_PARTS 1024
 
 struct plm_quic_table {
 	/* const */

@@ -48,6 +48,9 @@ struct relay_quic {
 	struct rte_mbuf *media[PLM_BURST]; /* payloads that came, with struct plm_pkt */
 	unsigned int nb_mbufs;
 	struct rte_mbuf *mbufs[MBUFS];
+	struct rte_mbuf *parts; /* of streams, on their way to the slow path; linked by `next` */
+	struct rte_mbuf **parts_tail;
+	uint32_t nb_parts;
 	struct quic_row dirty; /* to be flushed */
 	struct quic_row gone;  /* to be reported to the slow path */
 	struct plm_wheel wheel;
@@ -202,14 +205,33 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 	q->media[q->nb_media++] = m;
 }
 
-/* Nobody listens yet. What the peer may send is bounded by its credit, which comes back. */
+/* To the slow path, in order. Who sends more parts than it reads, however small, loses the connection. */
 static int
 got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
 		bool fin)
 {
 	struct relay_quic *q = ctx;
+	struct plm_quic_slot *slot = q->reading;
+	struct rte_mbuf *m;
 
-	plm_count_add(&q->w->counters, PLM_CNT_QUIC_STREAM_BYTES, len);
+	if (unlikely(slot->nb_parts >= PLM_QUIC_PARTS || q->nb_parts >= PLM_QUIC_WORKER_PARTS ||
+			    len > PLM_QUIC_PACKET_MAX || (q->nb_mbufs == 0 && !mbufs_refill(q)))) {
+		plm_count(&q->w->counters, PLM_CNT_QUIC_STREAM_FLOOD);
+		return -ENOBUFS;
+	}
+	m = q->mbufs[--q->nb_mbufs];
+	relay_mbuf_fill(m, 1, (uint16_t)len, (uint32_t)len, (uint32_t)(slot - q->table->slots));
+	rte_memcpy(rte_pktmbuf_mtod(m, void *), buf, len);
+	*plm_quic_part(m) = (struct plm_quic_part){
+		.stream_id = stream_id,
+		.gen = atomic_load_explicit(&slot->gen, memory_order_relaxed),
+		.fin = fin,
+	};
+	m->next = NULL;
+	*q->parts_tail = m;
+	q->parts_tail = &m->next;
+	q->nb_parts++;
+	slot->nb_parts++;
 	return 0;
 }
 
@@ -244,6 +266,7 @@ moved(void *ctx, struct plm_quic_conn *conn, const struct plm_quic_path *path)
 static void
 chunk_done(void *ctx, struct plm_quic_chunk *chunk)
 {
+	rte_pktmbuf_free_seg(container_of(chunk, struct plm_quic_message, chunk)->m);
 }
 
 static const struct plm_quic_ops ops = {
@@ -295,6 +318,7 @@ relay_quic_adopt(struct relay_worker *w, struct plm_handle handle)
 	plm_quic_conn_adopt(slot->conn, &ops, q, &q->table->memory);
 	slot->is_queued = false;
 	slot->shown_ns = 0;
+	slot->nb_parts = 0;
 	dirty(q, slot);
 }
 
@@ -307,6 +331,71 @@ relay_quic_close(struct relay_worker *w, struct plm_handle handle)
 	if (plm_quic_slot_state(slot) != PLM_QUIC_SLOT_HOME || slot->gen != handle.gen)
 		return; /* it ended by itself meanwhile */
 	plm_quic_close(slot->conn, 0, slot->close_reason);
+	dirty(q, slot);
+}
+
+/* The connection if it is still ours, and the one that is meant. */
+static struct plm_quic_slot *
+slot_at(struct relay_quic *q, uint32_t idx, uint32_t gen)
+{
+	struct plm_quic_slot *slot = &q->table->slots[idx];
+
+	if (plm_quic_slot_state(slot) != PLM_QUIC_SLOT_HOME || slot->home != q->w->idx ||
+			atomic_load_explicit(&slot->gen, memory_order_relaxed) != gen)
+		return NULL;
+	return slot;
+}
+
+void
+relay_quic_credit(struct relay_worker *w, uint32_t idx, struct rte_mbuf *m)
+{
+	struct relay_quic *q = w->quic;
+	const struct plm_quic_part *part = plm_quic_part(m);
+	struct plm_quic_slot *slot = slot_at(q, idx, part->gen);
+
+	if (slot != NULL) {
+		slot->nb_parts--;
+		plm_quic_stream_consumed(slot->conn, part->stream_id, m->data_len);
+		dirty(q, slot);
+	}
+	rte_pktmbuf_free(m);
+}
+
+/* A queue that is full is the peer's own fault: it does not read. */
+void
+relay_quic_message(struct relay_worker *w, uint32_t idx, struct rte_mbuf *m)
+{
+	struct relay_quic *q = w->quic;
+	struct plm_quic_message *first = rte_pktmbuf_mtod(m, struct plm_quic_message *);
+	struct plm_quic_slot *slot = slot_at(q, idx, first->gen);
+	struct plm_quic_chunk **tail = NULL;
+	struct rte_mbuf *next;
+
+	for (struct rte_mbuf *seg = m; slot != NULL && seg != NULL; seg = next) {
+		struct plm_quic_message *msg = rte_pktmbuf_mtod(seg, struct plm_quic_message *);
+
+		msg->chunk = (struct plm_quic_chunk){
+			.buf = (const uint8_t *)(msg + 1),
+			.len = seg->data_len - (uint32_t)sizeof(*msg),
+			.uni = first->uni,
+		};
+		msg->m = seg;
+		if (tail != NULL)
+			*tail = &msg->chunk;
+		tail = &msg->chunk.next;
+		next = seg->next;
+	}
+	if (slot == NULL || plm_quic_stream_send(slot->conn, &first->chunk) < 0) {
+		plm_count(&w->counters, PLM_CNT_QUIC_STREAM_FULL);
+		rte_pktmbuf_free(m);
+		return;
+	}
+	/* Each segment goes when its bytes are acknowledged. */
+	for (struct rte_mbuf *seg = m; seg != NULL; seg = next) {
+		next = seg->next;
+		seg->next = NULL;
+		seg->nb_segs = 1;
+	}
 	dirty(q, slot);
 }
 
@@ -605,6 +694,26 @@ flush_dirty(struct relay_quic *q)
 }
 
 static void
+hand_up_parts(struct relay_quic *q)
+{
+	while (q->parts != NULL) {
+		struct rte_mbuf *m = q->parts;
+		struct rte_mbuf *next = m->next;
+		struct plm_msg msg = { .type = PLM_MSG_QUIC_STREAM, .idx = m->hash.usr, .mbuf = m };
+
+		/* It is another lcore's once it is in the ring. */
+		m->next = NULL;
+		if (plm_mailbox_put(&q->w->known, &msg, 1) == 0) {
+			m->next = next;
+			return;
+		}
+		q->parts = next;
+		q->nb_parts--;
+	}
+	q->parts_tail = &q->parts;
+}
+
+static void
 report_gone(struct relay_quic *q)
 {
 	struct relay_worker *w = q->w;
@@ -632,6 +741,8 @@ relay_quic_turn(struct relay_worker *w)
 		timers(q);
 	if (q->dirty.nb > 0)
 		flush_dirty(q);
+	if (q->parts != NULL)
+		hand_up_parts(q);
 	if (q->gone.nb > 0)
 		report_gone(q);
 }
@@ -652,6 +763,7 @@ relay_quic_init(struct relay_worker *w, struct plm_quic_table *table, uint64_t n
 	q->w = w;
 	q->table = table;
 	q->pool = table->pools[w->idx];
+	q->parts_tail = &q->parts;
 	q->out.get = out_get;
 	q->out.put = out_put;
 	plm_wheel_init(&q->wheel, table->timers, TICK_NS, now_ns);
@@ -667,6 +779,15 @@ relay_quic_discard(struct relay_worker *w)
 		return;
 	for (unsigned int i = 0; i < q->nb_media; i++)
 		rte_pktmbuf_free(q->media[i]);
+	while (q->parts != NULL) {
+		struct rte_mbuf *m = q->parts;
+
+		q->parts = m->next;
+		m->next = NULL;
+		rte_pktmbuf_free(m);
+	}
+	q->parts_tail = &q->parts;
+	q->nb_parts = 0;
 	plm_count_add(&w->counters, PLM_CNT_DGRAM_STOPPED, q->nb_media);
 	q->nb_media = 0;
 	if (q->packet != NULL)

@@ -359,6 +359,12 @@ down(struct relay_worker *w)
 			case PLM_MSG_QUIC_CLOSE:
 				relay_quic_close(w, (struct plm_handle){ msg->idx, msg->gen });
 				break;
+			case PLM_MSG_QUIC_STREAM:
+				relay_quic_credit(w, msg->idx, msg->mbuf);
+				break;
+			case PLM_MSG_QUIC_SEND:
+				relay_quic_message(w, msg->idx, msg->mbuf);
+				break;
 			case PLM_MSG_FANOUT:
 				ctl_fan_out(w, msg->idx, msg->aux, msg->mbuf);
 				break;

@@ -320,6 +320,10 @@ void relay_quic_media(struct relay_worker *w);
 /* Messages of the slow path. */
 void relay_quic_adopt(struct relay_worker *w, struct plm_handle handle);
 void relay_quic_close(struct relay_worker *w, struct plm_handle handle);
+/* A part of a stream was read. Consumes it. */
+void relay_quic_credit(struct relay_worker *w, uint32_t idx, struct rte_mbuf *m);
+/* A message to a peer. Consumes it. */
+void relay_quic_message(struct relay_worker *w, uint32_t idx, struct rte_mbuf *m);
 
 /* Is there room in the TX buffer for `nb` packets to a receiver? */
 bool relay_quic_room(struct relay_worker *w, uint32_t session_idx, unsigned int nb);

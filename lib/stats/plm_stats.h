@@ -137,11 +137,14 @@ enum plm_counter_class {
 	X(QUIC_OUT, "quic_out", QUIC,                                                                              \
 			"QUIC packets that a TX queue, or the lcore that owns one, took")                          \
 	X(QUIC_MOVED, "quic_moved", QUIC, "QUIC connections whose peer's address changed")                         \
-	X(QUIC_STREAM_BYTES, "quic_stream_bytes", QUIC, "bytes that came on QUIC streams")                         \
 	X(DGRAMS, "datagrams", QUIC, "datagrams that came in QUIC packets")                                        \
 	X(DGRAMS_MEDIA, "datagrams_media", QUIC, "of those, accepted for fan-out")                                 \
 	X(QUIC_TX_QUEUE, "quic_tx_queue", QUIC_DROP,                                                               \
 			"QUIC packets that found the TX queue full, or no link, or the relay ended")               \
+	X(QUIC_STREAM_FLOOD, "quic_stream_flood", QUIC_DROP,                                                       \
+			"QUIC connections closed: more on their streams than is read of it")                       \
+	X(QUIC_STREAM_FULL, "quic_stream_full", QUIC_DROP,                                                         \
+			"messages to a QUIC client that does not read, or is gone")                                \
 	X(QUIC_NO_WAY, "quic_no_way", QUIC_DROP,                                                                   \
 			"QUIC packets to an address from which nothing came yet")                                  \
 	X(DGRAM_SIZE, "dgram_size", DGRAM_DROP,                                                                    \
@@ -198,6 +201,9 @@ enum plm_counter_class {
 	X(QUIC_HANDSHAKES, "quic_handshakes", CTL, "QUIC handshakes begun")                                        \
 	X(QUIC_ESTABLISHED, "quic_established", CTL, "QUIC handshakes completed")                                  \
 	X(QUIC_ADMITTED, "quic_admitted", CTL, "QUIC participants let into a room")                                \
+	X(QUIC_STREAM_BYTES, "quic_stream_bytes", CTL,                                                             \
+			"bytes that came on QUIC streams and were read")                                           \
+	X(QUIC_MESSAGES, "quic_messages", CTL, "messages given to QUIC clients' workers")                          \
 	X(QUIC_RETRIES, "quic_retries", CTL, "Retry packets sent")                                                 \
 	X(QUIC_VERSIONS, "quic_versions", CTL, "version negotiation packets sent")                                 \
 	X(QUIC_RESETS, "quic_resets", CTL, "stateless resets sent")                                                \

@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import re
+import time
 
 from lab import PORT, RELAY4, RELAY6, Failure, expect
 from quic import scenarios
@@ -63,6 +64,29 @@ def quic_retry(lab, long):
     counters = target.relay.counters()
     expect(counters["quic_retries"] >= counters["quic_handshakes"] > 0, f"{counters}")
     expect(counters["quic_handshakes"] == counters["quic_admitted"], f"{counters}")
+    target.relay.stop()
+
+
+@test("four times as much")
+@in_lab
+def quic_streams(lab, long):
+    """What clients say on streams is read, and they get room for more: streams and bytes"""
+    target = Plenum(lab)
+    room, nb, size = "signals", 400 * (4 if long else 1), 1000  # above 100 streams and 256 KB
+    for stack in STACKS:
+        before = target.relay.counter("quic_stream_bytes")
+        with scenarios.Peer(target, stack, room, False) as a:
+            a.connected()
+            for i in range(nb):
+                a.tell("stream", (bytes([i & 0xff]) * size).hex())
+            end = time.monotonic() + 10
+            while time.monotonic() < end:
+                read = target.relay.counter("quic_stream_bytes") - before
+                if read == nb * size:
+                    break
+                time.sleep(0.1)
+            expect(read == nb * size, f"{stack}: {read} of {nb * size} bytes were read")
+    expect(target.relay.counter("quic_stream_flood") == 0, "a flood was seen")
     target.relay.stop()
 
 
