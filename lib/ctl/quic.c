@@ -989,7 +989,7 @@ ctl_quic_init(struct plm_ctl *ctl)
 			.handshake_timeout_ns = conf->quic.handshake_timeout_ns,
 			.max_streams = 100,
 			.max_stream_bytes = 64 * 1024,
-			.max_bytes = 256 * 1024,
+			.max_bytes = 128 * 1024,
 			.max_chunks = 64,
 			.is_server = true,
 		},

@@ -91,8 +91,8 @@ struct plm_quic_message {
 };
 
 /** Parts that may wait for the slow path: of one connection, and of one worker. */
-#define PLM_QUIC_PARTS        256
-#define PLM_QUIC_WORKER_PARTS 1024
+#define PLM_QUIC_PARTS        512
+#define PLM_QUIC_WORKER_PARTS 2048
 
 struct plm_quic_table {
 	/* const */

@@ -2,6 +2,7 @@
 """QUIC rooms of the relay, tried with the foreign stacks of quic/README.md."""
 
 import concurrent.futures
+import contextlib
 import re
 import time
 
@@ -67,12 +68,31 @@ def quic_retry(lab, long):
     target.relay.stop()
 
 
+@test()
+@in_lab
+def quic_drain(lab, long):
+    """The relay goes down: every client is told at once, with code 0"""
+    target = Plenum(lab, workers=2)
+    with contextlib.ExitStack() as stay:
+        peers = [stay.enter_context(scenarios.Peer(target, stack, f"room-{i}", i % 2 == 1))
+                 for i, stack in enumerate(STACKS)]
+        for peer in peers:
+            peer.connected()
+        end = time.monotonic() + 5
+        while target.relay.counter("quic_admitted") < len(peers) and time.monotonic() < end:
+            time.sleep(0.05)
+        target.relay.stop()
+        for peer in peers:
+            said = peer.wait_event("closed", 3)
+            expect((said["by"], said["code"], said["reason"]) == ("peer", 0, "drain"), f"{said}")
+
+
 @test("four times as much")
 @in_lab
 def quic_streams(lab, long):
     """What clients say on streams is read, and they get room for more: streams and bytes"""
     target = Plenum(lab)
-    room, nb, size = "signals", 400 * (4 if long else 1), 1000  # above 100 streams and 256 KB
+    room, nb, size = "signals", 400 * (4 if long else 1), 1000  # above 100 streams and 128 KB
     for stack in STACKS:
         before = target.relay.counter("quic_stream_bytes")
         with scenarios.Peer(target, stack, room, False) as a:
