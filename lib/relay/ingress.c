@@ -716,9 +716,7 @@ relay_rx(struct relay_worker *w, const struct relay_rxq *rxq)
 			else if (*p >= 64 && w->quic != NULL)
 				quic[nb_quic++] = m;
 			else
-				relay_drop(w, m,
-						*p >= 64 ? PLM_CNT_RX_QUIC_OFF
-							 : PLM_CNT_RX_FIRST_BYTE);
+				relay_drop(w, m, PLM_CNT_RX_FIRST_BYTE);
 		} else if (verdict == PLM_NET_CTL) {
 			relay_l2(w, m, pkt);
 		} else {

@@ -754,8 +754,6 @@ relay_quic_init(struct relay_worker *w, struct plm_quic_table *table, uint64_t n
 {
 	struct relay_quic *q;
 
-	if (table == NULL)
-		return 0;
 	q = rte_zmalloc_socket("plm_relay_quic", sizeof(*q), RTE_CACHE_LINE_SIZE, socket);
 	if (q == NULL)
 		return -ENOMEM;

@@ -90,7 +90,7 @@ worker_init(struct plm_relay *relay, struct relay_worker *w)
 	memset(w->claim_next, 0xff, conf->sessions->max_sessions * sizeof(*w->claim_next));
 
 	ret = relay_filter_init(w, conf);
-	if (ret == 0)
+	if (ret == 0 && conf->quic != NULL)
 		ret = relay_quic_init(w, conf->quic, plm_clock_now(&conf->clock), conf->socket);
 	if (ret == 0)
 		ret = box_init(&w->known, conf, "known", w->idx, 0);

@@ -304,7 +304,7 @@ bool relay_unknown_due(struct relay_worker *w, const struct plm_pkt *pkt);
 
 struct plm_quic_table;
 
-/* 0 or -ENOMEM; without a table there is no QUIC. */
+/* Only where there is a table. 0 or -ENOMEM. */
 int relay_quic_init(struct relay_worker *w, struct plm_quic_table *table, uint64_t now_ns,
 		int socket);
 void relay_quic_discard(struct relay_worker *w);

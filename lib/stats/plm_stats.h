@@ -75,7 +75,6 @@ enum plm_counter_class {
 	X(RX_QUIC_CLOSED, "quic_closed", RX_DROP,                                                                  \
 			"QUIC packet for a connection that has just ended")                                        \
 	X(RX_QUIC_RATE, "quic_rate", RX_DROP, "unknown QUIC above the rate of its source prefix")                  \
-	X(RX_QUIC_OFF, "quic_off", RX_DROP, "QUIC, which is not configured")                                       \
 	X(RX_RTP_MALFORMED, "rtp_malformed", RX_DROP, "RTP header version or length is wrong")                     \
 	X(RX_RTCP_MALFORMED, "rtcp_malformed", RX_DROP,                                                            \
 			"RTCP compound version or length is wrong")                                                \
