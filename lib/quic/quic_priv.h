@@ -25,14 +25,18 @@ struct quic_block {
 };
 static_assert(sizeof(struct quic_block) == 16, "blocks are aligned to 16");
 
+struct quic_region {
+	uint8_t *top; /* never given out beyond it */
+	uint8_t *end;
+};
+
 /*
  * A connection's memory: one region, and a few more of the owner's when that is used up. It is handed out
  * from a region's start; what is given back is kept by size and given out again. ngtcp2 asks for few sizes
  * again and again, so nothing is ever merged, and nothing needs to be: it goes as a whole.
  */
 struct quic_arena {
-	uint8_t *top; /* never given out beyond it */
-	uint8_t *end;
+	struct quic_region regions[1 + PLM_QUIC_EXTENTS_MAX]; /* [1 + nb_extents] */
 	uint32_t size; /* of all regions */
 	uint32_t used; /* bytes of blocks that are out */
 	uint32_t peak;
