@@ -37,8 +37,8 @@ struct quic_region {
  */
 struct quic_arena {
 	struct quic_region regions[1 + PLM_QUIC_EXTENTS_MAX]; /* [1 + nb_extents] */
-	uint32_t size; /* of all regions */
-	uint32_t used; /* bytes of blocks that are out */
+	uint32_t size;                                        /* of all regions */
+	uint32_t used;                                        /* bytes of blocks that are out */
 	uint32_t peak;
 	uint32_t nb_extents;
 	void *extents[PLM_QUIC_EXTENTS_MAX];
@@ -94,6 +94,7 @@ struct quic_control {
 	uint64_t sent;   /* datagrams */
 	uint64_t acked;
 	uint64_t lost;
+	uint64_t in_flight; /* never too many: one that is late counts as lost and as acked */
 	uint64_t most_in_flight;
 	uint64_t epoch_ns; /* when this epoch ends; what was acked and lost when it began */
 	uint64_t epoch_acked;
