@@ -144,6 +144,10 @@ quic_stream_write(struct plm_quic_conn *conn, ngtcp2_path *path, ngtcp2_pkt_info
 		if (chunk == NULL || !chunk_stream(conn, chunk))
 			return ngtcp2_conn_writev_stream(conn->ng, path, pi, buf, size, NULL, 0, -1,
 					NULL, 0, now_ns);
+		if (chunk->len == 0 && chunk->more) { /* ngtcp2 has no frame for it */
+			chunk_sent(conn);
+			continue;
+		}
 		vec.base = (uint8_t *)(uintptr_t)chunk->buf + chunk->sent;
 		vec.len = chunk->len - chunk->sent;
 		if (!chunk->more)
