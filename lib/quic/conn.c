@@ -483,7 +483,8 @@ plm_quic_recv(struct plm_quic_conn *conn, const struct plm_quic_path *path, uint
 	quic_path_to(&ps, path);
 	conn->now_ns = now_ns;
 	ret = ngtcp2_conn_read_pkt(conn->ng, &ps.path, &pi, buf, len, now_ns);
-	conn->is_dirty |= conn->got_more;
+	/* An acknowledgement may tell that stream data was lost, and makes room for more of it. */
+	conn->is_dirty |= conn->got_more || conn->nb_chunks > 0;
 	if (unlikely(ret != 0)) {
 		quic_conn_fail(conn, ret);
 		if (conn->end.is_reset && conn->state == PLM_QUIC_DRAINING)

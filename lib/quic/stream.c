@@ -210,6 +210,7 @@ stream_close(ngtcp2_conn *ng, uint32_t flags, int64_t stream_id, uint64_t code, 
 	chunks_drop(conn, &conn->unacked, stream_id, UINT64_MAX);
 	if (ngtcp2_conn_is_local_stream(ng, stream_id))
 		return 0;
+	conn->is_dirty = true; /* an acknowledgement alone may end it: the peer is to learn of the room */
 	if (ngtcp2_is_bidi_stream(stream_id))
 		ngtcp2_conn_extend_max_streams_bidi(ng, 1);
 	else
