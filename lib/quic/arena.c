@@ -59,7 +59,7 @@ quic_arena_fini(struct quic_arena *arena)
 
 /* Where `size` bytes are left: in what there is, or in another region. NULL: nowhere. */
 static struct quic_region *
-region_with(struct quic_arena *arena, uint32_t size)
+region_with(struct quic_arena *arena, size_t size, uint32_t max_extents)
 {
 	struct quic_region *region = arena->regions;
 	void *extent;
@@ -67,7 +67,7 @@ region_with(struct quic_arena *arena, uint32_t size)
 	for (; region <= &arena->regions[arena->nb_extents]; region++)
 		if (size <= (size_t)(region->end - region->top))
 			return region;
-	if (arena->memory == NULL || arena->nb_extents == PLM_QUIC_EXTENTS_MAX ||
+	if (arena->memory == NULL || arena->nb_extents >= max_extents ||
 			size > arena->memory->size)
 		return NULL;
 	extent = arena->memory->get(arena->memory->ctx);
@@ -79,9 +79,9 @@ region_with(struct quic_arena *arena, uint32_t size)
 }
 
 bool
-quic_arena_has(struct quic_arena *arena, uint32_t size)
+quic_arena_has(struct quic_arena *arena, size_t size, uint32_t max_extents)
 {
-	return region_with(arena, size) != NULL;
+	return region_with(arena, size, max_extents) != NULL;
 }
 
 static void *
@@ -115,7 +115,7 @@ quic_arena_alloc(struct quic_arena *arena, size_t size)
 	if (likely(arena->free_list[class] != NULL))
 		return take_free(arena, class);
 	need = class_size(class) + (uint32_t)sizeof(*block);
-	region = region_with(arena, need);
+	region = region_with(arena, need, PLM_QUIC_EXTENTS_MAX);
 	if (likely(region != NULL)) {
 		block = (struct quic_block *)region->top;
 		region->top += need;

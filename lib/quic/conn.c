@@ -327,14 +327,15 @@ static void
 params_fill(const struct plm_quic *quic, ngtcp2_transport_params *params)
 {
 	const struct plm_quic_conf *conf = &quic->conf;
+	uint64_t stream_bytes = RTE_MIN(conf->max_stream_bytes, (uint32_t)PLM_QUIC_WINDOW_MAX);
 
 	ngtcp2_transport_params_default(params);
 	params->max_idle_timeout = conf->idle_timeout_ns;
 	params->max_udp_payload_size = PLM_QUIC_PACKET_MAX;
-	params->initial_max_data = conf->max_bytes;
-	params->initial_max_stream_data_bidi_local = conf->max_stream_bytes;
-	params->initial_max_stream_data_bidi_remote = conf->max_stream_bytes;
-	params->initial_max_stream_data_uni = conf->max_stream_bytes;
+	params->initial_max_data = RTE_MIN(conf->max_bytes, (uint32_t)PLM_QUIC_WINDOW_MAX);
+	params->initial_max_stream_data_bidi_local = stream_bytes;
+	params->initial_max_stream_data_bidi_remote = stream_bytes;
+	params->initial_max_stream_data_uni = stream_bytes;
 	params->initial_max_streams_bidi = conf->max_streams;
 	params->initial_max_streams_uni = conf->max_streams;
 	params->max_datagram_frame_size = 65535;

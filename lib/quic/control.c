@@ -29,11 +29,12 @@
 
 /* Of the window, what is kept for urgent datagrams: an eighth. */
 #define URGENT_PART 8
-/* Memory that a packet in flight may take at once; what stays for all else, such as gaps in what came; and
- * packets for which the handshake has left enough. */
-#define FLIGHT_BYTES  4096
-#define RESERVE_BYTES 8192
-#define FLIGHT_FREE   8
+/* Memory that a packet in flight may take at once; what stays for all else, such as gaps in what came, beside
+ * the last two extents; and packets for which the handshake has left enough. */
+#define FLIGHT_BYTES   4096
+#define RESERVE_BYTES  8192
+#define FLIGHT_EXTENTS (PLM_QUIC_EXTENTS_MAX - 2)
+#define FLIGHT_FREE    8
 
 #define ID_LARGE (UINT64_C(1) << 63)
 
@@ -126,7 +127,7 @@ has_memory(struct plm_quic_conn *conn)
 
 	if (c->in_flight < c->most_in_flight)
 		return true;
-	if (!quic_arena_has(&conn->arena, FLIGHT_BYTES + RESERVE_BYTES))
+	if (!quic_arena_has(&conn->arena, FLIGHT_BYTES + RESERVE_BYTES, FLIGHT_EXTENTS))
 		return false;
 	c->most_in_flight = c->in_flight + 1;
 	return true;

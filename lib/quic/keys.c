@@ -99,9 +99,11 @@ decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 		return NGTCP2_ERR_DECRYPT;
 	}
 	key->conn->opened++;
-	if (!asks_nothing(dest, len - PLM_AEAD_TAG))
-		key->conn->got_more = true;
-	return 0;
+	if (asks_nothing(dest, len - PLM_AEAD_TAG))
+		return 0;
+	key->conn->got_more = true;
+	/* As if it had been lost: the peer sends it again. */
+	return quic_stream_has_memory(key->conn, dest, len - PLM_AEAD_TAG) ? 0 : NGTCP2_ERR_DECRYPT;
 }
 
 static int

@@ -50,8 +50,8 @@ void quic_arena_init(struct quic_arena *arena, void *base, size_t size,
 		const struct plm_quic_memory *memory);
 /* Give the extents back. */
 void quic_arena_fini(struct quic_arena *arena);
-/* Are `size` bytes to be had, by way of an extent if need be? */
-bool quic_arena_has(struct quic_arena *arena, uint32_t size);
+/* Are `size` bytes to be had, by way of an extent if need be and there are fewer than `max_extents`? */
+bool quic_arena_has(struct quic_arena *arena, size_t size, uint32_t max_extents);
 void *quic_arena_alloc(struct quic_arena *arena, size_t size);
 void quic_arena_release(struct quic_arena *arena, void *block);
 /* For ngtcp2; user_data is the arena. */
@@ -79,9 +79,17 @@ struct quic_chunks {
 	struct plm_quic_chunk **tail;
 };
 
+/* How far a stream of the peer's was handed up. */
+struct quic_rx_stream {
+	int64_t stream_id;
+	uint64_t offset;
+};
+
 void quic_stream_callbacks(ngtcp2_callbacks *cb);
 void quic_stream_init(struct plm_quic_conn *conn);
 void quic_stream_fini(struct plm_quic_conn *conn);
+/* Is there memory for the stream data in a packet's frames, should it be out of order? */
+bool quic_stream_has_memory(struct plm_quic_conn *conn, const uint8_t *frames, size_t len);
 /* The next packet of what is due, with stream data that is. As ngtcp2_conn_writev_stream(). */
 ngtcp2_ssize quic_stream_write(struct plm_quic_conn *conn, ngtcp2_path *path, ngtcp2_pkt_info *pi,
 		uint8_t *buf, size_t size, uint64_t now_ns);
@@ -157,6 +165,8 @@ struct plm_quic_conn {
 	uint32_t nb_chunks;
 	int64_t tx_stream; /* of the chunk before, for one that goes on with it */
 	uint64_t tx_offset;
+	struct quic_rx_stream rx[16]; /* those that data came for last */
+	uint32_t rx_next;
 
 	struct quic_control control;
 	uint64_t now_ns; /* of the call that ngtcp2 is in */
