@@ -67,8 +67,7 @@ region_with(struct quic_arena *arena, size_t size, uint32_t max_extents)
 	for (; region <= &arena->regions[arena->nb_extents]; region++)
 		if (size <= (size_t)(region->end - region->top))
 			return region;
-	if (arena->memory == NULL || arena->nb_extents >= max_extents ||
-			size > arena->memory->size)
+	if (arena->memory == NULL || arena->nb_extents >= max_extents || size > arena->memory->size)
 		return NULL;
 	extent = arena->memory->get(arena->memory->ctx);
 	if (extent == NULL)
@@ -131,10 +130,11 @@ quic_arena_alloc(struct quic_arena *arena, size_t size)
 void
 quic_arena_release(struct quic_arena *arena, void *buf)
 {
-	struct quic_block *block = (struct quic_block *)buf - 1;
+	struct quic_block *block;
 
 	if (buf == NULL)
 		return;
+	block = (struct quic_block *)buf - 1;
 	arena->used -= class_size((unsigned int)block->class) + (uint32_t)sizeof(*block);
 	block->next = arena->free_list[block->class];
 	arena->free_list[block->class] = block;
@@ -168,13 +168,12 @@ mem_calloc(size_t n, size_t size, void *arena)
 static void *
 mem_realloc(void *old, size_t size, void *arena)
 {
-	const struct quic_block *block = (struct quic_block *)old - 1;
 	uint32_t has;
 	void *buf;
 
 	if (old == NULL)
 		return quic_arena_alloc(arena, size);
-	has = class_size((unsigned int)block->class);
+	has = class_size((unsigned int)((struct quic_block *)old - 1)->class);
 	if (size <= has)
 		return old;
 	buf = quic_arena_alloc(arena, size);
