@@ -35,6 +35,7 @@ const struct fx_conf fx_default = {
 	.max_bytes = PLM_QUIC_WINDOW_MAX,
 	.max_chunks = 64,
 	.nb_extents = 2 * PLM_QUIC_EXTENTS_MAX,
+	.arena_size = FX_ARENA,
 };
 
 /* --- randomness ---------------------------------------------------------------------------- */
@@ -181,7 +182,8 @@ on_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t le
 	side->sum += fx_sum(buf, len);
 	side->last = realloc(side->last, len + 1);
 	assert_non_null(side->last);
-	memcpy(side->last, buf, len);
+	if (len > 0) /* then there may be no `buf` */
+		memcpy(side->last, buf, len);
 	side->last_len = len;
 }
 
@@ -204,10 +206,15 @@ on_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_
 		bool fin)
 {
 	struct fx_side *side = ctx;
-	struct fx_message *m = message(side, stream_id);
+	struct fx_message *m;
 
 	if (side->refuses)
 		return -1;
+	if (side->ignores) {
+		plm_quic_stream_consumed(conn, stream_id, len);
+		return 0;
+	}
+	m = message(side, stream_id);
 	assert_false(m->fin);
 	m->bytes = realloc(m->bytes, m->len + len + 1);
 	assert_non_null(m->bytes);
@@ -228,7 +235,8 @@ on_stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
 	struct fx_side *side = ctx;
 
 	side->nb_resets++;
-	message(side, stream_id)->is_reset = true;
+	if (!side->ignores)
+		message(side, stream_id)->is_reset = true;
 }
 
 static void
@@ -306,9 +314,9 @@ side_init(struct fx_pair *pair, struct fx_side *side)
 	side->pair = pair;
 	side->link.mtu = FX_MTU;
 	side->link.delay_ns = FX_RTT_NS / 2;
-	side->arena = aligned_alloc(RTE_CACHE_LINE_SIZE, FX_ARENA);
+	side->arena = aligned_alloc(RTE_CACHE_LINE_SIZE, pair->conf.arena_size);
 	assert_non_null(side->arena);
-	memset(side->arena, 0xa5, FX_ARENA);
+	memset(side->arena, 0xa5, pair->conf.arena_size);
 }
 
 static struct plm_quic_new
@@ -316,7 +324,7 @@ new_conn(struct fx_side *side)
 {
 	return (struct plm_quic_new){
 		.arena = side->arena,
-		.arena_size = FX_ARENA,
+		.arena_size = side->pair->conf.arena_size,
 		.memory = &side->pair->memory,
 		.tls = side->tls,
 		.slot = FX_SLOT,
@@ -406,6 +414,8 @@ fx_begin(const struct fx_conf *conf)
 		c.is_server = i == 1;
 		pair->quic[i] = plm_quic_create(&c);
 		assert_non_null(pair->quic[i]);
+		if (pair->conf.prepare != NULL)
+			pair->conf.prepare(pair->quic[i]);
 	}
 	side_init(pair, &pair->client);
 	side_init(pair, &pair->server);
@@ -437,13 +447,27 @@ fx_forget(struct fx_side *side)
 }
 
 static void
+side_drain(struct fx_side *side)
+{
+	links_free(&side->link);
+	while (side->nb_messages > 0)
+		free(side->messages[--side->nb_messages].bytes);
+	free(side->last);
+	side->last = NULL;
+}
+
+void
+fx_drain(struct fx_pair *pair)
+{
+	side_drain(&pair->client);
+	side_drain(&pair->server);
+}
+
+static void
 side_fini(struct fx_side *side)
 {
 	fx_forget(side);
-	links_free(&side->link);
-	for (unsigned int i = 0; i < side->nb_messages; i++)
-		free(side->messages[i].bytes);
-	free(side->last);
+	side_drain(side);
 	free(side->arena);
 }
 

@@ -36,6 +36,9 @@ struct fx_conf {
 	uint32_t max_bytes;
 	uint32_t max_chunks;
 	unsigned int nb_extents; /**< that there are for both together */
+	size_t arena_size;       /**< of either; FX_ARENA */
+	/** Called with both engines before there are connections; NULL: nobody. */
+	void (*prepare)(struct plm_quic *quic);
 };
 
 /** A message on a stream that came. */
@@ -98,6 +101,7 @@ struct fx_side {
 	unsigned int nb_messages;
 	struct fx_message messages[FX_MESSAGES];
 	bool keeps;    /**< stream data is not consumed */
+	bool ignores;  /**< stream data is consumed and forgotten */
 	bool refuses;  /**< the stream callback says that there is no memory */
 	uint64_t kept; /**< bytes that were not consumed */
 };
@@ -146,7 +150,9 @@ void fx_deliver(struct fx_side *side);
 void fx_run(struct fx_pair *pair, uint64_t ns);
 /** Until both are established; false: not within `ns`. */
 bool fx_handshake(struct fx_pair *pair, uint64_t ns);
-/** The server's connection is ended: what it keeps is lost with it. */
+/** What is under way is lost, and what came is forgotten. */
+void fx_drain(struct fx_pair *pair);
+/** The side's connection is ended: what it keeps is lost with it. */
 void fx_forget(struct fx_side *side);
 
 /** One datagram. */
