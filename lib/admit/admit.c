@@ -54,18 +54,20 @@ plm_admit_create(const struct plm_admit_conf *conf)
 		.ssrcs = conf->max_ssrcs,
 	};
 	plm_rand_fill(&conf->rand, admit->hash_key, sizeof(admit->hash_key));
-	admit_wheel_init(&admit->wheel);
 	admit->hmac = plm_hmac_create();
 	if (admit->hmac == NULL) {
 		ret = -rte_errno;
 		goto fail;
 	}
 	admit->sessions = calloc(admit->max_sessions, sizeof(*admit->sessions));
-	if (admit->sessions == NULL || admit_bars_init(&admit->bars, conf->max_bars) < 0 ||
+	admit->timers = calloc(admit->max_sessions, sizeof(*admit->timers));
+	if (admit->sessions == NULL || admit->timers == NULL ||
+			admit_bars_init(&admit->bars, conf->max_bars) < 0 ||
 			admit_spent_init(&admit->spent, admit->max_sessions) < 0 ||
 			admit_sources_init(&admit->sources, admit->max_sessions) < 0 ||
 			admit_statics_init(&admit->statics) < 0)
 		goto fail;
+	plm_wheel_init(&admit->wheel, admit->timers, WHEEL_TICK_NS, 0);
 	return admit;
 
 fail:
@@ -83,6 +85,7 @@ plm_admit_free(struct plm_admit *admit)
 		plm_crypto_erase(admit->sessions,
 				(size_t)admit->max_sessions * sizeof(*admit->sessions));
 	free(admit->sessions);
+	free(admit->timers);
 	admit_statics_fini(&admit->statics);
 	admit_sources_fini(&admit->sources);
 	admit_spent_fini(&admit->spent);

@@ -6,6 +6,7 @@
 #include "plm_admit.h"
 #include "plm_crypto.h"
 #include "plm_stats.h"
+#include "plm_wheel.h"
 #include "plm_wire.h"
 
 /** Transaction IDs that are remembered of a credential. */
@@ -61,22 +62,11 @@ struct admit_session {
 	uint32_t moves;
 	struct admit_slot slots[PLM_TUPLES];
 	struct admit_tids tids;
-	/* timer wheel: doubly linked by index */
-	uint32_t next;
-	uint32_t prev;
-	uint64_t tick; /* when it is looked at; 0: not on the wheel */
 };
 
-/* Deadlines on a hashed wheel. Sessions are looked at when the earliest of their deadlines may
- * have come, and put on again: a refresh writes a time stamp and touches no list. */
+/* Sessions are looked at when the earliest of their deadlines may have come, and put on again: a refresh
+ * writes a time stamp and touches no list. */
 #define WHEEL_TICK_NS (64 * PLM_NS_PER_MS)
-#define WHEEL_SIZE    512 /* ticks; 32.8 s, later deadlines are looked at on the way */
-#define WHEEL_NONE    UINT32_MAX
-
-struct admit_wheel {
-	uint64_t tick; /* the next to be worked off */
-	uint32_t head[WHEEL_SIZE];
-};
 
 /** Credentials that an operator barred: open addressing, deletion by shifting back. */
 struct admit_bar {
@@ -148,7 +138,8 @@ struct plm_admit {
 	uint8_t hash_key[16];
 	struct admit_session *sessions; /* [max_sessions] */
 	uint32_t max_sessions;
-	struct admit_wheel wheel;
+	struct plm_wheel wheel;
+	struct plm_wheel_entry *timers; /* [max_sessions] */
 	struct admit_bars bars;
 	struct admit_spent spent;
 	struct admit_sources sources;
@@ -216,7 +207,6 @@ void admit_move(struct plm_admit *admit, struct admit_session *s, uint8_t slot, 
 		uint64_t now_ns, uint64_t wall_s);
 
 /* consent.c */
-void admit_wheel_init(struct admit_wheel *wheel);
 /** Look at the session at `due_ns` at the latest (and a tick). */
 void admit_wheel_arm(struct plm_admit *admit, struct admit_session *s, uint64_t due_ns);
 void admit_wheel_disarm(struct plm_admit *admit, struct admit_session *s);

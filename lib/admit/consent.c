@@ -7,51 +7,15 @@
 #define TIMER_BUDGET 256
 
 void
-admit_wheel_init(struct admit_wheel *wheel)
-{
-	for (unsigned int i = 0; i < WHEEL_SIZE; i++)
-		wheel->head[i] = WHEEL_NONE;
-}
-
-void
 admit_wheel_disarm(struct plm_admit *admit, struct admit_session *s)
 {
-	struct admit_wheel *wheel = &admit->wheel;
-
-	if (s->tick == 0)
-		return;
-	if (s->prev == WHEEL_NONE)
-		wheel->head[s->tick % WHEEL_SIZE] = s->next;
-	else
-		admit->sessions[s->prev].next = s->next;
-	if (s->next != WHEEL_NONE)
-		admit->sessions[s->next].prev = s->prev;
-	s->tick = 0;
+	plm_wheel_disarm(&admit->wheel, s->handle.idx);
 }
 
 void
 admit_wheel_arm(struct plm_admit *admit, struct admit_session *s, uint64_t due_ns)
 {
-	struct admit_wheel *wheel = &admit->wheel;
-	uint64_t tick = due_ns / WHEEL_TICK_NS + 1;
-	uint32_t *head;
-
-	if (tick > wheel->tick + WHEEL_SIZE - 1)
-		tick = wheel->tick + WHEEL_SIZE - 1;
-	if (tick <= wheel->tick)
-		tick = wheel->tick + 1;
-	if (s->tick != 0) {
-		if (s->tick <= tick)
-			return;
-		admit_wheel_disarm(admit, s);
-	}
-	head = &wheel->head[tick % WHEEL_SIZE];
-	s->tick = tick;
-	s->prev = WHEEL_NONE;
-	s->next = *head;
-	if (*head != WHEEL_NONE)
-		admit->sessions[*head].prev = s->handle.idx;
-	*head = s->handle.idx;
+	plm_wheel_arm(&admit->wheel, s->handle.idx, due_ns);
 }
 
 /* Whatever refreshes consent in this session's room. */
@@ -117,30 +81,19 @@ visit(struct plm_admit *admit, struct admit_session *s, uint64_t now_ns, uint64_
 static uint64_t
 wheel_turn(struct plm_admit *admit, uint64_t now_ns, uint64_t wall_s)
 {
-	struct admit_wheel *wheel = &admit->wheel;
-	uint64_t now_tick = now_ns / WHEEL_TICK_NS;
-	unsigned int budget = TIMER_BUDGET;
+	uint64_t due_ns = plm_wheel_due(&admit->wheel);
 
-	if (wheel->tick > now_tick)
-		return wheel->tick * WHEEL_TICK_NS;
+	if (now_ns < due_ns)
+		return due_ns;
 	admit_bars_sweep(&admit->bars, wall_s);
-	/* After a long pause once around is enough to meet everybody. */
-	if (now_tick - wheel->tick >= WHEEL_SIZE)
-		wheel->tick = now_tick - WHEEL_SIZE + 1;
-	while (wheel->tick <= now_tick) {
-		uint32_t *head = &wheel->head[wheel->tick % WHEEL_SIZE];
+	for (unsigned int i = 0; i < TIMER_BUDGET; i++) {
+		uint32_t idx = plm_wheel_next(&admit->wheel, now_ns);
 
-		while (*head != WHEEL_NONE) {
-			struct admit_session *s = &admit->sessions[*head];
-
-			if (budget-- == 0)
-				return now_ns;
-			admit_wheel_disarm(admit, s);
-			visit(admit, s, now_ns, wall_s);
-		}
-		wheel->tick++;
+		if (idx == PLM_WHEEL_NONE)
+			return plm_wheel_due(&admit->wheel);
+		visit(admit, &admit->sessions[idx], now_ns, wall_s);
 	}
-	return wheel->tick * WHEEL_TICK_NS;
+	return now_ns;
 }
 
 uint64_t

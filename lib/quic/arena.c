@@ -35,11 +35,11 @@ class_size(unsigned int class)
 }
 
 static void
-region(struct quic_arena *arena, void *base, size_t size)
+region_add(struct quic_arena *arena, struct quic_region *region, void *base, size_t size)
 {
-	arena->top = RTE_PTR_ALIGN_CEIL((uint8_t *)base, 16);
-	arena->end = (uint8_t *)base + size;
-	arena->size += (uint32_t)(arena->end - arena->top);
+	region->top = RTE_PTR_ALIGN_CEIL((uint8_t *)base, 16);
+	region->end = (uint8_t *)base + size;
+	arena->size += (uint32_t)(region->end - region->top);
 }
 
 void
@@ -47,7 +47,7 @@ quic_arena_init(struct quic_arena *arena, void *base, size_t size,
 		const struct plm_quic_memory *memory)
 {
 	*arena = (struct quic_arena){ .memory = memory };
-	region(arena, base, size);
+	region_add(arena, &arena->regions[0], base, size);
 }
 
 void
@@ -57,27 +57,30 @@ quic_arena_fini(struct quic_arena *arena)
 		arena->memory->put(arena->memory->ctx, arena->extents[--arena->nb_extents]);
 }
 
-/* Another region. What is left of the one before is given up, but for its largest block. */
-static bool
-extend(struct quic_arena *arena)
+/* Where `size` bytes are left: in what there is, or in another region. NULL: nowhere. */
+static struct quic_region *
+region_with(struct quic_arena *arena, size_t size, uint32_t max_extents)
 {
+	struct quic_region *region = arena->regions;
 	void *extent;
 
-	if (arena->memory == NULL || arena->nb_extents == PLM_QUIC_EXTENTS_MAX)
-		return false;
+	for (; region <= &arena->regions[arena->nb_extents]; region++)
+		if (size <= (size_t)(region->end - region->top))
+			return region;
+	if (arena->memory == NULL || arena->nb_extents >= max_extents || size > arena->memory->size)
+		return NULL;
 	extent = arena->memory->get(arena->memory->ctx);
 	if (extent == NULL)
-		return false;
-	arena->size -= (uint32_t)(arena->end - arena->top);
+		return NULL;
 	arena->extents[arena->nb_extents++] = extent;
-	region(arena, extent, arena->memory->size);
-	return true;
+	region_add(arena, region, extent, arena->memory->size);
+	return region;
 }
 
 bool
-quic_arena_has(struct quic_arena *arena, uint32_t size)
+quic_arena_has(struct quic_arena *arena, size_t size, uint32_t max_extents)
 {
-	return likely((size_t)(arena->end - arena->top) >= size) || extend(arena);
+	return region_with(arena, size, max_extents) != NULL;
 }
 
 static void *
@@ -100,6 +103,7 @@ take_free(struct quic_arena *arena, unsigned int class)
 void *
 quic_arena_alloc(struct quic_arena *arena, size_t size)
 {
+	struct quic_region *region;
 	struct quic_block *block;
 	unsigned int class;
 	uint32_t need;
@@ -110,9 +114,10 @@ quic_arena_alloc(struct quic_arena *arena, size_t size)
 	if (likely(arena->free_list[class] != NULL))
 		return take_free(arena, class);
 	need = class_size(class) + (uint32_t)sizeof(*block);
-	if (likely(need <= (size_t)(arena->end - arena->top)) || extend(arena)) {
-		block = (struct quic_block *)arena->top;
-		arena->top += need;
+	region = region_with(arena, need, PLM_QUIC_EXTENTS_MAX);
+	if (likely(region != NULL)) {
+		block = (struct quic_block *)region->top;
+		region->top += need;
 		block->class = class;
 		return take(arena, block);
 	}
@@ -125,10 +130,11 @@ quic_arena_alloc(struct quic_arena *arena, size_t size)
 void
 quic_arena_release(struct quic_arena *arena, void *buf)
 {
-	struct quic_block *block = (struct quic_block *)buf - 1;
+	struct quic_block *block;
 
 	if (buf == NULL)
 		return;
+	block = (struct quic_block *)buf - 1;
 	arena->used -= class_size((unsigned int)block->class) + (uint32_t)sizeof(*block);
 	block->next = arena->free_list[block->class];
 	arena->free_list[block->class] = block;
@@ -162,13 +168,12 @@ mem_calloc(size_t n, size_t size, void *arena)
 static void *
 mem_realloc(void *old, size_t size, void *arena)
 {
-	const struct quic_block *block = (struct quic_block *)old - 1;
 	uint32_t has;
 	void *buf;
 
 	if (old == NULL)
 		return quic_arena_alloc(arena, size);
-	has = class_size((unsigned int)block->class);
+	has = class_size((unsigned int)((struct quic_block *)old - 1)->class);
 	if (size <= has)
 		return old;
 	buf = quic_arena_alloc(arena, size);

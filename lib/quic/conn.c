@@ -327,14 +327,15 @@ static void
 params_fill(const struct plm_quic *quic, ngtcp2_transport_params *params)
 {
 	const struct plm_quic_conf *conf = &quic->conf;
+	uint64_t stream_bytes = RTE_MIN(conf->max_stream_bytes, (uint32_t)PLM_QUIC_WINDOW_MAX);
 
 	ngtcp2_transport_params_default(params);
 	params->max_idle_timeout = conf->idle_timeout_ns;
 	params->max_udp_payload_size = PLM_QUIC_PACKET_MAX;
-	params->initial_max_data = conf->max_bytes;
-	params->initial_max_stream_data_bidi_local = conf->max_stream_bytes;
-	params->initial_max_stream_data_bidi_remote = conf->max_stream_bytes;
-	params->initial_max_stream_data_uni = conf->max_stream_bytes;
+	params->initial_max_data = RTE_MIN(conf->max_bytes, (uint32_t)PLM_QUIC_WINDOW_MAX);
+	params->initial_max_stream_data_bidi_local = stream_bytes;
+	params->initial_max_stream_data_bidi_remote = stream_bytes;
+	params->initial_max_stream_data_uni = stream_bytes;
 	params->initial_max_streams_bidi = conf->max_streams;
 	params->initial_max_streams_uni = conf->max_streams;
 	params->max_datagram_frame_size = 65535;
@@ -483,7 +484,8 @@ plm_quic_recv(struct plm_quic_conn *conn, const struct plm_quic_path *path, uint
 	quic_path_to(&ps, path);
 	conn->now_ns = now_ns;
 	ret = ngtcp2_conn_read_pkt(conn->ng, &ps.path, &pi, buf, len, now_ns);
-	conn->is_dirty |= conn->got_more;
+	/* An acknowledgement may tell that stream data was lost, and makes room for more of it. */
+	conn->is_dirty |= conn->got_more || conn->nb_chunks > 0;
 	if (unlikely(ret != 0)) {
 		quic_conn_fail(conn, ret);
 		if (conn->end.is_reset && conn->state == PLM_QUIC_DRAINING)

@@ -29,8 +29,12 @@
 
 /* Of the window, what is kept for urgent datagrams: an eighth. */
 #define URGENT_PART 8
-/* Memory that a packet in flight may take at once. */
-#define FLIGHT_BYTES 4096
+/* Memory that a packet in flight may take at once; what stays for all else, such as gaps in what came, beside
+ * the last two extents; and packets for which the handshake has left enough. */
+#define FLIGHT_BYTES   4096
+#define RESERVE_BYTES  8192
+#define FLIGHT_EXTENTS (PLM_QUIC_EXTENTS_MAX - 2)
+#define FLIGHT_FREE    8
 
 #define ID_LARGE (UINT64_C(1) << 63)
 
@@ -39,6 +43,7 @@ quic_control_init(struct quic_control *c, uint16_t mtu)
 {
 	*c = (struct quic_control){
 		.window = WINDOW_START,
+		.most_in_flight = FLIGHT_FREE,
 		.mtu_known = MTU_BASE,
 		.mtu_limit = mtu,
 		.mtu_most = mtu,
@@ -119,13 +124,12 @@ static bool
 has_memory(struct plm_quic_conn *conn)
 {
 	struct quic_control *c = &conn->control;
-	uint64_t in_flight = c->sent - c->acked - c->lost;
 
-	if (in_flight < c->most_in_flight)
+	if (c->in_flight < c->most_in_flight)
 		return true;
-	if (!quic_arena_has(&conn->arena, FLIGHT_BYTES))
+	if (!quic_arena_has(&conn->arena, FLIGHT_BYTES + RESERVE_BYTES, FLIGHT_EXTENTS))
 		return false;
-	c->most_in_flight = in_flight + 1;
+	c->most_in_flight = c->in_flight + 1;
 	return true;
 }
 
@@ -156,6 +160,7 @@ void
 quic_control_sent(struct quic_control *c, size_t size)
 {
 	c->sent++;
+	c->in_flight++;
 	c->left -= RTE_MIN(c->left, (uint64_t)size);
 }
 
@@ -163,6 +168,7 @@ void
 quic_control_acked(struct quic_control *c, uint64_t id)
 {
 	c->acked++;
+	c->in_flight -= c->in_flight > 0; /* what was taken for lost is acknowledged, too */
 	if (id & ID_LARGE) {
 		c->mtu_known = RTE_MAX(c->mtu_known, (uint16_t)(id & UINT16_MAX));
 		c->mtu_losses = 0;
@@ -175,6 +181,7 @@ quic_control_lost(struct quic_control *c, uint64_t id, uint64_t now_ns)
 	uint16_t size = (uint16_t)(id & UINT16_MAX);
 
 	c->lost++;
+	c->in_flight -= c->in_flight > 0;
 	if (!(id & ID_LARGE) || size <= c->mtu_known || size > c->mtu_limit)
 		return;
 	if (++c->mtu_losses < MTU_LOSSES)

@@ -52,6 +52,7 @@ asks_nothing(const uint8_t *p, size_t len)
 {
 	const uint8_t *end = p + len;
 	uint64_t v[5] = { 0 }; /* type, largest, delay, ranges, first range */
+	uint64_t rest;
 
 	for (unsigned int i = 0; i < 5; i++) {
 		size_t n;
@@ -65,10 +66,11 @@ asks_nothing(const uint8_t *p, size_t len)
 		for (size_t k = 1; k < n; k++)
 			v[i] = v[i] << 8 | p[k];
 		p += n;
-		if (i == 0 && v[0] != 2)
+		if (i == 0 && v[0] != 2 && v[0] != 3)
 			return false;
 	}
-	for (uint64_t i = 0; i < 2 * v[3]; i++) {
+	rest = 2 * v[3] + (v[0] == 3 ? 3 : 0); /* the last three count ECN marks */
+	for (uint64_t i = 0; i < rest; i++) {
 		if (p == end)
 			return false;
 		if ((size_t)(end - p) < (size_t)1 << (*p >> 6))
@@ -97,9 +99,11 @@ decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 		return NGTCP2_ERR_DECRYPT;
 	}
 	key->conn->opened++;
-	if (!asks_nothing(dest, len - PLM_AEAD_TAG))
-		key->conn->got_more = true;
-	return 0;
+	if (asks_nothing(dest, len - PLM_AEAD_TAG))
+		return 0;
+	key->conn->got_more = true;
+	/* As if it had been lost: the peer sends it again. */
+	return quic_stream_has_memory(key->conn, dest, len - PLM_AEAD_TAG) ? 0 : NGTCP2_ERR_DECRYPT;
 }
 
 static int

@@ -25,16 +25,20 @@ struct quic_block {
 };
 static_assert(sizeof(struct quic_block) == 16, "blocks are aligned to 16");
 
+struct quic_region {
+	uint8_t *top; /* never given out beyond it */
+	uint8_t *end;
+};
+
 /*
  * A connection's memory: one region, and a few more of the owner's when that is used up. It is handed out
  * from a region's start; what is given back is kept by size and given out again. ngtcp2 asks for few sizes
  * again and again, so nothing is ever merged, and nothing needs to be: it goes as a whole.
  */
 struct quic_arena {
-	uint8_t *top; /* never given out beyond it */
-	uint8_t *end;
-	uint32_t size; /* of all regions */
-	uint32_t used; /* bytes of blocks that are out */
+	struct quic_region regions[1 + PLM_QUIC_EXTENTS_MAX]; /* [1 + nb_extents] */
+	uint32_t size;                                        /* of all regions */
+	uint32_t used;                                        /* bytes of blocks that are out */
 	uint32_t peak;
 	uint32_t nb_extents;
 	void *extents[PLM_QUIC_EXTENTS_MAX];
@@ -46,8 +50,8 @@ void quic_arena_init(struct quic_arena *arena, void *base, size_t size,
 		const struct plm_quic_memory *memory);
 /* Give the extents back. */
 void quic_arena_fini(struct quic_arena *arena);
-/* Are `size` bytes to be had, by way of an extent if need be? */
-bool quic_arena_has(struct quic_arena *arena, uint32_t size);
+/* Are `size` bytes to be had, by way of an extent if need be and there are fewer than `max_extents`? */
+bool quic_arena_has(struct quic_arena *arena, size_t size, uint32_t max_extents);
 void *quic_arena_alloc(struct quic_arena *arena, size_t size);
 void quic_arena_release(struct quic_arena *arena, void *block);
 /* For ngtcp2; user_data is the arena. */
@@ -75,9 +79,17 @@ struct quic_chunks {
 	struct plm_quic_chunk **tail;
 };
 
+/* How far a stream of the peer's was handed up. */
+struct quic_rx_stream {
+	int64_t stream_id;
+	uint64_t offset;
+};
+
 void quic_stream_callbacks(ngtcp2_callbacks *cb);
 void quic_stream_init(struct plm_quic_conn *conn);
 void quic_stream_fini(struct plm_quic_conn *conn);
+/* Is there memory for the stream data in a packet's frames, should it be out of order? */
+bool quic_stream_has_memory(struct plm_quic_conn *conn, const uint8_t *frames, size_t len);
 /* The next packet of what is due, with stream data that is. As ngtcp2_conn_writev_stream(). */
 ngtcp2_ssize quic_stream_write(struct plm_quic_conn *conn, ngtcp2_path *path, ngtcp2_pkt_info *pi,
 		uint8_t *buf, size_t size, uint64_t now_ns);
@@ -90,6 +102,7 @@ struct quic_control {
 	uint64_t sent;   /* datagrams */
 	uint64_t acked;
 	uint64_t lost;
+	uint64_t in_flight; /* never too many: one that is late counts as lost and as acked */
 	uint64_t most_in_flight;
 	uint64_t epoch_ns; /* when this epoch ends; what was acked and lost when it began */
 	uint64_t epoch_acked;
@@ -152,6 +165,8 @@ struct plm_quic_conn {
 	uint32_t nb_chunks;
 	int64_t tx_stream; /* of the chunk before, for one that goes on with it */
 	uint64_t tx_offset;
+	struct quic_rx_stream rx[16]; /* those that data came for last */
+	uint32_t rx_next;
 
 	struct quic_control control;
 	uint64_t now_ns; /* of the call that ngtcp2 is in */

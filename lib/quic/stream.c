@@ -5,6 +5,10 @@
 
 #include "quic_priv.h"
 
+/* Of memory: what a packet in flight may take at once; and bytes in flight that need no more. */
+#define FLIGHT_BYTES 4096
+#define FLIGHT_FREE  9600
+
 void
 quic_stream_init(struct plm_quic_conn *conn)
 {
@@ -130,6 +134,17 @@ chunk_sent(struct plm_quic_conn *conn)
 	conn->unacked.tail = &chunk->next;
 }
 
+/* Memory for another packet in flight, unless there are so few that what is there suffices. */
+static bool
+has_memory(struct plm_quic_conn *conn)
+{
+	ngtcp2_conn_info info;
+
+	ngtcp2_conn_get_conn_info(conn->ng, &info);
+	return info.bytes_in_flight < FLIGHT_FREE ||
+			quic_arena_has(&conn->arena, FLIGHT_BYTES, PLM_QUIC_EXTENTS_MAX);
+}
+
 ngtcp2_ssize
 quic_stream_write(struct plm_quic_conn *conn, ngtcp2_path *path, ngtcp2_pkt_info *pi, uint8_t *buf,
 		size_t size, uint64_t now_ns)
@@ -141,9 +156,13 @@ quic_stream_write(struct plm_quic_conn *conn, ngtcp2_path *path, ngtcp2_pkt_info
 		ngtcp2_ssize n;
 		ngtcp2_vec vec;
 
-		if (chunk == NULL || !chunk_stream(conn, chunk))
+		if (chunk == NULL || !has_memory(conn) || !chunk_stream(conn, chunk))
 			return ngtcp2_conn_writev_stream(conn->ng, path, pi, buf, size, NULL, 0, -1,
 					NULL, 0, now_ns);
+		if (chunk->len == 0 && chunk->more) { /* ngtcp2 has no frame for it */
+			chunk_sent(conn);
+			continue;
+		}
 		vec.base = (uint8_t *)(uintptr_t)chunk->buf + chunk->sent;
 		vec.len = chunk->len - chunk->sent;
 		if (!chunk->more)
@@ -171,6 +190,140 @@ quic_stream_write(struct plm_quic_conn *conn, ngtcp2_path *path, ngtcp2_pkt_info
 	}
 }
 
+/* --- what comes out of order ---------------------------------------------------------------- */
+
+/* ngtcp2 keeps it in blocks of 8 KB, and cannot go on without; so much stays for all else. */
+#define REORDER_BYTES (8 * 1024 + 1280)
+#define RESERVE_BYTES 4096
+
+/* Numbers of a frame up to NEW_TOKEN and from MAX_DATA to RETIRE_CONNECTION_ID, by type (RFC 9000 §19). */
+static const uint8_t frame_varints[0x1a] = {
+	[0x04] = 3,
+	[0x05] = 2,
+	[0x10] = 1,
+	[0x11] = 2,
+	[0x12] = 1,
+	[0x13] = 1,
+	[0x14] = 1,
+	[0x15] = 2,
+	[0x16] = 1,
+	[0x17] = 1,
+	[0x18] = 2,
+	[0x19] = 1,
+};
+
+/* False: there is none. */
+static bool
+varint(struct plm_cursor *c, uint64_t *v)
+{
+	size_t n;
+
+	if (plm_cursor_left(c) == 0)
+		return false;
+	n = (size_t)1 << (*c->pos >> 6);
+	if (plm_cursor_left(c) < n)
+		return false;
+	*v = plm_cursor_u8(c) & 0x3f;
+	while (--n > 0)
+		*v = *v << 8 | plm_cursor_u8(c);
+	return true;
+}
+
+static bool
+varints(struct plm_cursor *c, uint64_t n)
+{
+	uint64_t v;
+
+	while (n-- > 0)
+		if (!varint(c, &v))
+			return false;
+	return true;
+}
+
+static bool
+skip(struct plm_cursor *c, uint64_t n)
+{
+	if (plm_cursor_left(c) < n)
+		return false;
+	c->pos += n;
+	return true;
+}
+
+/* Step over a frame that is none of a stream. False: at its end or at nonsense, which is ngtcp2's to judge. */
+static bool
+frame_skip(struct plm_cursor *c, uint8_t type)
+{
+	uint64_t v[4];
+
+	switch (type) {
+	case 0x02: /* ACK */
+	case 0x03:
+		return varint(c, &v[0]) && varint(c, &v[1]) && varint(c, &v[2]) &&
+				varint(c, &v[3]) && varints(c, 2 * v[2] + (type == 0x03 ? 3 : 0));
+	case 0x07: /* NEW_TOKEN */
+	case 0x31: /* DATAGRAM */
+		return varint(c, &v[0]) && skip(c, v[0]);
+	case 0x18: /* NEW_CONNECTION_ID */
+		return varints(c, 2) && plm_cursor_left(c) > 0 && skip(c, *c->pos + 17u);
+	case 0x1a: /* PATH_CHALLENGE, PATH_RESPONSE */
+	case 0x1b:
+		return skip(c, 8);
+	default:
+		return type == 0 || type == 1 || type == 0x1e ||
+				(type < RTE_DIM(frame_varints) && frame_varints[type] > 0 &&
+						varints(c, frame_varints[type]));
+	}
+}
+
+/* Where the data that was handed up ends; 0 for a stream that is none of the last. */
+static uint64_t
+next_offset(const struct plm_quic_conn *conn, int64_t stream_id)
+{
+	for (unsigned int i = 0; i < RTE_DIM(conn->rx); i++)
+		if (conn->rx[i].stream_id == stream_id)
+			return conn->rx[i].offset;
+	return 0;
+}
+
+static void
+handed_up(struct plm_quic_conn *conn, int64_t stream_id, uint64_t offset)
+{
+	struct quic_rx_stream *rx = NULL;
+
+	for (unsigned int i = 0; i < RTE_DIM(conn->rx); i++)
+		if (conn->rx[i].stream_id == stream_id)
+			rx = &conn->rx[i];
+	if (rx == NULL)
+		rx = &conn->rx[conn->rx_next++ % RTE_DIM(conn->rx)];
+	*rx = (struct quic_rx_stream){ stream_id, offset };
+}
+
+bool
+quic_stream_has_memory(struct plm_quic_conn *conn, const uint8_t *frames, size_t len)
+{
+	struct plm_cursor c = plm_cursor(frames, len);
+
+	while (plm_cursor_left(&c) > 0) {
+		uint64_t id, offset = 0, size = plm_cursor_left(&c);
+		uint8_t type = plm_cursor_u8(&c);
+
+		if (type < 0x08 || type > 0x0f) {
+			if (!frame_skip(&c, type))
+				return true;
+			continue;
+		}
+		if (!varint(&c, &id) || (type & 4 && !varint(&c, &offset)) ||
+				(type & 2 && !varint(&c, &size)))
+			return true;
+		if (offset > next_offset(conn, (int64_t)id))
+			return quic_arena_has(&conn->arena, REORDER_BYTES + RESERVE_BYTES,
+					PLM_QUIC_EXTENTS_MAX);
+		if (!(type & 2) || !skip(&c, size))
+			return true;
+	}
+	return true;
+}
+
 /* --- callbacks ----------------------------------------------------------------------------- */
 
 static int
@@ -179,6 +332,7 @@ recv_stream_data(ngtcp2_conn *ng, uint32_t flags, int64_t stream_id, uint64_t of
 {
 	struct plm_quic_conn *conn = user_data;
 
+	handed_up(conn, stream_id, offset + len);
 	if (conn->ops->stream(conn->ops_ctx, conn, stream_id, buf, len,
 			    flags & NGTCP2_STREAM_DATA_FLAG_FIN) < 0)
 		return NGTCP2_ERR_CALLBACK_FAILURE;
@@ -206,6 +360,8 @@ stream_close(ngtcp2_conn *ng, uint32_t flags, int64_t stream_id, uint64_t code, 
 	chunks_drop(conn, &conn->unacked, stream_id, UINT64_MAX);
 	if (ngtcp2_conn_is_local_stream(ng, stream_id))
 		return 0;
+	conn->is_dirty =
+			true; /* an acknowledgement alone may end it: the peer is to learn of the room */
 	if (ngtcp2_is_bidi_stream(stream_id))
 		ngtcp2_conn_extend_max_streams_bidi(ng, 1);
 	else
