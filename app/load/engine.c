@@ -714,6 +714,8 @@ load_run_over(const struct load *l, uint64_t now_ns)
 	if (now_ns < l->pace.end_ns ||
 			(now_ns < l->grace_ns && load_pace_due(&l->pace, now_ns) != 0))
 		return false;
+	if (l->quic != NULL && load_quic_nb_arriving(l->quic) != 0)
+		return false;
 	if (l->nb_tx == 0 && l->r.received == l->r.sent * l->nb_receivers)
 		return true;
 	return now_ns > last_ns + l->conf.wait_ns;

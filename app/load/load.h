@@ -256,6 +256,8 @@ enum plm_quic_verdict load_quic_send(struct load_quic *q, unsigned int client, c
 /** Close all with code 0, and say so to the relay for three PTOs, until load_quic_ended(). */
 void load_quic_end(struct load_quic *q);
 bool load_quic_ended(const struct load_quic *q);
+/** Handshakes in progress; each ends, in time. */
+unsigned int load_quic_nb_arriving(const struct load_quic *q);
 const struct load_quic_result *load_quic_result(const struct load_quic *q);
 /** Did one who should stay fail or end? Then who was the first, and why. */
 bool load_quic_failed(const struct load_quic *q, unsigned int *client, enum load_quic_fail *fail,

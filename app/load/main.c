@@ -21,7 +21,7 @@
 #define RX_SPARE   1024 /* mbufs beyond what the rings hold */
 #define LOAD_TTL   86400
 #define SETTLE_NS  (100 * PLM_NS_PER_MS) /* the last who joined are soon sent to, not at once */
-#define GOODBYE_NS PLM_NS_PER_S          /* to close QUIC connections */
+#define GOODBYE_NS (3 * PLM_NS_PER_S)    /* to close QUIC connections */
 
 static volatile sig_atomic_t interrupted;
 

@@ -80,6 +80,7 @@ struct load_quic {
 	uint32_t idle_head; /* oldest first, so that an address rests */
 	uint32_t idle_tail;
 	uint32_t nb_up; /* not IDLE */
+	uint32_t nb_handshakes;
 	struct load_pace steady;
 	struct load_pace passing;
 	uint64_t passing_room; /* where the next of them goes */
@@ -205,6 +206,7 @@ established(void *ctx, struct plm_quic_conn *conn)
 	struct load_quic_kind *kind = kind_of(q, idx);
 
 	c->phase = OPEN;
+	q->nb_handshakes--;
 	if (!is_steady(q, idx))
 		c->leave_ns = q->now_ns + STAY_NS;
 	kind->established++;
@@ -265,10 +267,12 @@ count_end(struct load_quic *q, uint32_t idx, const struct plm_quic_end *end)
 	enum load_quic_fail fail = fail_of(end);
 	struct load_quic_kind *kind = kind_of(q, idx);
 
-	if (c->phase == HANDSHAKE)
+	if (c->phase == HANDSHAKE) {
 		kind->failed[fail]++;
-	else
+		q->nb_handshakes--;
+	} else {
 		kind->lost++;
+	}
 	if (!is_steady(q, idx) || q->has_failed)
 		return;
 	q->has_failed = true;
@@ -324,10 +328,12 @@ leave(struct load_quic *q, uint32_t idx)
 {
 	struct client *c = &q->clients[idx];
 
-	if (c->phase == OPEN)
+	if (c->phase == OPEN) {
 		kind_of(q, idx)->closed++;
-	else
+	} else {
 		kind_of(q, idx)->given_up++;
+		q->nb_handshakes--;
+	}
 	c->phase = ENDING;
 	plm_quic_close(c->conn, 0, "");
 	dirty(q, idx);
@@ -358,6 +364,7 @@ begin(struct load_quic *q, uint32_t idx, unsigned int room, uint64_t now_ns)
 	c->phase = HANDSHAKE;
 	q->now_ns = now_ns;
 	kind_of(q, idx)->begun++;
+	q->nb_handshakes++;
 	snprintf(name, sizeof(name), "%s-%u", q->conf.room, room);
 	if (quic_tls_client_session(q->tls, name, &tls) < 0)
 		goto fail;
@@ -528,6 +535,12 @@ bool
 load_quic_ended(const struct load_quic *q)
 {
 	return q->is_over && q->nb_up == 0;
+}
+
+unsigned int
+load_quic_nb_arriving(const struct load_quic *q)
+{
+	return q->nb_handshakes;
 }
 
 const struct load_quic_result *

@@ -52,10 +52,10 @@ def expect_sums(counters):
            f"copies due are not sent + dropped ({lost}): {counters}")
 
 
-def quic_drive(lab, relay, vdev, seconds, *arguments, churn=0, relay_address=RELAY4,
-               address="198.18.1.1"):
+def quic_drive(lab, relay, vdev, seconds, *arguments, churn=0, rate=5000,
+               relay_address=RELAY4, address="198.18.1.1"):
     """1 000 QUIC participants in 100 rooms, one speaker a room at 50 packets/s; the books agree."""
-    rooms, subscribers, rate = 100, 9, 1000
+    rooms, subscribers = 100, 9
     path = os.path.join(lab.dir, "load.json")
     load = lab.start(lab.outside, [
         os.path.join(lab.build, "app", "load", "plenum-load"), "--no-huge", "--cpu",
