@@ -3,11 +3,14 @@
  *  RESOLVING ── the next hop's MAC ──▶ JOINING ── everybody is in ──▶ READY
  *                                         └─ an error, or no answer ─▶ REFUSED; consent gone: LOST
  *
+ * Over QUIC participants have connections instead of STUN, and publishers hear each other.
+ *
  * Participants of room r stand together: its publishers first, then its subscribers. A turn takes a
  * burst, looks at some participants' STUN timers, takes what is due from the schedule and offers
  * what it has to the port. What the port does not take stays, in order; its time runs on.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include <rte_errno.h>
@@ -33,12 +36,15 @@ struct participant {
 
 struct load {
 	struct load_conf conf;
-	struct plm_hmac *hmac; /* owned */
+	struct load_quic *quic;    /* owned; NULL: no participant comes over QUIC */
+	struct rte_mbuf *quic_out; /* that quic_get() gave */
+	unsigned int nb_receivers; /* of each packet */
+	struct plm_hmac *hmac;     /* owned */
 	unsigned int nb_participants;
 	unsigned int nb_publishers;       /* of all rooms */
 	struct participant *participants; /* owned; NULL if static */
 	uint64_t *timers;                 /* owned; when each wants a turn */
-	struct load_pair *pairs;          /* owned; publisher × subscriber of its room */
+	struct load_pair *pairs;          /* owned; publisher × receiver of its room */
 	uint64_t *seqs;                   /* owned; next of each publisher */
 	uint8_t *filler;                  /* owned; what follows a stamp */
 	uint16_t filler_sum[LOAD_SIZES_MAX];
@@ -185,6 +191,8 @@ found_hop(struct load *l, const uint8_t mac[6], uint64_t now_ns)
 	l->state = l->conf.is_static ? LOAD_READY : LOAD_JOINING;
 	l->nb_joined = l->conf.is_static ? l->nb_participants : 0;
 	l->join_ns = now_ns;
+	if (l->quic != NULL)
+		load_quic_start(l->quic, now_ns);
 }
 
 static void
@@ -305,6 +313,18 @@ run_timers(struct load *l, uint64_t now_ns)
 
 /* --- in ------------------------------------------------------------------------------------- */
 
+/* Which receiver of a publisher of its room somebody is. False: none. */
+static bool
+receiver_of(const struct load *l, unsigned int slot, unsigned int publisher, unsigned int *receiver)
+{
+	if (l->quic == NULL) {
+		*receiver = slot - l->conf.publishers;
+		return slot >= l->conf.publishers;
+	}
+	*receiver = slot > publisher ? slot - 1 : slot;
+	return slot != publisher;
+}
+
 static void
 input_media(struct load *l, unsigned int participant, const uint8_t *rtp, size_t len,
 		uint64_t now_ns)
@@ -312,13 +332,14 @@ input_media(struct load *l, unsigned int participant, const uint8_t *rtp, size_t
 	unsigned int slot = participant % room_size(l);
 	unsigned int room = participant / room_size(l);
 	struct load_stamp stamp;
-	struct load_pair *pair;
+	unsigned int receiver;
 
 	if (!load_stamp_get(rtp, len, &stamp) || stamp.publisher >= l->nb_publishers) {
 		l->r.harmed++;
 		return;
 	}
-	if (slot < l->conf.publishers || stamp.publisher / l->conf.publishers != room) {
+	if (!receiver_of(l, slot, stamp.publisher % l->conf.publishers, &receiver) ||
+			stamp.publisher / l->conf.publishers != room) {
 		l->r.misrouted++;
 		return;
 	}
@@ -331,8 +352,8 @@ input_media(struct load *l, unsigned int participant, const uint8_t *rtp, size_t
 		return;
 	}
 	l->media_ns = now_ns;
-	pair = &l->pairs[(size_t)stamp.publisher * l->conf.subscribers + slot - l->conf.publishers];
-	if (!load_pair_take(pair, stamp.seq))
+	if (!load_pair_take(&l->pairs[(size_t)stamp.publisher * l->nb_receivers + receiver],
+			    stamp.seq))
 		return;
 	l->r.received++;
 	plm_hist_add(&l->latency, now_ns > stamp.intended_ns ? now_ns - stamp.intended_ns : 0);
@@ -346,8 +367,15 @@ input_datagram(struct load *l, const uint8_t *frame, size_t avail, const struct 
 	struct ice_agent *ice;
 	enum ice_state before;
 
+	if (l->quic != NULL && d->participant < load_nb_places(&l->conf) && d->len > 0 &&
+			d->off + d->len <= avail) {
+		load_quic_input(l->quic, d->participant, load_ecn_get(&l->conf.net, frame),
+				(uint8_t *)(uintptr_t)payload, d->len, now_ns);
+		return;
+	}
 	/* To a stranger's port: the relay answers garbage at times. */
-	if (d->participant >= l->nb_participants || d->len == 0 || d->off >= avail) {
+	if (l->quic != NULL || d->participant >= l->nb_participants || d->len == 0 ||
+			d->off >= avail) {
 		l->r.foreign++;
 		return;
 	}
@@ -411,6 +439,86 @@ receive(struct load *l, uint64_t now_ns)
 		rte_pktmbuf_free_bulk(pkts, n);
 }
 
+/* --- QUIC ----------------------------------------------------------------------------------- */
+
+static uint8_t *
+quic_get(void *ctx)
+{
+	struct load *l = ctx;
+
+	if (l->nb_tx == LOAD_TX_BUF)
+		flush(l);
+	if (l->quic_out == NULL)
+		l->quic_out = take_mbuf(l);
+	if (l->quic_out == NULL || l->nb_tx == LOAD_TX_BUF)
+		return NULL;
+	return rte_pktmbuf_mtod(l->quic_out, uint8_t *) + load_hdr_len(&l->conf.net);
+}
+
+static void
+quic_put(void *ctx, unsigned int client, size_t len, uint8_t ecn)
+{
+	struct load *l = ctx;
+	uint8_t *frame = rte_pktmbuf_mtod(l->quic_out, uint8_t *);
+	size_t hdr = load_hdr_len(&l->conf.net);
+
+	load_headers(&l->conf.net, client, frame, len, plm_wire_sum(frame + hdr, len));
+	load_ecn_put(&l->conf.net, frame, ecn);
+	put_mbuf(l, l->quic_out, hdr + len);
+	l->quic_out = NULL;
+}
+
+static void
+quic_media(void *ctx, unsigned int client, const uint8_t *buf, size_t len, uint64_t now_ns)
+{
+	struct load *l = ctx;
+
+	if (client < l->nb_participants)
+		input_media(l, client, buf, len, now_ns);
+	else
+		l->r.passing++;
+}
+
+static void
+quic_turn(struct load *l, uint64_t now_ns)
+{
+	enum load_quic_fail fail;
+	struct plm_quic_end end;
+
+	load_quic_turn(l->quic, now_ns);
+	l->nb_joined = (unsigned int)load_quic_result(l->quic)->steady.established;
+	if (l->state == LOAD_REFUSED || l->state == LOAD_LOST)
+		return;
+	if (load_quic_failed(l->quic, &l->culprit, &fail, &end))
+		l->state = l->state == LOAD_READY ? LOAD_LOST : LOAD_REFUSED;
+	else if (l->nb_joined == l->nb_participants)
+		l->state = LOAD_READY;
+}
+
+static int
+make_quic(struct load *l)
+{
+	const struct load_conf *conf = &l->conf;
+	struct load_quic_conf quic = {
+		.rand = conf->rand,
+		.user = { quic_get, quic_put, quic_media, l },
+		.path = { .port = rte_cpu_to_be_16(conf->net.relay_port),
+				.is_v6 = conf->net.relay.is_v6 },
+		.room = conf->room,
+		.rooms = conf->rooms,
+		.room_size = room_size(l),
+		.nb_steady = l->nb_participants,
+		.handshakes_per_s = conf->handshakes_per_s,
+		.churn = conf->churn,
+		.has_cipher = conf->has_cipher,
+		.cipher = conf->cipher,
+	};
+
+	memcpy(quic.path.addr, conf->net.relay.addr, sizeof(quic.path.addr));
+	l->quic = load_quic_create(&quic, conf->now_ns);
+	return l->quic == NULL ? -rte_errno : 0;
+}
+
 /* --- generating ----------------------------------------------------------------------------- */
 
 static unsigned int
@@ -439,26 +547,47 @@ put_rtp(struct load *l, uint8_t *rtp, unsigned int publisher, uint64_t seq, uint
 	memcpy(rtp, words, sizeof(words));
 }
 
-static void
-build_media(struct load *l, struct rte_mbuf *m, uint64_t at_ns)
+/* The next publisher's next packet, of size number `s`: whose it is. */
+static unsigned int
+put_media(struct load *l, uint8_t *rtp, unsigned int s, uint64_t at_ns)
 {
 	unsigned int publisher = l->publisher_next;
-	unsigned int participant = publisher / l->conf.publishers * room_size(l) +
-			publisher % l->conf.publishers;
-	unsigned int s = pick_size(l);
-	size_t size = l->conf.sizes[s].size;
-	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
-	uint8_t *rtp = frame + load_hdr_len(&l->conf.net);
 	struct load_stamp stamp = { .run = l->run,
 		.publisher = publisher,
 		.seq = l->seqs[publisher]++,
 		.intended_ns = at_ns };
-	uint32_t sum;
 
 	l->publisher_next = publisher + 1 == l->nb_publishers ? 0 : publisher + 1;
 	put_rtp(l, rtp, publisher, stamp.seq, at_ns);
 	load_stamp_put(rtp, &stamp);
-	memcpy(rtp + LOAD_SIZE_MIN, l->filler, size - LOAD_SIZE_MIN);
+	memcpy(rtp + LOAD_SIZE_MIN, l->filler, l->conf.sizes[s].size - LOAD_SIZE_MIN);
+	return publisher / l->conf.publishers * room_size(l) + publisher % l->conf.publishers;
+}
+
+static void
+send_datagram(struct load *l, uint64_t at_ns, uint64_t now_ns)
+{
+	unsigned int s = pick_size(l);
+	uint8_t rtp[LOAD_QUIC_SIZE_MAX];
+	unsigned int participant = put_media(l, rtp, s, at_ns);
+
+	if (load_quic_send(l->quic, participant, rtp, l->conf.sizes[s].size, now_ns) ==
+			PLM_QUIC_SENT)
+		l->r.sent++;
+	else
+		l->r.refused++;
+}
+
+static void
+build_media(struct load *l, struct rte_mbuf *m, uint64_t at_ns)
+{
+	unsigned int s = pick_size(l);
+	size_t size = l->conf.sizes[s].size;
+	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+	uint8_t *rtp = frame + load_hdr_len(&l->conf.net);
+	unsigned int participant = put_media(l, rtp, s, at_ns);
+	uint32_t sum;
+
 	sum = (uint32_t)plm_wire_sum(rtp, LOAD_SIZE_MIN) + l->filler_sum[s];
 	load_headers(&l->conf.net, participant, frame, size, plm_wire_fold(sum));
 	put_mbuf(l, m, load_hdr_len(&l->conf.net) + size);
@@ -475,7 +604,8 @@ build_garbage(struct load *l, struct rte_mbuf *m)
 	size_t hdr = load_hdr_len(&l->conf.net);
 	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
 	uint8_t *p = frame + hdr;
-	unsigned int stranger = RTE_ALIGN_MUL_CEIL(l->nb_participants, l->conf.net.nb_addresses) +
+	unsigned int stranger = RTE_ALIGN_MUL_CEIL((unsigned int)load_nb_places(&l->conf),
+						l->conf.net.nb_addresses) +
 			(unsigned int)(draw(l) % STRANGERS) * l->conf.net.nb_addresses;
 	uint32_t cookie = rte_cpu_to_be_32(PLM_STUN_COOKIE);
 
@@ -512,10 +642,14 @@ generate(struct load *l, uint64_t now_ns)
 			return;
 		at_ns = l->pace.rate == 0 ? now_ns : load_pace_at(&l->pace, l->pace.n);
 		l->pace.n++;
-		if (l->conf.garbage > 0 && (double)(draw(l) >> 11) * 0x1p-53 < l->conf.garbage)
+		if (l->conf.garbage > 0 && (double)(draw(l) >> 11) * 0x1p-53 < l->conf.garbage) {
 			build_garbage(l, m);
-		else
+		} else if (l->quic != NULL) {
+			rte_pktmbuf_free(m); /* a connection takes its own */
+			send_datagram(l, at_ns, now_ns);
+		} else {
 			build_media(l, m, at_ns);
+		}
 	}
 }
 
@@ -530,7 +664,9 @@ load_turn(struct load *l, uint64_t now_ns)
 		ask_for_hop(l);
 		l->resolve_ns = now_ns + RESOLVE_NS;
 	}
-	if (l->state != LOAD_RESOLVING && !l->conf.is_static) {
+	if (l->state != LOAD_RESOLVING && l->quic != NULL) {
+		quic_turn(l, now_ns);
+	} else if (l->state != LOAD_RESOLVING && !l->conf.is_static) {
 		join_some(l, now_ns);
 		run_timers(l, now_ns);
 	}
@@ -544,7 +680,7 @@ load_turn(struct load *l, uint64_t now_ns)
 void
 load_run_begin(struct load *l, uint64_t rate, uint64_t duration_ns, uint64_t now_ns)
 {
-	size_t nb_pairs = (size_t)l->nb_publishers * l->conf.subscribers;
+	size_t nb_pairs = (size_t)l->nb_publishers * l->nb_receivers;
 
 	l->run++;
 	memset(l->pairs, 0, nb_pairs * sizeof(l->pairs[0]));
@@ -557,6 +693,8 @@ load_run_begin(struct load *l, uint64_t rate, uint64_t duration_ns, uint64_t now
 	l->grace_ns = l->pace.end_ns + duration_ns / GRACE;
 	l->turn_ns = 0;
 	l->media_ns = now_ns;
+	if (l->quic != NULL)
+		load_quic_churn(l->quic, now_ns, l->pace.end_ns);
 }
 
 void
@@ -564,6 +702,8 @@ load_run_cut(struct load *l, uint64_t now_ns)
 {
 	l->pace.end_ns = RTE_MIN(l->pace.end_ns, now_ns);
 	l->grace_ns = RTE_MIN(l->grace_ns, now_ns);
+	if (l->quic != NULL)
+		load_quic_stop(l->quic, now_ns);
 }
 
 bool
@@ -574,7 +714,9 @@ load_run_over(const struct load *l, uint64_t now_ns)
 	if (now_ns < l->pace.end_ns ||
 			(now_ns < l->grace_ns && load_pace_due(&l->pace, now_ns) != 0))
 		return false;
-	if (l->nb_tx == 0 && l->r.received == l->r.sent * l->conf.subscribers)
+	if (l->quic != NULL && load_quic_nb_arriving(l->quic) != 0)
+		return false;
+	if (l->nb_tx == 0 && l->r.received == l->r.sent * l->nb_receivers)
 		return true;
 	return now_ns > last_ns + l->conf.wait_ns;
 }
@@ -582,7 +724,7 @@ load_run_over(const struct load *l, uint64_t now_ns)
 void
 load_run_result(const struct load *l, uint64_t now_ns, struct load_result *r)
 {
-	size_t nb_pairs = (size_t)l->nb_publishers * l->conf.subscribers;
+	size_t nb_pairs = (size_t)l->nb_publishers * l->nb_receivers;
 	struct load_pace until = l->pace;
 
 	until.end_ns = RTE_MIN(until.end_ns, now_ns);
@@ -591,8 +733,8 @@ load_run_result(const struct load *l, uint64_t now_ns, struct load_result *r)
 	r->scheduled = load_pace_total(&until);
 	r->unsent = r->scheduled > l->pace.n ? r->scheduled - l->pace.n : 0;
 	/* What was never offered in time did not get through either. */
-	r->due = (r->sent + (uint64_t)((double)r->unsent * (1 - l->conf.garbage))) *
-			l->conf.subscribers;
+	r->due = (r->sent + r->refused + (uint64_t)((double)r->unsent * (1 - l->conf.garbage))) *
+			l->nb_receivers;
 	for (size_t i = 0; i < nb_pairs; i++) {
 		r->duplicates += l->pairs[i].duplicates;
 		r->reordered += l->pairs[i].reordered;
@@ -611,6 +753,25 @@ enum load_state
 load_state(const struct load *l)
 {
 	return l->state;
+}
+
+const struct load_quic_result *
+load_quic(const struct load *l)
+{
+	return l->quic == NULL ? NULL : load_quic_result(l->quic);
+}
+
+void
+load_end(struct load *l)
+{
+	if (l->quic != NULL)
+		load_quic_end(l->quic);
+}
+
+bool
+load_closed(const struct load *l)
+{
+	return l->quic == NULL || (load_quic_ended(l->quic) && l->nb_tx == 0);
 }
 
 unsigned int
@@ -636,6 +797,23 @@ credential_of(const struct load_conf *conf, unsigned int i, struct plm_credentia
 			(publishes ? slot : slot - conf->publishers) + 1);
 }
 
+static void
+quic_why(const struct load *l, struct plm_text *why)
+{
+	enum load_quic_fail fail;
+	struct plm_quic_end end;
+	unsigned int client;
+
+	load_quic_failed(l->quic, &client, &fail, &end);
+	plm_text_add(why, "%s", l->state == LOAD_LOST ? "connection lost: " : "");
+	if (fail == LOAD_QUIC_TIMEOUT)
+		plm_text_add(why, "no answer from the relay");
+	else
+		plm_text_add(why, "%s, %s code 0x%" PRIx64,
+				fail == LOAD_QUIC_OURS ? "ended by ourselves" : "refused",
+				end.is_application ? "application" : "transport", end.code);
+}
+
 void
 load_why(const struct load *l, struct plm_text *why)
 {
@@ -656,8 +834,12 @@ load_why(const struct load *l, struct plm_text *why)
 	if (l->state == LOAD_READY)
 		return;
 	credential_of(&l->conf, l->culprit, &cred);
-	ice = &l->participants[l->culprit].ice;
 	plm_text_add(why, "room %s, %s: ", cred.room, cred.participant);
+	if (l->quic != NULL) {
+		quic_why(l, why);
+		return;
+	}
+	ice = &l->participants[l->culprit].ice;
 	if (ice->state == ICE_REFUSED)
 		plm_text_add(why, "refused: %u %s", ice->error_code,
 				ice_error_text(ice->error_code));
@@ -697,12 +879,12 @@ static bool
 conf_fits(const struct load_conf *conf)
 {
 	uint64_t participants = (uint64_t)conf->rooms * (conf->publishers + conf->subscribers);
-	uint64_t pairs = (uint64_t)conf->rooms * conf->publishers * conf->subscribers;
+	uint64_t pairs = (uint64_t)conf->rooms * conf->publishers * load_receivers(conf);
 
 	return participants >= 1 && participants <= LOAD_PARTICIPANTS_MAX && pairs >= 1 &&
 			pairs <= LOAD_PAIRS_MAX && conf->nb_sizes >= 1 &&
 			conf->nb_sizes <= LOAD_SIZES_MAX &&
-			conf->net.first_port + participants / conf->net.nb_addresses + 1 +
+			conf->net.first_port + load_nb_places(conf) / conf->net.nb_addresses + 1 +
 					STRANGERS <=
 			UINT16_MAX + UINT64_C(1);
 }
@@ -712,7 +894,7 @@ static bool
 pool_fits(const struct load_conf *conf)
 {
 	size_t room = rte_pktmbuf_data_room_size(conf->tx_pool) - RTE_PKTMBUF_HEADROOM;
-	size_t largest = LOAD_OTHER_MAX;
+	size_t largest = conf->is_quic ? PLM_QUIC_PACKET_MAX : LOAD_OTHER_MAX;
 
 	for (unsigned int i = 0; i < conf->nb_sizes; i++)
 		largest = RTE_MAX(largest, (size_t)conf->sizes[i].size);
@@ -726,8 +908,9 @@ load_init(struct load *l)
 
 	l->nb_publishers = conf->rooms * conf->publishers;
 	l->nb_participants = conf->rooms * room_size(l);
+	l->nb_receivers = load_receivers(conf);
 	l->pairs = aligned_alloc(RTE_CACHE_LINE_SIZE,
-			(size_t)l->nb_publishers * conf->subscribers * sizeof(l->pairs[0]));
+			(size_t)l->nb_publishers * l->nb_receivers * sizeof(l->pairs[0]));
 	l->seqs = calloc(l->nb_publishers, sizeof(l->seqs[0]));
 	l->filler = malloc(LOAD_SIZE_MAX);
 	l->hmac = plm_hmac_create();
@@ -746,6 +929,8 @@ load_init(struct load *l)
 	}
 	if (conf->is_static)
 		return 0;
+	if (conf->is_quic)
+		return make_quic(l);
 	l->participants = calloc(l->nb_participants, sizeof(l->participants[0]));
 	l->timers = calloc(l->nb_participants, sizeof(l->timers[0]));
 	if (l->participants == NULL || l->timers == NULL)
@@ -784,6 +969,8 @@ load_free(struct load *l)
 	if (l == NULL)
 		return;
 	rte_pktmbuf_free_bulk(l->tx, l->nb_tx);
+	rte_pktmbuf_free(l->quic_out);
+	load_quic_free(l->quic);
 	plm_hmac_free(l->hmac);
 	free(l->timers);
 	free(l->participants);

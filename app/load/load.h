@@ -4,7 +4,8 @@
  * plenum-load's engine: participants of many rooms behind one ethdev queue, a paced generator and
  * a sink that accounts for every copy. The ethdev, time and randomness are arguments, so that
  * tests and benches can drive it. packet.c lays out frames, pace.c says what is due, sink.c
- * counts, search.c looks for a rate, engine.c joins and runs.
+ * counts, search.c looks for a rate, quic.c has clients that come over QUIC, engine.c joins and
+ * runs.
  * Everything here belongs to the one lcore that calls load_turn().
  */
 #ifndef LOAD_H
@@ -16,6 +17,7 @@
 #include "ice.h"
 #include "plm_admit.h"
 #include "plm_net.h"
+#include "plm_quic.h"
 #include "plm_stats.h"
 
 #define LOAD_PARTICIPANTS_MAX 65536
@@ -29,6 +31,8 @@
 #define LOAD_STAMP            32  /**< bytes behind the RTP header that the sink reads */
 #define LOAD_SIZE_MIN         (PLM_RTP_HDR + LOAD_STAMP)
 #define LOAD_SIZE_MAX         9000
+#define LOAD_QUIC_SIZE_MAX    1400 /**< of a datagram that fits a packet of PLM_QUIC_PACKET_MAX */
+#define LOAD_CHURN_MAX        1000
 #define LOAD_PAYLOAD_TYPE     96
 
 /* --- packet.c ------------------------------------------------------------------------------- */
@@ -80,6 +84,10 @@ load_hdr_len(const struct load_net *net)
  *  sum is `payload_sum`. */
 void load_headers(const struct load_net *net, unsigned int participant, uint8_t *frame, size_t len,
 		uint16_t payload_sum);
+/** Mark a frame of load_headers() with an ECN codepoint. */
+void load_ecn_put(const struct load_net *net, uint8_t *frame, uint8_t ecn);
+/** That of a frame to us. */
+uint8_t load_ecn_get(const struct load_net *net, const uint8_t *frame);
 
 struct load_datagram {
 	unsigned int participant; /**< whom it is for; maybe above what there are */
@@ -166,6 +174,95 @@ void load_search_init(struct load_search *s, uint64_t ceiling, unsigned int nb_t
 /** A trial at s->rate ended so. Sets the next rate, or `over`. */
 void load_search_tell(struct load_search *s, enum load_verdict verdict);
 
+/* --- quic.c --------------------------------------------------------------------------------- */
+
+/** Why a handshake failed. */
+enum load_quic_fail {
+	LOAD_QUIC_TIMEOUT, /**< no answer for so long */
+	LOAD_QUIC_REFUSED, /**< CONNECTION_REFUSED */
+	LOAD_QUIC_TLS,     /**< an alert of the relay's */
+	LOAD_QUIC_CLOSED,  /**< any other code of the relay's */
+	LOAD_QUIC_OURS,    /**< what came was wrong, or we had no memory */
+	LOAD_QUIC_NB_FAILS,
+};
+const char *load_quic_fail_name(enum load_quic_fail fail);
+
+/** What became of the connections of those who stay, or of those who come and go. */
+struct load_quic_kind {
+	uint64_t begun;
+	uint64_t established;
+	uint64_t failed[LOAD_QUIC_NB_FAILS]; /**< handshakes */
+	uint64_t lost;                       /**< established ones that we did not end */
+	uint64_t closed;                     /**< by us */
+	uint64_t given_up;                   /**< handshakes, at our end */
+	struct plm_hist times;               /**< of handshakes, ns */
+};
+
+struct load_quic_result {
+	struct load_quic_kind steady;
+	struct load_quic_kind passing; /**< of this run */
+	uint64_t no_place; /**< times that all who come and go were under way: none was begun */
+	uint64_t stray;    /**< packets for a connection that has ended */
+};
+
+/** What the clients need of the engine. */
+struct load_quic_user {
+	/** Room for PLM_QUIC_PACKET_MAX bytes; NULL: there is none now. */
+	uint8_t *(*get)(void *ctx);
+	/** A packet of client `client` is there. */
+	void (*put)(void *ctx, unsigned int client, size_t len, uint8_t ecn);
+	/** A datagram came. */
+	void (*media)(void *ctx, unsigned int client, const uint8_t *buf, size_t len,
+			uint64_t now_ns);
+	void *ctx;
+};
+
+struct load_quic_conf {
+	struct plm_rand rand;
+	struct load_quic_user user;
+	struct plm_quic_path path;     /**< to the relay */
+	const char *room;              /**< server names are ROOM-0, ROOM-1... */
+	unsigned int rooms;            /**< into which others come and go */
+	unsigned int room_size;        /**< of those who stay */
+	unsigned int nb_steady;        /**< clients 0 to nb_steady - 1 */
+	unsigned int handshakes_per_s; /**< of them, at the start */
+	unsigned int churn;            /**< that come per second, and go */
+	bool has_cipher;               /**< only this one is offered */
+	enum plm_aead_cipher cipher;
+};
+
+struct load_quic;
+
+/** Clients beyond `nb_steady` that so many per second take: their addresses follow. */
+unsigned int load_quic_places(unsigned int churn);
+/** NULL and rte_errno. */
+struct load_quic *load_quic_create(const struct load_quic_conf *conf, uint64_t now_ns);
+/** Ends all connections without a word. Takes NULL. */
+void load_quic_free(struct load_quic *q);
+/** The steady ones begin. */
+void load_quic_start(struct load_quic *q, uint64_t now_ns);
+/** Others come and go meanwhile, counted anew. */
+void load_quic_churn(struct load_quic *q, uint64_t begin_ns, uint64_t end_ns);
+/** No others come any more. */
+void load_quic_stop(struct load_quic *q, uint64_t now_ns);
+/** Handshakes, timers, packets: a bounded amount of each. */
+void load_quic_turn(struct load_quic *q, uint64_t now_ns);
+/** A UDP payload for a client; it is overwritten. */
+void load_quic_input(struct load_quic *q, unsigned int client, uint8_t ecn, uint8_t *buf,
+		size_t len, uint64_t now_ns);
+/** Send a datagram. */
+enum plm_quic_verdict load_quic_send(struct load_quic *q, unsigned int client, const uint8_t *buf,
+		size_t len, uint64_t now_ns);
+/** Close all with code 0, and say so to the relay for three PTOs, until load_quic_ended(). */
+void load_quic_end(struct load_quic *q);
+bool load_quic_ended(const struct load_quic *q);
+/** Handshakes in progress; each ends, in time. */
+unsigned int load_quic_nb_arriving(const struct load_quic *q);
+const struct load_quic_result *load_quic_result(const struct load_quic *q);
+/** Did one who should stay fail or end? Then who was the first, and why. */
+bool load_quic_failed(const struct load_quic *q, unsigned int *client, enum load_quic_fail *fail,
+		struct plm_quic_end *end);
+
 /* --- engine.c ------------------------------------------------------------------------------- */
 
 struct load_conf {
@@ -182,8 +279,13 @@ struct load_conf {
 	bool is_static;           /**< the relay knows us by our addresses: no STUN */
 	const uint8_t *key;       /**< secret that signs credentials, unless static */
 	size_t key_len;
-	uint64_t expiry_s;      /**< of the credentials, Unix seconds */
-	unsigned int join_rate; /**< first checks per second */
+	uint64_t expiry_s;             /**< of the credentials, Unix seconds */
+	unsigned int join_rate;        /**< first checks per second */
+	bool is_quic;                  /**< participants are QUIC clients: no STUN, no key */
+	unsigned int handshakes_per_s; /**< of QUIC, at the start */
+	unsigned int churn;            /**< QUIC clients that come per second, and go */
+	bool has_cipher;
+	enum plm_aead_cipher cipher; /**< the only one of QUIC's */
 
 	struct {
 		uint16_t size; /**< of an RTP packet, header included */
@@ -194,6 +296,7 @@ struct load_conf {
 	uint64_t wait_ns;     /**< nothing came for so long after a run: nothing will */
 	uint64_t seed;        /**< of sizes, garbage and SSRCs; 0: drawn from `rand` */
 	struct plm_rand rand; /**< of transaction IDs: never the same twice */
+	uint64_t now_ns;      /**< of QUIC: any time before the first turn */
 };
 
 enum load_state {
@@ -222,6 +325,8 @@ struct load_result {
 	uint64_t foreign;    /**< frames that are none of our business */
 	uint64_t harmed;     /**< from the relay, but not as it was sent */
 	uint64_t misrouted;  /**< for a participant who should not get it */
+	uint64_t refused;    /**< media that a publisher's connection did not take */
+	uint64_t passing;    /**< copies to those who come and go */
 	uint64_t no_mbuf;    /**< times that the TX pool was empty */
 	uint64_t max_gap_ns; /**< longest time between two turns */
 };
@@ -238,6 +343,25 @@ void load_turn(struct load *load, uint64_t now_ns);
 enum load_state load_state(const struct load *load);
 /** Participants that are in. */
 unsigned int load_nb_joined(const struct load *load);
+/** Who should have each packet: subscribers, and over QUIC all others in the room. */
+static inline unsigned int
+load_receivers(const struct load_conf *conf)
+{
+	return conf->is_quic ? conf->publishers + conf->subscribers - 1 : conf->subscribers;
+}
+/** Participants that there may be, those who come and go included. */
+static inline uint64_t
+load_nb_places(const struct load_conf *conf)
+{
+	return (uint64_t)conf->rooms * (conf->publishers + conf->subscribers) +
+			(conf->is_quic ? load_quic_places(conf->churn) : 0);
+}
+/** Over QUIC: close all connections; then turns until load_closed() is true. */
+void load_end(struct load *load);
+bool load_closed(const struct load *load);
+/** What became of QUIC connections; NULL: there are none. */
+const struct load_quic_result *load_quic(const struct load *load);
+
 /** A line about what went wrong. */
 void load_why(const struct load *load, struct plm_text *why);
 

@@ -15,12 +15,13 @@
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 
-#define EAL_ARGS  64
-#define EAL_TEXT  4096
-#define PDR_LOSS  0.005
-#define RX_SPARE  1024 /* mbufs beyond what the rings hold */
-#define LOAD_TTL  86400
-#define SETTLE_NS (100 * PLM_NS_PER_MS) /* the last who joined are soon sent to, not at once */
+#define EAL_ARGS   64
+#define EAL_TEXT   4096
+#define PDR_LOSS   0.005
+#define RX_SPARE   1024 /* mbufs beyond what the rings hold */
+#define LOAD_TTL   86400
+#define SETTLE_NS  (100 * PLM_NS_PER_MS) /* the last who joined are soon sent to, not at once */
+#define GOODBYE_NS (3 * PLM_NS_PER_S)    /* to close QUIC connections */
 
 static volatile sig_atomic_t interrupted;
 
@@ -144,6 +145,8 @@ port_start(struct program *p, struct plm_text *why)
 	/* Frames that the driver holds on to, and their successors. */
 	p->rx_pool = plm_pool_create_rx("load_rx", 2u * o->nb_rxd + RX_SPARE, room,
 			(int)rte_socket_id());
+	if (o->conf.is_quic)
+		largest = RTE_MAX(largest, (uint16_t)PLM_QUIC_PACKET_MAX);
 	tx_room = (uint16_t)(RTE_MAX(largest, (uint16_t)LOAD_OTHER_MAX) + LOAD_HDR_MAX);
 	p->tx_pool = plm_pool_create_copy("load_tx", 2u * o->nb_txd + RX_SPARE, tx_room,
 			(int)rte_socket_id());
@@ -182,7 +185,8 @@ load_start(struct program *p, struct plm_text *why)
 	clock_gettime(CLOCK_REALTIME, &ts);
 	conf->expiry_s = (uint64_t)ts.tv_sec + LOAD_TTL;
 	conf->key = key;
-	if (!conf->is_static) {
+	conf->now_ns = now_ns();
+	if (!conf->is_static && !conf->is_quic) {
 		ret = plm_secret_read(p->options.secret_path, key, &conf->key_len, why);
 		if (ret < 0)
 			return ret;
@@ -234,6 +238,8 @@ join(struct program *p)
 	printf("%u participants %s after %.2f s\n", load_nb_joined(p->load),
 			p->options.conf.is_static ? "ready" : "joined",
 			(double)(t - begin_ns) / (double)PLM_NS_PER_S);
+	if (load_quic(p->load) != NULL)
+		report_joined(load_quic(p->load));
 	fflush(stdout);
 	for (begin_ns = t; t - begin_ns < SETTLE_NS && !load_ended(p->load); t = now_ns())
 		load_turn(p->load, t);
@@ -291,6 +297,8 @@ run(struct program *p, uint64_t rate, uint64_t duration_ns, bool live, struct tr
 	}
 	load_run_result(p->load, t, &trial->r);
 	trial_keep_latency(trial, load_latency(p->load));
+	if (load_quic(p->load) != NULL)
+		trial->quic = *load_quic(p->load);
 	trial->missed = port_missed(p->port.ethdev_id) - missed;
 	trial->preemptions = preemptions() - preempted;
 	trial->disturbed = trial->preemptions != 0 || trial->r.max_gap_ns > p->options.gap_ns;
@@ -383,6 +391,17 @@ work(struct program *p)
 	return code;
 }
 
+/* Whoever came over QUIC says that it leaves. */
+static void
+say_goodbye(struct program *p)
+{
+	uint64_t begin_ns = now_ns();
+
+	load_end(p->load);
+	while (!load_closed(p->load) && now_ns() - begin_ns < GOODBYE_NS)
+		load_turn(p->load, now_ns());
+}
+
 int
 main(int argc, char **argv)
 {
@@ -418,6 +437,8 @@ main(int argc, char **argv)
 		fprintf(stderr, "plenum-load: %s\n", buf);
 	else
 		code = work(p);
+	if (p->load != NULL)
+		say_goodbye(p);
 	load_free(p->load);
 	plm_port_close(&p->port);
 	rte_mempool_free(p->tx_pool);

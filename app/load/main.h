@@ -80,7 +80,8 @@ struct trial {
 	bool cut;               /**< by a signal */
 	uint64_t latency_ns[4]; /**< p50, p99, p99.9, largest */
 	uint64_t nb_latencies;
-	const char *verdict; /**< of a search's trial; NULL: none */
+	struct load_quic_result quic; /**< all 0 without */
+	const char *verdict;          /**< of a search's trial; NULL: none */
 };
 
 /** Keep the percentiles of a run, since the next one begins anew. */
@@ -101,6 +102,8 @@ void report_setup(const struct report *report);
 void report_live(struct report *report, const struct load_result *before,
 		const struct load_result *now, const struct plm_hist *latency);
 void report_trial(const struct report *report, const struct trial *trial, unsigned int number);
+/** Of QUIC: those who joined. */
+void report_joined(const struct load_quic_result *quic);
 void report_run(const struct report *report, const struct trial *trial);
 void report_search(const struct report *report, const struct load_search *search);
 /** Write --json. `search` and `trials` of a search, otherwise one trial. 0 or negative errno. */

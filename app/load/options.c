@@ -34,6 +34,10 @@ enum opt {
 	OPT_PUBLISHERS,
 	OPT_SUBSCRIBERS,
 	OPT_JOIN_RATE,
+	OPT_QUIC,
+	OPT_HANDSHAKES,
+	OPT_CHURN,
+	OPT_CIPHER,
 	OPT_TIMEOUT,
 	OPT_RATE,
 	OPT_SIZE,
@@ -87,11 +91,16 @@ static const struct {
 	{ "publishers", OPT_PUBLISHERS, "P", "of each room (1)" },
 	{ "subscribers", OPT_SUBSCRIBERS, "S", "of each room (10)" },
 	{ "join-rate", OPT_JOIN_RATE, "N", "participants that begin to join per second (500)" },
+	{ "quic", OPT_QUIC, NULL, "participants are QUIC clients, their room the server name" },
+	{ "handshakes-per-s", OPT_HANDSHAKES, "N", "of QUIC that begin per second (200)" },
+	{ "churn", OPT_CHURN, "N",
+			"more QUIC clients per second that join for a second and leave (0)" },
+	{ "cipher", OPT_CIPHER, "aes128|aes256|chacha20", "the only one offered (all)" },
 	{ "timeout", OPT_TIMEOUT, "SECONDS", "to find the relay and join (60)" },
 	{ "rate", OPT_RATE, "PPS|max",
 			"packets per second into the relay, all publishers and garbage together (1000)" },
 	{ "size", OPT_SIZE, "BYTES[:WEIGHT],...",
-			"of an RTP packet, header included, 44 to 9000 (200)" },
+			"of an RTP packet, header included, 44 to 9000 (200); over QUIC to 1400" },
 	{ "garbage", OPT_GARBAGE, "FRACTION", "of the packets that are of no use to anybody (0)" },
 	{ "duration", OPT_DURATION, "SECONDS", "how long to send (10)" },
 	{ "warm-up", OPT_WARM_UP, "SECONDS", "first, without counting (0.5)" },
@@ -117,7 +126,7 @@ usage(FILE *to)
 {
 	fprintf(to,
 			"Usage: plenum-load --vdev SPEC|--port NAME --relay ADDR[:PORT] --address ADDR\n"
-			"                   --secret FILE|--static [OPTIONS]\n\n"
+			"                   --secret FILE|--static|--quic [OPTIONS]\n\n"
 			"Generator and sink for a Plenum relay, on a DPDK port.\n\n");
 	for (size_t i = 0; i < RTE_DIM(table); i++) {
 		char head[64];
@@ -224,6 +233,25 @@ parse_relay(const char *text, struct load_net *net, struct plm_text *why)
 }
 
 static int
+parse_cipher(const char *text, struct load_conf *conf)
+{
+	static const char *const names[] = {
+		[PLM_AES128_GCM] = "aes128",
+		[PLM_AES256_GCM] = "aes256",
+		[PLM_CHACHA20_POLY1305] = "chacha20",
+	};
+
+	for (unsigned int i = 0; i < RTE_DIM(names); i++) {
+		if (strcmp(text, names[i]) != 0)
+			continue;
+		conf->has_cipher = true;
+		conf->cipher = (enum plm_aead_cipher)i;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int
 take_port_option(struct options *o, enum opt opt, const char *arg, struct plm_text *why)
 {
 	switch (opt) {
@@ -300,6 +328,15 @@ take_peer_option(struct options *o, enum opt opt, const char *arg, struct plm_te
 		return parse_u(arg, 1, LOAD_PARTICIPANTS_MAX, &conf->subscribers);
 	case OPT_JOIN_RATE:
 		return parse_u(arg, 1, 1000000, &conf->join_rate);
+	case OPT_QUIC:
+		conf->is_quic = true;
+		return 0;
+	case OPT_HANDSHAKES:
+		return parse_u(arg, 1, 100000, &conf->handshakes_per_s);
+	case OPT_CHURN:
+		return parse_u(arg, 0, LOAD_CHURN_MAX, &conf->churn);
+	case OPT_CIPHER:
+		return parse_cipher(arg, conf);
 	case OPT_TIMEOUT:
 		return options_seconds(arg, &o->timeout_ns);
 	default:
@@ -360,8 +397,8 @@ static int
 check_together(struct options *o, struct plm_text *why)
 {
 	const struct load_conf *conf = &o->conf;
-	uint64_t n = (uint64_t)conf->rooms * (conf->publishers + conf->subscribers);
-	uint64_t pairs = (uint64_t)conf->rooms * conf->publishers * conf->subscribers;
+	uint64_t n = load_nb_places(conf);
+	uint64_t pairs = (uint64_t)conf->rooms * conf->publishers * load_receivers(conf);
 	uint64_t last_port = conf->net.first_port + n / conf->net.nb_addresses + 256;
 	static const uint8_t none[16];
 
@@ -375,8 +412,14 @@ check_together(struct options *o, struct plm_text *why)
 		plm_text_add(why, "--address and --relay are of different address families");
 	else if (o->nb_vdevs == 0 && o->port[0] == '\0')
 		plm_text_add(why, "no port: give --vdev or --port");
-	else if (conf->is_static == (o->secret_path != NULL))
-		plm_text_add(why, "give either --secret or --static");
+	else if (conf->is_static + conf->is_quic + (o->secret_path != NULL) != 1)
+		plm_text_add(why, "give one of --secret, --static and --quic");
+	else if (!conf->is_quic && (conf->churn != 0 || conf->has_cipher))
+		plm_text_add(why, "--churn and --cipher are of --quic");
+	for (unsigned int i = 0; conf->is_quic && why->len == 0 && i < conf->nb_sizes; i++)
+		if (conf->sizes[i].size > LOAD_QUIC_SIZE_MAX)
+			plm_text_add(why, "a datagram of %u bytes fits no QUIC packet: at most %d",
+					conf->sizes[i].size, LOAD_QUIC_SIZE_MAX);
 	if (why->len == 0 && n > LOAD_PARTICIPANTS_MAX)
 		plm_text_add(why, "%" PRIu64 " participants: at most %d", n, LOAD_PARTICIPANTS_MAX);
 	if (why->len == 0 && pairs > LOAD_PAIRS_MAX)
@@ -426,6 +469,7 @@ load_options(int argc, char **argv, struct options *o)
 				.subscribers = 10,
 				.room = "load",
 				.join_rate = 500,
+				.handshakes_per_s = 200,
 				.sizes = { { .size = 200, .weight = 1 } },
 				.nb_sizes = 1,
 				.wait_ns = 200 * PLM_NS_PER_MS },

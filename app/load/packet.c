@@ -133,6 +133,27 @@ load_headers(const struct load_net *net, unsigned int participant, uint8_t *fram
 	memcpy(udp + 6, &v, sizeof(v));
 }
 
+void
+load_ecn_put(const struct load_net *net, uint8_t *frame, uint8_t ecn)
+{
+	uint8_t *ip = frame + PLM_ETH_HDR;
+	uint32_t sum;
+
+	if (net->first.is_v6) {
+		ip[1] |= (uint8_t)(ecn << 4);
+		return;
+	}
+	ip[1] |= ecn;
+	sum = (uint16_t)~get_be16(ip + 10) + ecn; /* RFC 1624 */
+	put_be16(ip + 10, (uint16_t) ~(sum + (sum >> 16)));
+}
+
+uint8_t
+load_ecn_get(const struct load_net *net, const uint8_t *frame)
+{
+	return (net->first.is_v6 ? frame[PLM_ETH_HDR + 1] >> 4 : frame[PLM_ETH_HDR + 1]) & 3;
+}
+
 bool
 load_datagram_get(const struct load_net *net, const uint8_t *frame, size_t avail, size_t len,
 		struct load_datagram *datagram)

@@ -57,7 +57,10 @@ report_setup(const struct report *report)
 			conf->subscribers == 1 ? "" : "s");
 	for (unsigned int i = 0; i < conf->nb_sizes; i++)
 		printf("%s%u", i == 0 ? "" : "/", conf->sizes[i].size);
-	printf(" bytes, garbage %.1f %%\n", conf->garbage * 100);
+	printf(" bytes, garbage %.1f %%", conf->garbage * 100);
+	if (conf->is_quic)
+		printf(", over QUIC, %u handshakes/s come and go", conf->churn);
+	printf("\n");
 	fflush(stdout);
 }
 
@@ -115,6 +118,36 @@ report_trial(const struct report *report, const struct trial *t, unsigned int nu
 	fflush(stdout);
 }
 
+static uint64_t
+nb_failed(const struct load_quic_kind *kind)
+{
+	uint64_t n = 0;
+
+	for (unsigned int i = 0; i < LOAD_QUIC_NB_FAILS; i++)
+		n += kind->failed[i];
+	return n;
+}
+
+static void
+print_quic(const char *who, const struct load_quic_kind *kind)
+{
+	printf("%s: handshakes begun %" PRIu64 ", established %" PRIu64 ", failed %" PRIu64, who,
+			kind->begun, kind->established, nb_failed(kind));
+	for (unsigned int i = 0; i < LOAD_QUIC_NB_FAILS; i++)
+		if (kind->failed[i] != 0)
+			printf(" (%s %" PRIu64 ")", load_quic_fail_name((enum load_quic_fail)i),
+					kind->failed[i]);
+	printf("; closed %" PRIu64 ", lost %" PRIu64 "; p50 %.1f, p99 %.1f, largest %.1f ms\n",
+			kind->closed, kind->lost, us(&kind->times, 5000) / 1e3,
+			us(&kind->times, 9900) / 1e3, us(&kind->times, 10000) / 1e3);
+}
+
+void
+report_joined(const struct load_quic_result *quic)
+{
+	print_quic("those who stay", &quic->steady);
+}
+
 void
 report_run(const struct report *report, const struct trial *t)
 {
@@ -136,6 +169,12 @@ report_run(const struct report *report, const struct trial *t)
 		       "largest %.1f\n",
 				(double)t->latency_ns[0] / 1e3, (double)t->latency_ns[1] / 1e3,
 				(double)t->latency_ns[2] / 1e3, (double)t->latency_ns[3] / 1e3);
+	if (report->options->conf.is_quic)
+		printf("QUIC: refused by the connection %" PRIu64
+		       ", copies to who comes and goes %" PRIu64 ", not begun %" PRIu64 "\n",
+				r->refused, r->passing, t->quic.no_place);
+	if (report->options->conf.churn != 0)
+		print_quic("those who come and go", &t->quic.passing);
 	if (t->disturbed)
 		printf("disturbed: our own thread stood still for %" PRIu64
 		       " us, preempted %" PRIu64 " times\n",
@@ -148,7 +187,7 @@ report_search(const struct report *report, const struct load_search *s)
 {
 	const struct options *o = report->options;
 	const char *name = o->search == SEARCH_NDR ? "NDR (no loss)" : "PDR (0.5 % loss)";
-	double copies = (double)s->good * (1 - o->conf.garbage) * o->conf.subscribers;
+	double copies = (double)s->good * (1 - o->conf.garbage) * load_receivers(&o->conf);
 
 	if (s->good == 0)
 		printf("%s: none, not even at %" PRIu64 " packets/s\n", name, s->bad);
@@ -177,11 +216,42 @@ set_real(json_t *o, const char *key, double v)
 }
 
 static json_t *
-json_trial(const struct trial *t)
+json_latency(const uint64_t ns[4])
 {
 	static const char *const names[] = { "p50", "p99", "p999", "max" };
+	json_t *o = json_object();
+
+	for (unsigned int i = 0; i < RTE_DIM(names); i++)
+		set_count(o, names[i], ns[i]);
+	return o;
+}
+
+static json_t *
+json_quic(const struct load_quic_kind *kind)
+{
+	json_t *failed = json_object();
+	json_t *o = json_object();
+	uint64_t ns[RTE_DIM(quantiles)];
+
+	set_count(o, "begun", kind->begun);
+	set_count(o, "established", kind->established);
+	for (unsigned int i = 0; i < LOAD_QUIC_NB_FAILS; i++)
+		set_count(failed, load_quic_fail_name((enum load_quic_fail)i), kind->failed[i]);
+	json_object_set_new(o, "failed", failed);
+	set_count(o, "lost", kind->lost);
+	set_count(o, "closed", kind->closed);
+	set_count(o, "given_up", kind->given_up);
+	for (unsigned int i = 0; i < RTE_DIM(quantiles); i++)
+		ns[i] = plm_hist_quantile(&kind->times, quantiles[i]);
+	json_object_set_new(o, "handshake_ns",
+			kind->established != 0 ? json_latency(ns) : json_null());
+	return o;
+}
+
+static json_t *
+json_trial(const struct options *options, const struct trial *t)
+{
 	const struct load_result *r = &t->r;
-	json_t *latency = json_object();
 	json_t *o = json_object();
 
 	set_count(o, "rate", r->rate);
@@ -206,11 +276,16 @@ json_trial(const struct trial *t)
 	set_count(o, "preemptions", t->preemptions);
 	json_object_set_new(o, "disturbed", json_boolean(t->disturbed));
 	json_object_set_new(o, "interrupted", json_boolean(t->cut));
-	for (unsigned int i = 0; i < RTE_DIM(names); i++)
-		set_count(latency, names[i], t->latency_ns[i]);
-	json_object_set_new(o, "latency_ns", t->nb_latencies != 0 ? latency : json_null());
-	if (t->nb_latencies == 0)
-		json_decref(latency);
+	json_object_set_new(o, "latency_ns",
+			t->nb_latencies != 0 ? json_latency(t->latency_ns) : json_null());
+	if (options->conf.is_quic) {
+		set_count(o, "refused", r->refused);
+		set_count(o, "passing", r->passing);
+		set_count(o, "no_place", t->quic.no_place);
+		set_count(o, "stray", t->quic.stray);
+		json_object_set_new(o, "steady", json_quic(&t->quic.steady));
+		json_object_set_new(o, "churn", json_quic(&t->quic.passing));
+	}
 	if (t->verdict != NULL)
 		json_object_set_new(o, "verdict", json_string(t->verdict));
 	return o;
@@ -232,6 +307,8 @@ json_setup(const struct report *report)
 	set_count(o, "subscribers", conf->subscribers);
 	json_object_set_new(o, "sizes", sizes);
 	set_real(o, "garbage", conf->garbage);
+	json_object_set_new(o, "quic", json_boolean(conf->is_quic));
+	set_count(o, "churn", conf->churn);
 	json_object_set_new(o, "static", json_boolean(conf->is_static));
 	json_object_set_new(o, "ipv6", json_boolean(conf->net.first.is_v6));
 	json_object_set_new(o, "port", json_string(report->port->name));
@@ -253,8 +330,8 @@ json_search(const struct report *report, const struct load_search *s)
 
 	return json_pack("{s:s, s:I, s:f, s:i, s:f, s:f, s:i}", "kind", search_names[o->search],
 			"packets_per_s", (json_int_t)s->good, "copies_per_s",
-			(double)s->good * (1 - o->conf.garbage) * o->conf.subscribers, "trials",
-			(int)s->nb_trials, "trial_seconds",
+			(double)s->good * (1 - o->conf.garbage) * load_receivers(&o->conf),
+			"trials", (int)s->nb_trials, "trial_seconds",
 			(double)o->trial_ns / (double)PLM_NS_PER_S, "precision", s->precision,
 			"repeated", (int)s->nb_repeated);
 }
@@ -271,11 +348,11 @@ report_json(const struct report *report, const struct load_search *search,
 	json_object_set_new(o, "version", json_string(PLM_VERSION));
 	json_object_set_new(o, "setup", json_setup(report));
 	if (search == NULL) {
-		json_object_set_new(o, "run", json_trial(&trials[0]));
+		json_object_set_new(o, "run", json_trial(report->options, &trials[0]));
 	} else {
 		list = json_array();
 		for (unsigned int i = 0; i < nb_trials; i++)
-			json_array_append_new(list, json_trial(&trials[i]));
+			json_array_append_new(list, json_trial(report->options, &trials[i]));
 		json_object_set_new(o, "trials", list);
 		json_object_set_new(o, "search", json_search(report, search));
 	}

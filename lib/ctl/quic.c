@@ -52,6 +52,7 @@ struct ctl_quic_conn {
 	bool is_gone;    /* and has given it back */
 	bool is_named;   /* in a view that a worker may still read */
 	bool is_established;
+	bool is_refused; /* established, but no room took it */
 	bool adopt_due; /* messages that found the ring full */
 	bool close_due;
 	char room[PLM_NAME_SIZE];
@@ -188,12 +189,13 @@ slot_free(struct ctl_quic *q, struct plm_quic_slot *slot)
 	q->free_head = idx;
 }
 
-/* A handshake that came to nothing. */
+/* A handshake that came to nothing, or to a refusal. */
 static void
 handshake_end(struct ctl_quic *q, struct plm_quic_slot *slot)
 {
 	q->nb_handshakes--;
-	plm_count(&q->ctl->counters, PLM_CNT_QUIC_FAILED);
+	if (!q->conns[index_of(q, slot)].is_refused)
+		plm_count(&q->ctl->counters, PLM_CNT_QUIC_FAILED);
 	slot_free(q, slot);
 }
 
@@ -300,6 +302,7 @@ enter(struct ctl_quic *q, struct plm_quic_slot *slot)
 	if ((c->room[0] == '\0' && !room_of(plm_quic_conn_name(slot->conn), c->room)) ||
 			plm_admit_quic(ctl->admit, &req, &session) < 0) {
 		plm_count(&ctl->counters, PLM_CNT_QUIC_REFUSED);
+		c->is_refused = true;
 		/* The protocol knows one code, and nobody parses the text. */
 		plm_quic_close(slot->conn, 0, "no room");
 		return;

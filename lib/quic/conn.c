@@ -364,7 +364,7 @@ plm_quic_conn_server(struct plm_quic *quic, const struct plm_quic_new *new, uint
 	ngtcp2_path_storage path;
 	ngtcp2_cid client, own;
 
-	settings_fill(quic, &settings, now_ns);
+	settings_fill(quic, &settings, quic_time(conn, now_ns));
 	settings.token = new->token;
 	settings.tokenlen = new->token_len;
 	settings.token_type = new->original_dcid != NULL ? NGTCP2_TOKEN_TYPE_RETRY
@@ -403,7 +403,7 @@ plm_quic_conn_client(struct plm_quic *quic, const struct plm_quic_new *new, uint
 	ngtcp2_path_storage path;
 	ngtcp2_cid server, own;
 
-	settings_fill(quic, &settings, now_ns);
+	settings_fill(quic, &settings, quic_time(conn, now_ns));
 	params_fill(quic, &params);
 	server.datalen = FIRST_CID;
 	plm_rand_fill(&quic->conf.rand, server.data, FIRST_CID);
@@ -482,7 +482,7 @@ plm_quic_recv(struct plm_quic_conn *conn, const struct plm_quic_path *path, uint
 	}
 	conn->got_more = conn->state == PLM_QUIC_HANDSHAKE;
 	quic_path_to(&ps, path);
-	conn->now_ns = now_ns;
+	now_ns = quic_time(conn, now_ns);
 	ret = ngtcp2_conn_read_pkt(conn->ng, &ps.path, &pi, buf, len, now_ns);
 	/* An acknowledgement may tell that stream data was lost, and makes room for more of it. */
 	conn->is_dirty |= conn->got_more || conn->nb_chunks > 0;
@@ -514,7 +514,7 @@ plm_quic_timer(struct plm_quic_conn *conn, uint64_t now_ns)
 			conn->state = PLM_QUIC_DEAD;
 		return conn->state;
 	}
-	conn->now_ns = now_ns;
+	now_ns = quic_time(conn, now_ns);
 	ret = ngtcp2_conn_handle_expiry(conn->ng, now_ns);
 	conn->is_dirty = true;
 	if (unlikely(ret != 0))
@@ -526,7 +526,7 @@ int
 plm_quic_key_update(struct plm_quic_conn *conn, uint64_t now_ns)
 {
 	if (conn->state != PLM_QUIC_ESTABLISHED ||
-			ngtcp2_conn_initiate_key_update(conn->ng, now_ns) != 0)
+			ngtcp2_conn_initiate_key_update(conn->ng, quic_time(conn, now_ns)) != 0)
 		return -EAGAIN;
 	return 0;
 }
@@ -538,7 +538,8 @@ plm_quic_migrate(struct plm_quic_conn *conn, const struct plm_quic_path *path, u
 
 	quic_path_to(&ps, path);
 	if (conn->state != PLM_QUIC_ESTABLISHED ||
-			ngtcp2_conn_initiate_immediate_migration(conn->ng, &ps.path, now_ns) != 0)
+			ngtcp2_conn_initiate_immediate_migration(conn->ng, &ps.path,
+					quic_time(conn, now_ns)) != 0)
 		return -EAGAIN;
 	conn->path = *path;
 	conn->is_dirty = true;

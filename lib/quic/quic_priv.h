@@ -169,7 +169,7 @@ struct plm_quic_conn {
 	uint32_t rx_next;
 
 	struct quic_control control;
-	uint64_t now_ns; /* of the call that ngtcp2 is in */
+	uint64_t now_ns; /* of the call that ngtcp2 is in, or was last in */
 	uint64_t opened;
 	uint64_t undecryptable;
 	uint32_t key_updates;
@@ -186,6 +186,15 @@ struct plm_quic_conn {
 	struct quic_arena arena;
 	ngtcp2_mem mem;
 };
+
+/* The time of a call. ngtcp2's must never run backwards, and it could: the lcore that takes a connection
+ * over may have looked at the clock before the other one did. */
+static inline uint64_t
+quic_time(struct plm_quic_conn *conn, uint64_t now_ns)
+{
+	conn->now_ns = RTE_MAX(conn->now_ns, now_ns);
+	return conn->now_ns;
+}
 
 void quic_conn_callbacks(struct plm_quic *quic);
 

@@ -71,6 +71,7 @@ close_again(struct plm_quic_conn *conn, struct plm_quic_out *out, uint8_t *buf)
 bool
 plm_quic_flush(struct plm_quic_conn *conn, struct plm_quic_out *out, uint64_t now_ns)
 {
+	now_ns = quic_time(conn, now_ns);
 	for (unsigned int i = 0; i < PLM_QUIC_FLUSH_MAX; i++) {
 		ngtcp2_path_storage ps;
 		ngtcp2_pkt_info pi;
@@ -157,7 +158,7 @@ plm_quic_send(struct plm_quic_conn *conn, struct plm_quic_out *out, struct plm_q
 		verdicts(dgrams, n, PLM_QUIC_NOT_OPEN);
 		return 0;
 	}
-	conn->now_ns = now_ns;
+	now_ns = quic_time(conn, now_ns);
 	quic_control_begin(conn, now_ns);
 	while (i < n) {
 		struct plm_quic_dgram *d = &dgrams[i];

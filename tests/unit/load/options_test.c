@@ -45,6 +45,22 @@ static const struct {
 	{ GOOD "--rooms 6000 --publishers 1 --subscribers 10", -EINVAL },   /* participants */
 	{ GOOD "--rooms 5000 --publishers 1 --subscribers 9", -EINVAL },    /* UDP ports */
 	{ GOOD "--rooms 5000 --publishers 1 --subscribers 9 --addresses 2", 0 },
+	{ BASE "--quic", 0 },
+	{ BASE "--quic --churn 100 --handshakes-per-s 50 --cipher chacha20", 0 },
+	{ GOOD "--quic", -EINVAL },
+	{ BASE "--quic --static", -EINVAL },
+	{ BASE "--quic --cipher des", -EINVAL },
+	{ BASE "--quic --churn 1001", -EINVAL },
+	{ BASE "--quic --handshakes-per-s 0", -EINVAL },
+	{ GOOD "--churn 1", -EINVAL }, /* not over QUIC */
+	{ GOOD "--cipher aes128", -EINVAL },
+	{ BASE "--quic --size 44,1400", 0 },
+	{ BASE "--quic --size 1401", -EINVAL },
+	{ BASE "--quic --rooms 1 --publishers 2000 --subscribers 100",
+			-EINVAL }, /* pairs, of all with all */
+	{ BASE "--quic --rooms 4500 --publishers 1 --subscribers 9", 0 },
+	{ BASE "--quic --rooms 4500 --publishers 1 --subscribers 9 --churn 1000",
+			-EINVAL }, /* UDP ports */
 	{ GOOD "--room a/b", -EINVAL },
 	{ GOOD "stray", -EINVAL },
 	{ GOOD "--nonsense", -EINVAL },
@@ -94,6 +110,28 @@ options__name_the_port_and_the_next_hop(void **state)
 	assert_string_equal(plm_ip_text(&o.conf.net.hop, ip), "198.18.0.254");
 }
 
+static void
+options__of_quic_say_who_comes_and_what_is_offered(void **state)
+{
+	struct options o;
+
+	assert_int_equal(parse(BASE "--quic", &o), 0);
+	assert_true(o.conf.is_quic && !o.conf.has_cipher);
+	assert_int_equal(o.conf.handshakes_per_s, 200);
+	assert_int_equal(o.conf.churn, 0);
+	assert_int_equal(load_receivers(&o.conf), 10);
+	assert_int_equal(
+			parse(BASE "--quic --publishers 2 --subscribers 3 --churn 7 --cipher aes256",
+					&o),
+			0);
+	assert_true(o.conf.has_cipher);
+	assert_int_equal(o.conf.cipher, PLM_AES256_GCM);
+	assert_int_equal(o.conf.churn, 7);
+	/* Over QUIC publishers hear each other. */
+	assert_int_equal(load_receivers(&o.conf), 4);
+	assert_int_equal(load_nb_places(&o.conf), 5 + load_quic_places(7));
+}
+
 /* Rows for one address, one entry each for several. */
 static void
 print_static__writes_the_relays_settings(void **state)
@@ -127,6 +165,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(options__accept_what_makes_sense),
 		cmocka_unit_test(options__name_the_port_and_the_next_hop),
+		cmocka_unit_test(options__of_quic_say_who_comes_and_what_is_offered),
 		cmocka_unit_test(print_static__writes_the_relays_settings),
 	};
 

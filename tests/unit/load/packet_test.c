@@ -64,6 +64,10 @@ headers__are_those_of_the_participant(void **state)
 
 		/* Ours is no datagram from the relay. */
 		assert_false(load_datagram_get(&net, frame, hdr + PAYLOAD, hdr + PAYLOAD, &d));
+		load_ecn_put(&net, frame, (uint8_t)(i & 3));
+		assert_int_equal(load_ecn_get(&net, frame), i & 3);
+		if (!is_v6)
+			assert_int_equal(plm_wire_sum(frame + PLM_ETH_HDR, PLM_IP4_HDR), 0xffff);
 		memcpy(frame, &net.mac, 6);
 		memcpy(swap, frame + at, alen);
 		memcpy(frame + at, frame + at + alen, alen);
