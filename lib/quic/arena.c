@@ -125,10 +125,11 @@ quic_arena_alloc(struct quic_arena *arena, size_t size)
 void
 quic_arena_release(struct quic_arena *arena, void *buf)
 {
-	struct quic_block *block = (struct quic_block *)buf - 1;
+	struct quic_block *block;
 
 	if (buf == NULL)
 		return;
+	block = (struct quic_block *)buf - 1;
 	arena->used -= class_size((unsigned int)block->class) + (uint32_t)sizeof(*block);
 	block->next = arena->free_list[block->class];
 	arena->free_list[block->class] = block;
@@ -162,12 +163,13 @@ mem_calloc(size_t n, size_t size, void *arena)
 static void *
 mem_realloc(void *old, size_t size, void *arena)
 {
-	const struct quic_block *block = (struct quic_block *)old - 1;
+	const struct quic_block *block;
 	uint32_t has;
 	void *buf;
 
 	if (old == NULL)
 		return quic_arena_alloc(arena, size);
+	block = (struct quic_block *)old - 1;
 	has = class_size((unsigned int)block->class);
 	if (size <= has)
 		return old;
