@@ -158,7 +158,8 @@ all_byes(const struct client *client)
 		const struct participant *p = &client->participants[i];
 		uint32_t nb_others = p->rx.nb_streams - p->nb_own;
 
-		if (!ice_over(&p->ice) && (nb_others < want || p->nb_byes < nb_others))
+		if (!ice_state_over(participant_state(p)) &&
+				(nb_others < want || p->nb_byes < nb_others))
 			return false;
 	}
 	return true;
@@ -315,6 +316,11 @@ client_init(struct client *client, const struct client_conf *conf)
 		client_say(client, NULL, "epoll: %s", strerror(errno));
 		return -errno;
 	}
+	if (conf->quic) {
+		ret = quic_links_init(client);
+		if (ret < 0)
+			return ret;
+	}
 	for (unsigned int i = 0; i < conf->clones; i++) {
 		ret = participant_init(&client->participants[i], client, i);
 		if (ret < 0)
@@ -338,6 +344,7 @@ client_fini(struct client *client)
 		producers_fini(client);
 	sinks_fini(client);
 	replay_free(client->replay);
+	quic_links_fini(client->quic);
 	plm_hmac_free(client->hmac);
 	free(client->tx);
 	free(client->rx);

@@ -3,7 +3,8 @@
  * @file
  * plenum-client: one process, one epoll loop, one or many participants with a socket each.
  * options.c reads the command line, client.c runs the loop, participant.c speaks with the relay,
- * publish.c is where media comes from and subscribe.c where it goes, report.c tells.
+ * over ICE (ice.c) or QUIC (quic.c), publish.c is where media comes from and subscribe.c where it
+ * goes, report.c tells.
  * One thread: every structure here belongs to it.
  */
 #ifndef CLIENT_H
@@ -19,6 +20,7 @@
 #include "plm_base.h"
 #include "plm_crypto.h"
 #include "plm_wire.h"
+#include "quic.h"
 #include "replay.h"
 #include "rx_stats.h"
 
@@ -76,6 +78,13 @@ struct client_conf {
 	enum ice_nomination nomination;
 	uint64_t rebind_ns; /**< after joining; 0: never */
 	bool rebind_nominate;
+
+	bool quic;
+	enum quic_cipher cipher;
+	uint64_t key_update_ns; /**< after joining; 0: never of our own */
+	uint64_t keep_alive_ns; /**< 0: none */
+	bool has_pin;
+	uint8_t pin[QUIC_PIN_SIZE];
 
 	struct gen_conf gens[CLIENT_GENS_MAX];
 	unsigned int nb_gens;
@@ -152,9 +161,10 @@ struct participant {
 
 	int fd; /**< owned, connected to the relay; -1: none */
 	struct client_addr local;
-	struct ice_agent ice;
-	enum ice_state told; /**< state last acted upon */
-	uint64_t start_ns;   /**< when to send the first check */
+	struct ice_agent ice;  /**< of those without `--quic` */
+	struct quic_link quic; /**< of those with it */
+	enum ice_state told;   /**< state last acted upon */
+	uint64_t start_ns;     /**< when to send the first check */
 	uint64_t joined_ns;
 	uint64_t rebind_ns;
 	uint64_t rtcp_ns;
@@ -198,11 +208,12 @@ struct client {
 	struct participant *participants; /**< conf->clones; owned */
 	uint64_t *deadlines;              /**< next of each participant; owned */
 	struct producer producers[CLIENT_PRODUCERS_MAX];
-	struct replay *replay; /**< owned; NULL: none */
-	struct sinks *sinks;   /**< owned */
-	struct batch *rx;      /**< owned */
-	struct batch *tx;      /**< owned */
-	struct plm_hmac *hmac; /**< owned */
+	struct replay *replay;   /**< owned; NULL: none */
+	struct sinks *sinks;     /**< owned */
+	struct batch *rx;        /**< owned */
+	struct batch *tx;        /**< owned */
+	struct plm_hmac *hmac;   /**< owned */
+	struct quic_links *quic; /**< owned; NULL: RTP transport */
 
 	int epoll_fd;
 	int timer_fd;
@@ -237,6 +248,8 @@ void options_usage(FILE *to);
 int options_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 /** Seconds, fractions allowed, up to a year. 0 or -EINVAL. */
 int options_seconds(const char *text, uint64_t *ns);
+/** 64 hexadecimal digits, pairs of them perhaps apart by colons. 0 or -EINVAL. */
+int options_pin(const char *text, uint8_t pin[QUIC_PIN_SIZE]);
 /** The value of `--generate`; `why` says what is wrong. 0 or -EINVAL. */
 int options_generate(const char *text, struct gen_conf *gen, struct plm_text *why);
 /** And of `--rtp-out`. */
@@ -265,7 +278,13 @@ uint64_t participant_turn(struct participant *p, uint64_t now_ns);
 bool participant_send(struct participant *p, const void *buf, size_t len);
 /** Send the first `n` messages of client->tx. Returns how many are done with. */
 unsigned int participant_send_batch(struct participant *p, unsigned int n);
-/** Say goodbye for every stream of the generator that has not. */
+/** The first `n` of these messages as they are. Returns how many are done with. */
+unsigned int participant_send_packets(struct participant *p, struct mmsghdr *msg, unsigned int n);
+/** Media or reports came. */
+void participant_media(struct participant *p, const uint8_t *buf, size_t len, uint64_t now_ns);
+/** How it stands, whatever its transport. */
+enum ice_state participant_state(const struct participant *p);
+/** Say goodbye for every stream of the generator that has not, and end the transport. */
 void participant_leave(struct participant *p);
 /** Datagrams that overflowed the receive buffer so far. */
 uint64_t participant_drops(const struct participant *p);

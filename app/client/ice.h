@@ -115,9 +115,15 @@ uint64_t ice_deadline(const struct ice_agent *ice);
 void ice_input(struct ice_agent *ice, uint64_t now_ns, const uint8_t *msg, size_t len);
 
 static inline bool
+ice_state_over(enum ice_state state)
+{
+	return state >= ICE_REFUSED;
+}
+
+static inline bool
 ice_over(const struct ice_agent *ice)
 {
-	return ice->state >= ICE_REFUSED;
+	return ice_state_over(ice->state);
 }
 
 const char *ice_state_name(enum ice_state state);

@@ -24,6 +24,11 @@ enum opt {
 	OPT_NO_CONSENT,
 	OPT_REBIND_AFTER,
 	OPT_REBIND_NOMINATE,
+	OPT_QUIC,
+	OPT_CIPHER,
+	OPT_KEY_UPDATE_AFTER,
+	OPT_KEEP_ALIVE,
+	OPT_PIN,
 	OPT_RTP,
 	OPT_RTP_BIND,
 	OPT_GENERATE,
@@ -69,8 +74,9 @@ static const struct {
 	{ "ufrag", OPT_UFRAG, FOR_ALL, "UFRAG", "credential, with --pwd" },
 	{ "pwd", OPT_PWD, FOR_ALL, "PASSWORD", "credential, with --ufrag" },
 	{ "secret", OPT_SECRET, FOR_ALL, "FILE", "mint the credential from this secret instead" },
-	{ "room", OPT_ROOM, FOR_ALL, "NAME", "room to mint for" },
-	{ "participant", OPT_PARTICIPANT, FOR_ALL, "NAME", "participant to mint for" },
+	{ "room", OPT_ROOM, FOR_ALL, "NAME", "room to mint for, or to join by --quic" },
+	{ "participant", OPT_PARTICIPANT, FOR_ALL, "NAME",
+			"participant to mint for; with --quic a name for reports only" },
 	{ "ttl", OPT_TTL, FOR_ALL, "SECONDS", "validity of a minted credential (3600)" },
 	{ "clones", OPT_CLONES, FOR_ALL, "K", "be K participants, NAME-0 to NAME-<K-1>" },
 	{ "join-rate", OPT_JOIN_RATE, FOR_ALL, "N", "clones that begin to join per second (100)" },
@@ -83,7 +89,16 @@ static const struct {
 	{ "rebind-after", OPT_REBIND_AFTER, FOR_ALL, "SECONDS",
 			"go on from another local port, as behind a NAT that lost its mapping" },
 	{ "rebind-nominate", OPT_REBIND_NOMINATE, FOR_ALL, NULL,
-			"notice the rebinding: check and nominate the new pair at once" },
+			"notice the rebinding: nominate the new pair, or migrate, at once" },
+	{ "quic", OPT_QUIC, FOR_ALL, NULL,
+			"media in QUIC datagrams instead of RTP over UDP; the room is the server name" },
+	{ "cipher", OPT_CIPHER, FOR_ALL, "aes128|aes256|chacha20", "of --quic (any of them)" },
+	{ "key-update-after", OPT_KEY_UPDATE_AFTER, FOR_ALL, "SECONDS",
+			"of --quic: change the keys this long after the handshake" },
+	{ "keep-alive", OPT_KEEP_ALIVE, FOR_ALL, "SECONDS",
+			"of --quic: a packet after this long a silence (5; 0: none)" },
+	{ "pin", OPT_PIN, FOR_ALL, "SHA256",
+			"of --quic: accept this certificate only, by the SHA-256 of its DER" },
 	{ "rtp", OPT_RTP, FOR_PUBLISH, "PORT[,PORT...]",
 			"take RTP on these local ports and RTCP on the next higher ones" },
 	{ "rtp-bind", OPT_RTP_BIND, FOR_PUBLISH, "ADDR", "local address of --rtp (127.0.0.1)" },
@@ -143,7 +158,7 @@ options_usage(FILE *to)
 		fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].help);
 	fprintf(to,
 			"\n`plenum-client VERB --help` lists a verb's options.\n\n"
-			"Exit: 0 done, 1 usage or system error, 2 refused, 3 consent lost,\n"
+			"Exit: 0 done, 1 usage or system error, 2 refused, 3 connection lost,\n"
 			"4 not what --expect said, 5 no answer.\n");
 }
 
@@ -151,7 +166,8 @@ static void
 verb_usage(size_t v)
 {
 	printf("Usage: plenum-client %s --relay ADDR[:PORT] CREDENTIAL [OPTIONS]\n\n%s\n"
-	       "CREDENTIAL is --ufrag and --pwd, or --secret, --room and --participant.\n\n",
+	       "CREDENTIAL is --ufrag and --pwd, or --secret, --room and --participant,\n"
+	       "or --quic and --room.\n\n",
 			verbs[v].name, verbs[v].help);
 	for (size_t i = 0; i < RTE_DIM(options); i++) {
 		char head[128];
@@ -218,6 +234,21 @@ parse_word(const char *text, const char *zero, const char *one)
 }
 
 static int
+parse_cipher(const char *text, struct client_conf *conf)
+{
+	static const char *const names[] = { [QUIC_CIPHER_AES128] = "aes128",
+		[QUIC_CIPHER_AES256] = "aes256",
+		[QUIC_CIPHER_CHACHA20] = "chacha20" };
+
+	for (unsigned int i = QUIC_CIPHER_AES128; i < RTE_DIM(names); i++)
+		if (strcmp(text, names[i]) == 0) {
+			conf->cipher = (enum quic_cipher)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+static int
 take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_text *why)
 {
 	uint64_t v = 0;
@@ -274,6 +305,20 @@ take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_
 	case OPT_REBIND_NOMINATE:
 		conf->rebind_nominate = true;
 		break;
+	case OPT_QUIC:
+		conf->quic = true;
+		break;
+	case OPT_CIPHER:
+		return parse_cipher(arg, conf);
+	case OPT_KEY_UPDATE_AFTER:
+		ret = options_seconds(arg, &conf->key_update_ns);
+		break;
+	case OPT_KEEP_ALIVE:
+		ret = options_seconds(arg, &conf->keep_alive_ns);
+		break;
+	case OPT_PIN:
+		conf->has_pin = true;
+		return options_pin(arg, conf->pin);
 	case OPT_RTP:
 		return parse_ports(arg, conf, why);
 	case OPT_RTP_BIND:
@@ -363,25 +408,49 @@ take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_
 	return ret < 0 ? ret : 0;
 }
 
-/* What no single option can say. */
+/* Who lets us in: a credential, or the room's name in QUIC. */
 static const char *
-check_together(const struct client_conf *conf)
+check_admission(const struct client_conf *conf)
 {
 	bool given = conf->ufrag != NULL || conf->pwd != NULL;
 	bool minted = conf->secret_path != NULL;
 
-	if (conf->relay.len == 0)
-		return "--relay is missing";
-	if (conf->bind.len != 0 && conf->bind.sa.ss_family != conf->relay.sa.ss_family)
-		return "--bind and --relay are of different address families";
+	if (conf->quic) {
+		if (given || minted)
+			return "--quic takes no credential: its room is the server name";
+		if (conf->room == NULL)
+			return "--quic needs --room";
+		if (conf->no_consent || conf->controlled || conf->nomination != ICE_AGGRESSIVE)
+			return "--role, --nomination and --no-consent are ICE's: not with --quic";
+		return NULL;
+	}
+	if (conf->cipher != QUIC_CIPHER_ANY || conf->key_update_ns != 0 || conf->has_pin)
+		return "--cipher, --key-update-after and --pin say how to do --quic";
 	if (given == minted)
-		return "give either --ufrag and --pwd, or --secret, --room and --participant";
+		return "give either --ufrag and --pwd, or --secret, --room and --participant, "
+		       "or --quic and --room";
 	if (given && (conf->ufrag == NULL || conf->pwd == NULL))
 		return "--ufrag and --pwd belong together";
 	if (given && conf->clones > 1)
 		return "--clones needs --secret: each clone is a participant of its own";
 	if (minted && (conf->room == NULL || conf->participant == NULL))
 		return "--secret needs --room and --participant";
+	return NULL;
+}
+
+/* What no single option can say. */
+static const char *
+check_together(const struct client_conf *conf)
+{
+	const char *problem;
+
+	if (conf->relay.len == 0)
+		return "--relay is missing";
+	if (conf->bind.len != 0 && conf->bind.sa.ss_family != conf->relay.sa.ss_family)
+		return "--bind and --relay are of different address families";
+	problem = check_admission(conf);
+	if (problem != NULL)
+		return problem;
 	if (conf->verb != VERB_SUBSCRIBE && conf->nb_gens == 0 && conf->nb_producers == 0 &&
 			conf->replay_path == NULL)
 		return conf->verb == VERB_PUBLISH
@@ -447,6 +516,7 @@ options_parse(int argc, char **argv, struct client_conf *conf)
 		.clones = 1,
 		.join_rate = 100,
 		.ttl_s = 3600,
+		.keep_alive_ns = 5 * PLM_NS_PER_S,
 		.start_delay_ns = 200 * PLM_NS_PER_MS,
 		.linger_ns = 500 * PLM_NS_PER_MS,
 		.producer_bind = "127.0.0.1",
@@ -489,6 +559,8 @@ options_parse(int argc, char **argv, struct client_conf *conf)
 		fprintf(stderr, "plenum-client: '%s' is not an option\n", argv[optind]);
 		return -EINVAL;
 	}
+	if (conf->quic && conf->participant == NULL)
+		conf->participant = "quic";
 	problem = check_together(conf);
 	if (problem != NULL) {
 		fprintf(stderr, "plenum-client: %s\n", problem);

@@ -41,6 +41,23 @@ read_secret(struct participant *p, struct plm_credential *cred)
 	return ret;
 }
 
+/* Over QUIC there are none (yet): the room is the server name, the participant's name our own. */
+static int
+make_name(struct participant *p)
+{
+	const struct client_conf *conf = p->client->conf;
+
+	snprintf(p->room, sizeof(p->room), "%s", conf->room);
+	if (conf->clones == 1)
+		snprintf(p->name, sizeof(p->name), "%s", conf->participant);
+	else if (snprintf(p->name, sizeof(p->name), "%s-%u", conf->participant, p->idx) >=
+			(int)sizeof(p->name)) {
+		client_say(p->client, NULL, "participant %s: name too long", conf->participant);
+		return -ENAMETOOLONG;
+	}
+	return 0;
+}
+
 static int
 make_credential(struct participant *p)
 {
@@ -168,7 +185,7 @@ participant_init(struct participant *p, struct client *client, unsigned int idx)
 	p->client = client;
 	p->idx = idx;
 	p->watch = (struct watch){ .ready = participant_ready, .arg = p };
-	ret = make_credential(p);
+	ret = conf->quic ? make_name(p) : make_credential(p);
 	if (ret < 0)
 		return ret;
 	snprintf(p->cname, sizeof(p->cname), "%s@plenum", p->name);
@@ -198,6 +215,7 @@ participant_fini(struct participant *p)
 {
 	if (p->fd >= 0)
 		close(p->fd);
+	quic_link_end(p);
 	rx_table_fini(&p->rx);
 	plm_crypto_erase(p->pwd, sizeof(p->pwd));
 }
@@ -220,9 +238,8 @@ participant_drops(const struct participant *p)
 }
 
 unsigned int
-participant_send_batch(struct participant *p, unsigned int n)
+participant_send_packets(struct participant *p, struct mmsghdr *msg, unsigned int n)
 {
-	struct mmsghdr *msg = p->client->tx->msg;
 	unsigned int done = 0;
 	bool again = false;
 
@@ -250,6 +267,15 @@ participant_send_batch(struct participant *p, unsigned int n)
 	return done;
 }
 
+unsigned int
+participant_send_batch(struct participant *p, unsigned int n)
+{
+	if (!p->client->conf->quic)
+		return participant_send_packets(p, p->client->tx->msg, n);
+	quic_link_send_batch(p, n);
+	return n;
+}
+
 bool
 participant_send(struct participant *p, const void *buf, size_t len)
 {
@@ -260,18 +286,10 @@ participant_send(struct participant *p, const void *buf, size_t len)
 	return participant_send_batch(p, 1) == 1;
 }
 
-static void
-input(struct participant *p, const uint8_t *buf, size_t len, uint64_t now_ns)
+void
+participant_media(struct participant *p, const uint8_t *buf, size_t len, uint64_t now_ns)
 {
-	if (len == 0) {
-		p->foreign++;
-		return;
-	}
-	switch (plm_wire_classify(buf, len)) {
-	case PLM_PROTO_STUN:
-		ice_input(&p->ice, now_ns, buf, len);
-		client_touch(p->client, p);
-		break;
+	switch (len != 0 ? plm_wire_classify(buf, len) : PLM_PROTO_NONE) {
 	case PLM_PROTO_RTP:
 		subscribe_rtp(p, buf, len, now_ns);
 		break;
@@ -282,6 +300,25 @@ input(struct participant *p, const uint8_t *buf, size_t len, uint64_t now_ns)
 		p->foreign++;
 		break;
 	}
+}
+
+static void
+input(struct participant *p, uint8_t *buf, size_t len, uint64_t now_ns)
+{
+	if (p->client->conf->quic) {
+		quic_link_input(p, buf, len, now_ns);
+	} else if (len != 0 && plm_wire_classify(buf, len) == PLM_PROTO_STUN) {
+		ice_input(&p->ice, now_ns, buf, len);
+		client_touch(p->client, p);
+	} else {
+		participant_media(p, buf, len, now_ns);
+	}
+}
+
+enum ice_state
+participant_state(const struct participant *p)
+{
+	return p->client->conf->quic ? p->quic.state : p->ice.state;
 }
 
 static void
@@ -313,6 +350,8 @@ receive(struct participant *p, unsigned int rounds)
 			else
 				input(p, rx->buf[i], rx->msg[i].msg_len, now_ns);
 		}
+		if (p->client->conf->quic && n != 0)
+			client_touch(p->client, p);
 	} while (n == CLIENT_BATCH && --rounds != 0);
 }
 
@@ -339,7 +378,11 @@ rebind(struct participant *p, uint64_t now_ns)
 	/* Closing takes it out of the epoll set. */
 	close(old);
 	client_say(p->client, p, "rebound to %s", report_addr(&p->local, addr, sizeof(addr)));
-	if (p->client->conf->rebind_nominate)
+	if (!p->client->conf->rebind_nominate)
+		return;
+	if (p->client->conf->quic)
+		quic_link_migrate(p);
+	else
 		ice_renominate(&p->ice, now_ns);
 }
 
@@ -364,16 +407,25 @@ over(struct participant *p, enum client_exit result)
 {
 	struct client *client = p->client;
 	const struct ice_agent *ice = &p->ice;
+	char why_buf[200];
+	struct plm_text why;
 	char addr[80];
 
-	switch (ice->state) {
+	plm_text_init(&why, why_buf, sizeof(why_buf));
+	switch (participant_state(p)) {
 	case ICE_REFUSED:
+		if (client->conf->quic) {
+			quic_link_why(p, &why);
+			client_say(client, p, "%s", why.buf);
+			break;
+		}
 		client_say(client, p, "%s: %u %s",
 				p->joined_ns != 0 ? "ended by the relay" : "refused",
 				ice->error_code, ice_error_text(ice->error_code));
 		break;
 	case ICE_LOST:
-		client_say(client, p, "consent lost: no answer for 30 s");
+		client_say(client, p, "%s lost: no answer for 30 s",
+				client->conf->quic ? "connection" : "consent");
 		break;
 	default:
 		client_say(client, p, "no answer from %s",
@@ -389,9 +441,9 @@ over(struct participant *p, enum client_exit result)
 static void
 act_on_state(struct participant *p, uint64_t now_ns)
 {
-	if (p->told == p->ice.state)
+	if (p->told == participant_state(p))
 		return;
-	p->told = p->ice.state;
+	p->told = participant_state(p);
 	switch (p->told) {
 	case ICE_JOINED:
 		joined(p, now_ns);
@@ -442,32 +494,45 @@ joined_turn(struct participant *p, uint64_t now_ns)
 	return next_ns;
 }
 
-uint64_t
-participant_turn(struct participant *p, uint64_t now_ns)
+static uint64_t
+ice_turn(struct participant *p, uint64_t now_ns)
 {
 	uint8_t buf[512];
-	uint64_t next_ns = UINT64_MAX;
-	size_t len;
 
-	if (p->ice.state == ICE_NEW) {
-		if (now_ns < p->start_ns)
-			return p->start_ns;
-		ice_start(&p->ice, now_ns);
-	}
-	if (p->ice.state == ICE_JOINED && p->told == ICE_JOINED) {
-		next_ns = joined_turn(p, now_ns);
-		next_ns = RTE_MIN(next_ns, publish_turn(p, now_ns));
-	}
 	for (unsigned int i = 0; i < POLL_ROUNDS; i++) {
-		len = ice_poll(&p->ice, now_ns, buf, sizeof(buf));
+		size_t len = ice_poll(&p->ice, now_ns, buf, sizeof(buf));
+
 		if (len == 0)
 			break;
 		participant_send(p, buf, len);
 	}
+	return ice_deadline(&p->ice);
+}
+
+uint64_t
+participant_turn(struct participant *p, uint64_t now_ns)
+{
+	bool quic = p->client->conf->quic;
+	uint64_t next_ns = UINT64_MAX;
+	uint64_t transport_ns;
+
+	if (participant_state(p) == ICE_NEW) {
+		if (now_ns < p->start_ns)
+			return p->start_ns;
+		if (quic)
+			quic_link_start(p, now_ns);
+		else
+			ice_start(&p->ice, now_ns);
+	}
+	if (participant_state(p) == ICE_JOINED && p->told == ICE_JOINED) {
+		next_ns = joined_turn(p, now_ns);
+		next_ns = RTE_MIN(next_ns, publish_turn(p, now_ns));
+	}
+	transport_ns = quic ? quic_link_turn(p) : ice_turn(p, now_ns);
 	act_on_state(p, now_ns);
-	if (ice_over(&p->ice))
+	if (ice_state_over(participant_state(p)))
 		return UINT64_MAX;
-	return RTE_MIN(next_ns, ice_deadline(&p->ice));
+	return RTE_MIN(next_ns, transport_ns);
 }
 
 void
@@ -476,7 +541,8 @@ participant_leave(struct participant *p)
 	/* What the socket still holds was delivered. */
 	if (p->fd >= 0)
 		receive(p, RX_ROUNDS);
-	if (p->ice.state != ICE_JOINED || p->client->conf->no_bye)
-		return;
-	publish_leave(p);
+	if (participant_state(p) == ICE_JOINED && !p->client->conf->no_bye)
+		publish_leave(p);
+	if (p->client->conf->quic)
+		quic_link_leave(p);
 }

@@ -331,7 +331,7 @@ producer_read(struct producer *producer, unsigned int which)
 		memcpy(&producer->from[from].sa, &rx->from[i], hdr->msg_namelen);
 		producer->from[from].len = hdr->msg_namelen;
 		producer->from_fd[from] = producer->fd[which];
-		if (p->ice.state != ICE_JOINED) {
+		if (participant_state(p) != ICE_JOINED) {
 			producer->early++;
 			continue;
 		}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The values of options: numbers, times, addresses, and the small languages of two of them. */
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <netdb.h>
@@ -37,6 +38,27 @@ options_seconds(const char *text, uint64_t *ns)
 	if (end == text || *end != '\0' || !(v >= 0 && v <= 366 * 86400.0))
 		return -EINVAL;
 	*ns = (uint64_t)(v * (double)PLM_NS_PER_S);
+	return 0;
+}
+
+int
+options_pin(const char *text, uint8_t pin[QUIC_PIN_SIZE])
+{
+	uint8_t bytes[QUIC_PIN_SIZE];
+
+	for (size_t i = 0; i < sizeof(bytes); i++) {
+		const char hex[] = { text[0], text[0] != '\0' ? text[1] : '\0', '\0' };
+
+		if (!isxdigit((unsigned char)hex[0]) || !isxdigit((unsigned char)hex[1]))
+			return -EINVAL;
+		bytes[i] = (uint8_t)strtoul(hex, NULL, 16);
+		text += 2;
+		if (*text == ':' && i + 1 < sizeof(bytes))
+			text++;
+	}
+	if (*text != '\0')
+		return -EINVAL;
+	memcpy(pin, bytes, sizeof(bytes));
 	return 0;
 }
 

@@ -560,6 +560,15 @@ plm_quic_conn_end(const struct plm_quic_conn *conn)
 	return conn->end;
 }
 
+const uint8_t *
+plm_quic_conn_reason(const struct plm_quic_conn *conn, size_t *len)
+{
+	const ngtcp2_ccerr *err = ngtcp2_conn_get_ccerr(conn->ng);
+
+	*len = conn->end.is_remote ? err->reasonlen : 0;
+	return err->reason;
+}
+
 bool
 plm_quic_is_dirty(const struct plm_quic_conn *conn)
 {

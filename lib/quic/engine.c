@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What all connections share: settings, secrets, tables of callbacks. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <rte_errno.h>
-#include <rte_malloc.h>
 
 #include "plm_crypto.h"
 #include "quic_priv.h"
@@ -18,12 +18,14 @@ plm_quic_create(const struct plm_quic_conf *conf)
 		rte_errno = EINVAL;
 		return NULL;
 	}
-	quic = rte_zmalloc("plm_quic", sizeof(*quic), RTE_CACHE_LINE_SIZE);
+	/* Not DPDK's memory: clients on ordinary sockets have none. */
+	quic = aligned_alloc(RTE_CACHE_LINE_SIZE,
+			RTE_ALIGN_CEIL(sizeof(*quic), (size_t)RTE_CACHE_LINE_SIZE));
 	if (quic == NULL) {
 		rte_errno = ENOMEM;
 		return NULL;
 	}
-	quic->conf = *conf;
+	*quic = (struct plm_quic){ .conf = *conf };
 	quic_conn_callbacks(quic);
 	return quic;
 }
@@ -40,5 +42,5 @@ plm_quic_free(struct plm_quic *quic)
 	if (quic == NULL)
 		return;
 	plm_crypto_erase(quic, sizeof(*quic));
-	rte_free(quic);
+	free(quic);
 }

@@ -191,6 +191,14 @@ struct plm_quic_end {
 struct plm_quic_end plm_quic_conn_end(const struct plm_quic_conn *conn);
 
 /**
+ * What the peer said when it closed: untrusted bytes, neither printable nor NUL-terminated.
+ * @param[out] len
+ *   0 to 1 024; 0 when it has not closed or gave no reason.
+ * @return as long as the connection.
+ */
+const uint8_t *plm_quic_conn_reason(const struct plm_quic_conn *conn, size_t *len);
+
+/**
  * A packet came; `buf` is overwritten.
  * @return the state after it. What could not be opened changes nothing but a counter.
  */

@@ -139,6 +139,8 @@ options_sink__selects_by_type_or_order(void **state)
 #define RELAY  "--relay", "198.18.0.1"
 #define SECRET "--secret", "s", "--room", "r", "--participant", "p"
 #define GEN    "--generate", "pps=50,size=200"
+#define QUIC   "--quic", "--room", "r"
+#define PIN    "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 static const struct {
 	const char *name;
@@ -187,6 +189,28 @@ static const struct {
 	{ "two families", -EINVAL, { "subscribe", RELAY, SECRET, "--bind", "fd00::2" } },
 	{ "stray word", -EINVAL, { "subscribe", RELAY, SECRET, "now" } },
 	{ "value out of range", -EINVAL, { "subscribe", RELAY, SECRET, "--expect", "-1" } },
+	{ "QUIC", 0, { "subscribe", RELAY, QUIC } },
+	{ "QUIC with a name", 0, { "both", RELAY, QUIC, GEN, "--participant", "p" } },
+	{ "clones over QUIC", 0, { "subscribe", RELAY, QUIC, "--clones", "10" } },
+	{ "a capture over QUIC", 0, { "publish", RELAY, QUIC, "--pcap", "f" } },
+	{ "all that QUIC can", 0,
+			{ "publish", RELAY, QUIC, GEN, "--cipher", "chacha20", "--key-update-after",
+					"0.5", "--pin", PIN, "--keep-alive", "0" } },
+	{ "moving over QUIC", 0,
+			{ "publish", RELAY, QUIC, GEN, "--rebind-after", "1",
+					"--rebind-nominate" } },
+	{ "QUIC without a room", -EINVAL, { "subscribe", RELAY, "--quic" } },
+	{ "QUIC with a secret", -EINVAL, { "subscribe", RELAY, SECRET, "--quic" } },
+	{ "QUIC with a credential", -EINVAL,
+			{ "subscribe", RELAY, QUIC, "--ufrag", "abcd", "--pwd",
+					"0123456789012345678901" } },
+	{ "ICE's role over QUIC", -EINVAL, { "subscribe", RELAY, QUIC, "--role", "controlled" } },
+	{ "consent over QUIC", -EINVAL, { "subscribe", RELAY, QUIC, "--no-consent" } },
+	{ "a cipher without QUIC", -EINVAL, { "subscribe", RELAY, SECRET, "--cipher", "aes128" } },
+	{ "keys without QUIC", -EINVAL, { "subscribe", RELAY, SECRET, "--key-update-after", "1" } },
+	{ "a pin without QUIC", -EINVAL, { "subscribe", RELAY, SECRET, "--pin", PIN } },
+	{ "no such cipher", -EINVAL, { "subscribe", RELAY, QUIC, "--cipher", "rc4" } },
+	{ "half a pin", -EINVAL, { "subscribe", RELAY, QUIC, "--pin", "00ff" } },
 	{ "bad clock", -EINVAL, { "subscribe", RELAY, SECRET, "--clock", "97" } },
 };
 
@@ -225,6 +249,55 @@ options_parse__accepts_what_makes_sense(void **state)
 	}
 }
 
+static void
+options_parse__reads_what_quic_is_to_do(void **state)
+{
+	static const char *const words[] = { "publish", RELAY, QUIC, GEN, "--cipher", "aes256",
+		"--key-update-after", "1.5", "--keep-alive", "0.25", "--pin", PIN };
+	char *argv[RTE_DIM(words) + 1] = { NULL };
+	struct client_conf conf;
+
+	for (size_t i = 0; i < RTE_DIM(words); i++)
+		argv[i] = (char *)(uintptr_t)words[i];
+	assert_int_equal(parse_quietly((int)RTE_DIM(words), argv, &conf), 0);
+	assert_true(conf.quic && conf.has_pin);
+	assert_int_equal(conf.cipher, QUIC_CIPHER_AES256);
+	assert_int_equal(conf.key_update_ns, 1500 * PLM_NS_PER_MS);
+	assert_int_equal(conf.keep_alive_ns, 250 * PLM_NS_PER_MS);
+	assert_int_equal(conf.pin[1], 0x11);
+	assert_string_equal(conf.participant, "quic");
+}
+
+static void
+options_pin__reads_hex_with_and_without_colons(void **state)
+{
+	static const struct {
+		const char *text;
+		int ret;
+	} cases[] = {
+		{ PIN, 0 },
+		{ "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA"
+		  ":BB:CC:DD:EE:FF",
+				0 },
+		{ PIN "00", -EINVAL },
+		{ PIN ":", -EINVAL },
+		{ "", -EINVAL },
+		{ "0", -EINVAL },
+		{ "00112233445566778899aabbccddeeff00112233445566778899aabbccddeef", -EINVAL },
+		{ "00112233445566778899aabbccddeeff00112233445566778899aabbccddeegg", -EINVAL },
+		{ "+0112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", -EINVAL },
+	};
+
+	for (size_t i = 0; i < RTE_DIM(cases); i++) {
+		uint8_t pin[QUIC_PIN_SIZE] = { 0xee };
+
+		if (options_pin(cases[i].text, pin) != cases[i].ret)
+			fail_msg("'%s'", cases[i].text);
+		assert_int_equal(pin[0], cases[i].ret == 0 ? 0x00 : 0xee);
+		assert_int_equal(pin[31], cases[i].ret == 0 ? 0xff : 0x00);
+	}
+}
+
 int
 main(void)
 {
@@ -233,6 +306,8 @@ main(void)
 		cmocka_unit_test(options_generate__checks_every_value),
 		cmocka_unit_test(options_sink__selects_by_type_or_order),
 		cmocka_unit_test(options_parse__accepts_what_makes_sense),
+		cmocka_unit_test(options_parse__reads_what_quic_is_to_do),
+		cmocka_unit_test(options_pin__reads_hex_with_and_without_colons),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A participant over QUIC. Packets out are gathered in one batch that all participants share: each call
+ * here that may write some sends them before it returns. */
+#include "quic.h"
+
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <stdlib.h>
+
+#include <rte_common.h>
+#include <rte_errno.h>
+
+#include "client.h"
+#include "quic_tls.h"
+
+#define HANDSHAKE_NS (10 * PLM_NS_PER_S)
+#define IDLE_NS      (30 * PLM_NS_PER_S)
+#define ARENA_SIZE   (64 * 1024)
+#define EXTENT_SIZE  (64 * 1024)
+/* A key update is tried again until the handshake is confirmed and the last one old enough. */
+#define KEY_RETRY_NS (50 * PLM_NS_PER_MS)
+#define TX_PACKETS   64
+
+#define PRIORITY                                                                                   \
+	"NORMAL:-VERS-ALL:+VERS-TLS1.3:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:"                 \
+	"%DISABLE_TLS13_COMPAT_MODE:-CIPHER-ALL:"
+
+static const char *const priorities[] = {
+	[QUIC_CIPHER_ANY] = PRIORITY "+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305",
+	[QUIC_CIPHER_AES128] = PRIORITY "+AES-128-GCM",
+	[QUIC_CIPHER_AES256] = PRIORITY "+AES-256-GCM",
+	[QUIC_CIPHER_CHACHA20] = PRIORITY "+CHACHA20-POLY1305",
+};
+
+struct quic_links {
+	/* const after quic_links_init() */
+	struct plm_quic *engine; /* owned */
+	struct plm_aead *aead;   /* owned */
+	struct quic_tls *tls;    /* owned */
+	struct plm_quic_memory memory;
+
+	/* packets of one participant on their way out */
+	struct plm_quic_out out;
+	struct participant *sender;
+	unsigned int nb_tx;
+	struct mmsghdr msg[TX_PACKETS];
+	struct iovec iov[TX_PACKETS];
+	uint8_t buf[TX_PACKETS][PLM_QUIC_PACKET_MAX];
+};
+
+/* --- packets out ---------------------------------------------------------------------------- */
+
+static void
+tx_send(struct quic_links *quic)
+{
+	if (quic->nb_tx != 0)
+		participant_send_packets(quic->sender, quic->msg, quic->nb_tx);
+	quic->nb_tx = 0;
+}
+
+static uint8_t *
+tx_get(struct plm_quic_out *out)
+{
+	struct quic_links *quic = container_of(out, struct quic_links, out);
+
+	if (quic->nb_tx == TX_PACKETS)
+		tx_send(quic);
+	return quic->buf[quic->nb_tx];
+}
+
+/* The socket is connected, so there is one path to send on. */
+static void
+tx_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
+		const struct plm_quic_path *path, uint8_t ecn)
+{
+	struct quic_links *quic = container_of(out, struct quic_links, out);
+
+	if (len == 0)
+		return;
+	quic->iov[quic->nb_tx].iov_len = len;
+	quic->nb_tx++;
+	quic->sender->quic.packets_sent++;
+}
+
+static struct plm_quic_out *
+tx_begin(struct participant *p)
+{
+	struct quic_links *quic = p->client->quic;
+
+	quic->sender = p;
+	return &quic->out;
+}
+
+/* --- the relay's certificate ---------------------------------------------------------------- */
+
+/* Self-signed ones say nothing more than their fingerprint; --pin was compared by the handshake. */
+static void
+certificate_take(struct participant *p)
+{
+	struct quic_link *link = &p->quic;
+	unsigned int nb_chain = 0;
+	const gnutls_datum_t *chain = gnutls_certificate_get_peers(link->tls, &nb_chain);
+
+	if (nb_chain == 0 ||
+			plm_quic_fingerprint(chain[0].data, chain[0].size, link->certificate) < 0)
+		return;
+	link->has_certificate = true;
+	link->is_unpinned = p->client->conf->has_pin &&
+			memcmp(link->certificate, p->client->conf->pin, QUIC_PIN_SIZE) != 0;
+}
+
+/* --- what a connection tells ---------------------------------------------------------------- */
+
+static void
+datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t len)
+{
+	struct participant *p = ctx;
+
+	p->quic.datagrams_received++;
+	participant_media(p, buf, len, client_now());
+}
+
+/* Streams carry signals, of which a participant in an open room needs none. */
+static int
+stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
+		bool fin)
+{
+	plm_quic_stream_consumed(conn, stream_id, len);
+	return 0;
+}
+
+static void
+stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
+{
+}
+
+static void
+established(void *ctx, struct plm_quic_conn *conn)
+{
+	struct participant *p = ctx;
+	uint64_t now_ns = client_now();
+
+	certificate_take(p);
+	p->quic.handshake_ns = now_ns - p->quic.start_ns;
+	if (p->client->conf->key_update_ns != 0)
+		p->quic.key_update_ns = now_ns + p->client->conf->key_update_ns;
+}
+
+static void
+moved(void *ctx, struct plm_quic_conn *conn, const struct plm_quic_path *path)
+{
+}
+
+static void
+chunk_done(void *ctx, struct plm_quic_chunk *chunk)
+{
+}
+
+static const struct plm_quic_ops ops = {
+	.datagram = datagram,
+	.stream = stream,
+	.stream_reset = stream_reset,
+	.established = established,
+	.moved = moved,
+	.chunk_done = chunk_done,
+};
+
+/* --- what connections share ----------------------------------------------------------------- */
+
+static void *
+extent_get(void *ctx)
+{
+	return aligned_alloc(RTE_CACHE_LINE_SIZE, EXTENT_SIZE);
+}
+
+static void
+extent_put(void *ctx, void *region)
+{
+	free(region);
+}
+
+int
+quic_links_init(struct client *client)
+{
+	struct quic_links *quic = calloc(1, sizeof(*quic));
+	struct plm_quic_conf conf = {
+		.rand = { .fill = plm_crypto_random },
+		.idle_timeout_ns = IDLE_NS,
+		.handshake_timeout_ns = HANDSHAKE_NS,
+		.keep_alive_ns = client->conf->keep_alive_ns,
+		.max_streams = 100,
+		.max_stream_bytes = 65536,
+		.max_bytes = 262144,
+		.max_chunks = 16,
+	};
+	const struct quic_tls_client_conf tls_conf = {
+		.fingerprint = client->conf->has_pin ? client->conf->pin : NULL,
+		.priority = priorities[client->conf->cipher],
+	};
+	uint8_t secret[PLM_CID_SECRET];
+
+	client->quic = quic;
+	if (quic == NULL)
+		goto fail;
+	quic->aead = plm_aead_create(PLM_AEAD_BEST);
+	plm_crypto_random(NULL, secret, sizeof(secret));
+	plm_crypto_random(NULL, conf.reset_secret, sizeof(conf.reset_secret));
+	conf.aead = quic->aead;
+	if (quic->aead == NULL || plm_cid_key_init(&conf.cid_key, secret) < 0)
+		goto fail;
+	quic->engine = plm_quic_create(&conf);
+	if (quic->engine == NULL)
+		goto fail;
+	quic->tls = quic_tls_client_create(&tls_conf);
+	if (quic->tls == NULL)
+		goto fail;
+	quic->memory = (struct plm_quic_memory){ .get = extent_get,
+		.put = extent_put,
+		.size = EXTENT_SIZE };
+	quic->out = (struct plm_quic_out){ .get = tx_get, .put = tx_put };
+	for (unsigned int i = 0; i < TX_PACKETS; i++) {
+		quic->iov[i].iov_base = quic->buf[i];
+		quic->msg[i].msg_hdr = (struct msghdr){ .msg_iov = &quic->iov[i], .msg_iovlen = 1 };
+	}
+	return 0;
+
+fail:
+	client_say(client, NULL, "QUIC: %s", rte_strerror(rte_errno != 0 ? rte_errno : ENOMEM));
+	return -ENOMEM;
+}
+
+void
+quic_links_fini(struct quic_links *quic)
+{
+	if (quic == NULL)
+		return;
+	quic_tls_free(quic->tls);
+	plm_quic_free(quic->engine);
+	plm_aead_free(quic->aead);
+	free(quic);
+}
+
+/* --- a connection --------------------------------------------------------------------------- */
+
+static void
+path_fill(struct plm_quic_path *path, const struct client_addr *to)
+{
+	*path = (struct plm_quic_path){ 0 };
+	if (to->sa.ss_family == AF_INET6) {
+		const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&to->sa;
+
+		memcpy(path->addr, &sin6->sin6_addr, sizeof(path->addr));
+		path->port = sin6->sin6_port;
+		path->is_v6 = 1;
+	} else {
+		const struct sockaddr_in *sin = (const struct sockaddr_in *)&to->sa;
+
+		memcpy(path->addr, &sin->sin_addr, sizeof(sin->sin_addr));
+		path->port = sin->sin_port;
+	}
+}
+
+/* How the participant stands, after anything that may have changed it. */
+static void
+state_update(struct participant *p)
+{
+	struct quic_link *link = &p->quic;
+	enum plm_quic_state state = plm_quic_conn_state(link->conn);
+
+	if (state == PLM_QUIC_HANDSHAKE || ice_state_over(link->state))
+		return;
+	if (state == PLM_QUIC_ESTABLISHED) {
+		link->state = ICE_JOINED;
+		return;
+	}
+	certificate_take(p);
+	if (!plm_quic_conn_end(link->conn).is_timeout)
+		link->state = ICE_REFUSED;
+	else
+		link->state = link->handshake_ns != 0 ? ICE_LOST : ICE_NO_ANSWER;
+}
+
+static bool
+flush(struct participant *p, uint64_t now_ns)
+{
+	struct plm_quic_conn *conn = p->quic.conn;
+	bool more = false;
+
+	if (plm_quic_is_dirty(conn))
+		more = plm_quic_flush(conn, tx_begin(p), now_ns);
+	tx_send(p->client->quic);
+	state_update(p);
+	return more;
+}
+
+void
+quic_link_start(struct participant *p, uint64_t now_ns)
+{
+	struct quic_link *link = &p->quic;
+	struct quic_links *quic = p->client->quic;
+	struct plm_quic_new new = {
+		.arena_size = ARENA_SIZE,
+		.memory = &quic->memory,
+		.slot = p->idx,
+		.gen = 1,
+		.ops = &ops,
+		.ops_ctx = p,
+	};
+	gnutls_session_t session;
+
+	link->start_ns = now_ns;
+	link->state = ICE_CHECKING;
+	link->arena = aligned_alloc(RTE_CACHE_LINE_SIZE, ARENA_SIZE);
+	path_fill(&link->path, &p->client->conf->relay);
+	new.arena = link->arena;
+	new.path = link->path;
+	if (quic_tls_client_session(quic->tls, p->room, &session) == 0)
+		link->tls = session;
+	new.tls = link->tls;
+	if (link->tls == NULL || link->arena == NULL ||
+			plm_quic_conn_client(quic->engine, &new, now_ns, &link->conn) < 0) {
+		link->conn = NULL;
+		link->state = ICE_REFUSED;
+		return;
+	}
+	flush(p, now_ns);
+}
+
+void
+quic_link_input(struct participant *p, uint8_t *buf, size_t len, uint64_t now_ns)
+{
+	p->quic.packets_received++;
+	if (p->quic.conn != NULL)
+		plm_quic_recv(p->quic.conn, &p->quic.path, 0, buf, len, now_ns);
+}
+
+uint64_t
+quic_link_turn(struct participant *p)
+{
+	struct quic_link *link = &p->quic;
+	/* Its time must not go back: what was sent in this turn had a later one than its beginning. */
+	uint64_t now_ns = client_now();
+	bool more;
+
+	if (link->conn == NULL)
+		return UINT64_MAX;
+	if (link->key_update_ns != 0 && now_ns >= link->key_update_ns)
+		link->key_update_ns = plm_quic_key_update(link->conn, now_ns) == 0
+				? 0
+				: now_ns + KEY_RETRY_NS;
+	if (plm_quic_expiry(link->conn) <= now_ns)
+		plm_quic_timer(link->conn, now_ns);
+	more = flush(p, now_ns);
+	if (more)
+		return now_ns;
+	if (link->key_update_ns != 0)
+		return RTE_MIN(link->key_update_ns, plm_quic_expiry(link->conn));
+	return plm_quic_expiry(link->conn);
+}
+
+void
+quic_link_send_batch(struct participant *p, unsigned int n)
+{
+	struct quic_link *link = &p->quic;
+	const struct mmsghdr *msg = p->client->tx->msg;
+	struct plm_quic_dgram dgrams[CLIENT_BATCH];
+
+	for (unsigned int i = 0; i < n; i++)
+		dgrams[i] = (struct plm_quic_dgram){ .buf = msg[i].msg_hdr.msg_iov->iov_base,
+			.len = (uint16_t)msg[i].msg_hdr.msg_iov->iov_len };
+	plm_quic_send(link->conn, tx_begin(p), dgrams, n, client_now());
+	tx_send(p->client->quic);
+	for (unsigned int i = 0; i < n; i++)
+		link->verdicts[dgrams[i].verdict]++;
+}
+
+void
+quic_link_migrate(struct participant *p)
+{
+	struct quic_link *link = &p->quic;
+	struct plm_quic_path path = link->path;
+
+	path.local_idx++;
+	/* What comes to the new port comes over the new path, whoever speaks of it first. */
+	if (plm_quic_migrate(link->conn, &path, client_now()) == 0)
+		link->path = path;
+	else
+		client_say(p->client, p,
+				"cannot migrate: no spare connection id, or not confirmed");
+}
+
+void
+quic_link_leave(struct participant *p)
+{
+	if (p->quic.conn == NULL)
+		return;
+	plm_quic_close(p->quic.conn, 0, "done");
+	/* Its state stays what it was: this is no end that came over it. */
+	plm_quic_flush(p->quic.conn, tx_begin(p), client_now());
+	tx_send(p->client->quic);
+}
+
+void
+quic_link_end(struct participant *p)
+{
+	struct quic_link *link = &p->quic;
+
+	if (link->conn != NULL)
+		plm_quic_conn_tls_take(link->conn); /* `tls` */
+	plm_quic_conn_free(link->conn);
+	if (link->tls != NULL)
+		gnutls_deinit(link->tls);
+	free(link->arena);
+	*link = (struct quic_link){ .conn = NULL };
+}
+
+/* --- for people ----------------------------------------------------------------------------- */
+
+/* The names of RFC 9000 §20.1. */
+static const char *
+transport_error(uint64_t code)
+{
+	static const char *const names[] = { "no error", "internal error", "connection refused",
+		"flow control error", "stream limit error", "stream state error",
+		"final size error", "frame encoding error", "transport parameter error",
+		"connection id limit error", "protocol violation", "invalid token",
+		"application error", "crypto buffer exceeded", "key update error",
+		"AEAD limit reached", "no viable path" };
+
+	if (code >= 0x100 && code <= 0x1ff) {
+		const char *name = gnutls_alert_get_name((gnutls_alert_description_t)(code & 0xff));
+
+		return name != NULL ? name : "TLS alert";
+	}
+	return code < RTE_DIM(names) ? names[code] : "unknown error";
+}
+
+static void
+add_hex(struct plm_text *text, const uint8_t *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		plm_text_add(text, "%02x", bytes[i]);
+}
+
+void
+quic_link_why(const struct participant *p, struct plm_text *text)
+{
+	const struct quic_link *link = &p->quic;
+	struct plm_quic_end end;
+	const uint8_t *reason;
+	size_t len;
+
+	if (link->conn == NULL) {
+		plm_text_add(text, "no connection: no memory, or a room that is no server name");
+		return;
+	}
+	end = plm_quic_conn_end(link->conn);
+	if (link->is_unpinned) {
+		plm_text_add(text, "the certificate is not that of --pin: its SHA-256 is ");
+		add_hex(text, link->certificate, sizeof(link->certificate));
+		return;
+	}
+	if (end.is_reset) {
+		plm_text_add(text, "stateless reset: the relay knows nothing of this connection");
+		return;
+	}
+	if (!end.is_remote && end.code == 0) {
+		plm_text_add(text, "the relay does not speak QUIC version 1");
+		return;
+	}
+	plm_text_add(text, "%s: ",
+			!end.is_remote                            ? "given up"
+					: link->handshake_ns != 0 ? "closed by the relay"
+								  : "refused");
+	if (end.is_application)
+		plm_text_add(text, "application code %#" PRIx64, end.code);
+	else
+		plm_text_add(text, "%#" PRIx64 " %s", end.code, transport_error(end.code));
+	reason = plm_quic_conn_reason(link->conn, &len);
+	if (len == 0)
+		return;
+	plm_text_add(text, " \"");
+	for (size_t i = 0; i < len && i < 80; i++)
+		plm_text_add(text, "%c", reason[i] >= ' ' && reason[i] <= '~' ? reason[i] : '.');
+	plm_text_add(text, "\"");
+}
+
+const char *
+quic_link_cipher_name(const struct quic_link *link, const struct plm_quic_figures *figures)
+{
+	static const char *const names[] = {
+		[PLM_AES128_GCM] = "AES-128-GCM",
+		[PLM_AES256_GCM] = "AES-256-GCM",
+		[PLM_CHACHA20_POLY1305] = "CHACHA20-POLY1305",
+	};
+
+	return link->handshake_ns != 0 ? names[figures->cipher] : NULL;
+}

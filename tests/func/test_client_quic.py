@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""plenum-client over QUIC, against a relay on kernel sockets and the same QUIC library
+(bench/quic_kernel/): what the client itself does, whatever the relay behind it is; and in rooms of
+the relay."""
+
+import os
+import signal
+import time
+
+from lab import PORT, RELAY4, RELAY6, Failure, expect, run
+from relay import Relay, in_lab, test
+from test_rooms import expect_whole, sent_streams
+
+CIPHERS = {"aes128": "AES-128-GCM", "aes256": "AES-256-GCM", "chacha20": "CHACHA20-POLY1305"}
+REBIND_S = 1
+
+
+class Kernel:
+    """A running plenum-quic-kernel in the lab's inside namespace, which gets addresses for it."""
+
+    def __init__(self, lab, *options):
+        run("ip", "netns", "exec", lab.inside, "sysctl", "-qw", "net.ipv6.conf.d0.disable_ipv6=0",
+            "net.ipv6.conf.d0.accept_dad=0")
+        run("ip", "-n", lab.inside, "addr", "add", RELAY4 + "/16", "dev", "d0")
+        run("ip", "-n", lab.inside, "addr", "add", RELAY6 + "/64", "dev", "d0", "nodad")
+        self.process = lab.start(lab.inside, [
+            os.path.join(lab.build, "bench", "plenum-quic-kernel"), "--listen", f"{RELAY4}:{PORT}",
+            "--listen", f"[{RELAY6}]:{PORT}", *options], "kernel")
+        self.ready = self.process.wait_event("ready", 10)
+        expect(self.ready, f"plenum-quic-kernel: {self.process.errors()}")
+
+    def stop(self):
+        """End it; its counters."""
+        expect(self.process.stop() == 0, f"plenum-quic-kernel: {self.process.errors()}")
+        return self.process.events("report")[-1]
+
+
+class Peer:
+    """A plenum-client over QUIC."""
+
+    def __init__(self, lab, verb, name, *options, v6=False, room="_the_lobby"):
+        self.ready_file = os.path.join(lab.dir, f"{name}.ready")
+        self.name = name
+        self.process = lab.start(lab.outside, [
+            os.path.join(lab.build, "app", "client", "plenum-client"), verb, "--quic", "--relay",
+            f"[{RELAY6}]:{PORT}" if v6 else f"{RELAY4}:{PORT}", "--room", room, "--participant",
+            name, "--verify", "--json", "--ready-file", self.ready_file, *options], name)
+
+    def wait_ready(self, timeout=15):
+        end = time.monotonic() + timeout
+        while not os.path.exists(self.ready_file):
+            expect(self.process.popen.poll() is None, f"{self.name}: {self.process.errors()}")
+            expect(time.monotonic() < end, f"{self.name}: not joined in {timeout} s")
+            time.sleep(0.02)
+        return self
+
+    def report(self, timeout=30, stop=None, status=0):
+        if stop is not None:
+            self.process.popen.send_signal(stop)
+        found = self.process.wait(timeout)
+        expect(found == status,
+               f"{self.name}: exit {found}, not {status}: {self.process.errors()[-300:]}")
+        return [e for e in self.process.events() if e.get("final")][-1]
+
+
+def expect_quic(report, cipher=None):
+    """Every participant's connection did what it should; their figures."""
+    found = []
+    for participant in report["participants"]:
+        quic, name = participant["quic"], participant["name"]
+        expect(participant["state"] == "joined", f"{name}: {participant['state']}")
+        expect(not any(quic["refused"].values()), f"{name}: refused {quic['refused']}")
+        expect(quic["handshake_ns"] > 0 and quic["rtt_ns"] > 0, f"{name}: no times: {quic}")
+        expect(quic["datagrams_lost"] == 0, f"{name}: lost {quic['datagrams_lost']}")
+        expect(cipher is None or quic["cipher"] == CIPHERS[cipher], f"{name}: {quic['cipher']}")
+        found.append(quic)
+    return found
+
+
+def expect_gap(report, want, allowed):
+    """One that moved heard every stream intact and to its end, but for `allowed` packets at most."""
+    (participant,) = report["participants"]
+    heard = {s["ssrc"]: s for s in participant["streams"]}
+    for ssrc, packets in want.items():
+        expect(ssrc in heard, f"{participant['name']}: no stream {ssrc:#x}")
+        stream = heard[ssrc]
+        expect(stream["corrupt"] == stream["duplicates"] == 0, f"{participant['name']}: {stream}")
+        expect(stream["unique"] >= packets - allowed and stream["rtcp"]["bye"],
+               f"{participant['name']}: {stream['unique']} of {packets}")
+
+
+def whole_session(lab, seconds, *pin):
+    """Eleven participants of two rooms, all that a client can do, and what they must have seen."""
+    heard = ["--until-bye", "--expect-streams", "3"]
+    still = [Peer(lab, "subscribe", "four", *heard, "--clones", "3"),
+             Peer(lab, "subscribe", "six", *heard, "--clones", "3", "--cipher", "aes256",
+                  "--key-update-after", "0.5", v6=True)]
+    moving = [Peer(lab, "subscribe", "rebinds", *heard, "--rebind-after", REBIND_S + 1,
+                   "--keep-alive", "0.2"),
+              Peer(lab, "subscribe", "migrates", *heard, "--rebind-after", REBIND_S + 1,
+                   "--rebind-nominate", v6=True)]
+    elsewhere = Peer(lab, "subscribe", "elsewhere", "--expect", "0", room="other")
+    for peer in [*still, *moving, elsewhere]:
+        peer.wait_ready()
+    talk = ["--generate", f"pps=50,size=200,seconds={seconds}", "--linger", "1"]
+    publishers = {
+        "aes128": Peer(lab, "publish", "pub4", *talk, "--generate",
+                       f"pps=50,size=1300,seconds={seconds}", "--cipher", "aes128",
+                       "--key-update-after", "1"),
+        # Rebound: what it sends is lost neither before nor after.
+        "chacha20": Peer(lab, "publish", "pub6", *talk, "--cipher", "chacha20", "--rebind-after",
+                         REBIND_S, *pin, v6=True)}
+    want = {}
+    for cipher, peer in publishers.items():
+        report = peer.report(timeout=seconds + 20)
+        (quic,) = expect_quic(report, cipher)
+        sent = sent_streams(report)
+        want.update(sent)
+        expect(quic["datagrams_sent"] == quic["datagrams_acked"] == sum(sent.values()) + len(sent),
+               f"{peer.name}: sent {quic}")
+        expect(quic["key_updates"] == (cipher == "aes128"), f"{peer.name}: key updates: {quic}")
+        expect(cipher != "aes128" or quic["path_mtu"] > 1300, f"{peer.name}: path MTU: {quic}")
+    expect(list(want.values()) == [50 * seconds] * 3, f"sent {want}")
+    for peer in still:
+        report = peer.report()
+        expect_whole(report, want)
+        for quic in expect_quic(report):
+            expect(quic["key_updates"] == (peer.name == "six"), f"{peer.name}: {quic}")
+    for peer, gap_s in zip(moving, (0.5, 0.2)):
+        report = peer.report()
+        expect_quic(report)
+        expect_gap(report, want, 50 * gap_s)
+    elsewhere.report(stop=signal.SIGINT)
+    time.sleep(0.2)
+
+
+@test("30 s instead of 4")
+@in_lab
+def client_quic(lab, long):
+    """plenum-client over QUIC: bit-identical for all, over rebinding, migration and key updates"""
+    kernel = Kernel(lab, "--gso")
+    whole_session(lab, 30 if long else 4, "--pin", kernel.ready["certificate"])
+    counters = kernel.stop()
+    # 3 + 3 + 2 + 1 + 2 of them, each said goodbye.
+    expect(counters["handshakes"] == counters["closed_by_client"] == 11, f"{counters}")
+    expect(counters["ended_otherwise"] == 0 and counters["moved"] == 3, f"{counters}")
+
+
+@test("30 s instead of 4")
+@in_lab
+def client_quic_relay(lab, long):
+    """The same in the relay's rooms, of two workers"""
+    relay = Relay(lab, workers=2, quic={"connections": 100, "identity": f"{lab.dir}/identity"},
+                  wzp={"open_rooms": True})
+    whole_session(lab, 30 if long else 4)
+    ends = [e["reason"] for e in relay.events() if e["event"] == "end"]
+    expect(ends == ["closed"] * 11, f"ended: {ends}")
+    relay.stop()
+
+
+@test()
+@in_lab
+def client_quic_refusals(lab, long):
+    """plenum-client over QUIC says why it is not let in, or no longer"""
+    kernel = Kernel(lab)
+    unpinned = Peer(lab, "subscribe", "unpinned", "--pin", "00" * 32)
+    unpinned.report(status=2)
+    expect(f"its SHA-256 is {kernel.ready['certificate']}" in unpinned.process.errors(),
+           unpinned.process.errors())
+    asleep = Peer(lab, "subscribe", "asleep", room="r")
+    asleep.wait_ready()
+    asleep.process.popen.send_signal(signal.SIGSTOP)
+    stays = Peer(lab, "subscribe", "stays").wait_ready()
+    kernel.stop()
+    report = stays.report(status=2)
+    expect('closed by the relay: application code 0 "shutdown"' in stays.process.errors(),
+           stays.process.errors())
+    (quic,) = (p["quic"] for p in report["participants"])
+    expect(quic["closed_by_relay"] and quic["close_code"] == 0, f"{quic}")
+    asleep.process.popen.send_signal(signal.SIGCONT)
+    asleep.report(status=2)
+    # Nobody there any more.
+    late = Peer(lab, "subscribe", "late", v6=True)
+    late.report(status=5, timeout=20)
+    expect("no answer from" in late.process.errors(), late.process.errors())
+    try:
+        run(os.path.join(lab.build, "app", "client", "plenum-client"), "subscribe", "--quic",
+            "--relay", "no-such-host.invalid", "--room", "r")
+    except Failure as failure:
+        expect("no-such-host.invalid: " in str(failure) and "exit 1" in str(failure), str(failure))
+    else:
+        raise Failure("a name that cannot be resolved was taken")
