@@ -118,6 +118,7 @@ struct bench_port {
 	struct rte_ring *rx[PLM_WORKERS_MAX];
 	struct rte_ring *tx[PLM_WORKERS_MAX];
 	struct bench_txq *txq[PLM_WORKERS_MAX]; /**< if `sunk` */
+	const void *callbacks[PLM_WORKERS_MAX]; /**< before a burst is queued */
 };
 
 void bench_port_open(struct bench_port *port, const char *name, uint16_t nb_queues,
@@ -126,6 +127,8 @@ void bench_port_open(struct bench_port *port, const char *name, uint16_t nb_queu
 void bench_port_open_null(struct bench_port *port, struct rte_mempool **rx_pools);
 struct rte_ring *bench_ring_create(const char *name, const char *way, unsigned int queue,
 		unsigned int size);
+/** Nobody uses it any more. */
+void bench_port_close(struct bench_port *port);
 /** Free what the RX and TX rings hold; nobody uses them meanwhile. */
 void bench_port_drain(struct bench_port *port, uint16_t queue);
 /** The same for one ring. Its consumer. */

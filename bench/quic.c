@@ -120,6 +120,8 @@ crew_stop(void)
 struct stage {
 	unsigned int cipher;
 	unsigned int backend;
+	uint32_t big_rooms;
+	uint32_t small_rooms;
 	struct quic_relay relay;
 	struct quic_bare *bare;
 	bool miscounts;
@@ -127,9 +129,9 @@ struct stage {
 
 /* Client `first` of a room speaks. */
 static uint32_t
-speaker_of(uint32_t members, uint32_t room)
+speaker_of(const struct stage *st, uint32_t members, uint32_t room)
 {
-	return (members == BIG ? 0 : BIG_ROOMS * BIG) + room * members;
+	return (members == BIG ? 0 : st->big_rooms * BIG) + room * members;
 }
 
 static uint64_t
@@ -162,7 +164,7 @@ relay_unit(struct stage *st, const struct bench_figure_quic *fig)
 	uint32_t speakers[SMALL_ROOMS];
 
 	for (uint32_t i = 0; i < fig->rooms; i++)
-		speakers[i] = speaker_of(fig->members, i);
+		speakers[i] = speaker_of(st, fig->members, i);
 	st->relay.worker_spent = 0;
 	for (unsigned int i = 0; i < UNIT; i++)
 		quic_relay_round(&st->relay, speakers, fig->rooms, fig->size);
@@ -230,7 +232,7 @@ stage_open(void *arg)
 	static unsigned int serial;
 	static char name[16];
 	struct stage *st = arg;
-	const uint32_t nb = BIG_ROOMS * BIG + SMALL_ROOMS * SMALL;
+	const uint32_t nb = st->big_rooms * BIG + st->small_rooms * SMALL;
 	char room[16];
 
 	snprintf(name, sizeof(name), "quic%u", serial++);
@@ -243,17 +245,17 @@ stage_open(void *arg)
 				.signature = ED25519 },
 	};
 	quic_relay_create(&st->relay);
-	for (uint32_t i = 0; i < BIG_ROOMS + SMALL_ROOMS; i++) {
-		const bool big = i < BIG_ROOMS;
+	for (uint32_t i = 0; i < st->big_rooms + st->small_rooms; i++) {
+		const bool big = i < st->big_rooms;
 		const uint32_t members = big ? BIG : SMALL;
-		uint32_t first = speaker_of(members, big ? i : i - BIG_ROOMS);
+		uint32_t first = speaker_of(st, members, big ? i : i - st->big_rooms);
 
 		snprintf(room, sizeof(room), "room%u", i);
 		for (uint32_t k = 0; k < members; k += BATCH)
 			quic_relay_connect(&st->relay, room, first + k,
 					RTE_MIN(members - k, (uint32_t)BATCH));
 	}
-	st->bare = quic_bare_create(BIG_ROOMS * BIG, backends[st->backend].backend,
+	st->bare = quic_bare_create(st->big_rooms * BIG, backends[st->backend].backend,
 			ciphers[st->cipher].priority);
 	return 0;
 }
@@ -289,6 +291,8 @@ measure_stage(struct stage *st, const struct bench_options *opt)
 	struct bench_figure_quic *figs = &f->quic[f->nb_quic];
 	const unsigned int first = opt->quick ? 2 : 0; /* one room of 100 */
 	const unsigned int last = opt->quick ? 2 : RTE_DIM(shapes) - 1;
+	const unsigned int all = opt->repetitions;
+	const unsigned int some = RTE_MIN(all, (unsigned int)BENCH_PAIRS_MIN);
 	unsigned int n = 0;
 
 	bench_on_worker(stage_open, st, NULL);
@@ -296,7 +300,7 @@ measure_stage(struct stage *st, const struct bench_options *opt)
 		for (unsigned int s = first; s <= last; s++)
 			fig_init(&figs[n++], st, &shapes[s], sizes[z]);
 	crew_start();
-	for (unsigned int r = 0; r < opt->repetitions; r++) {
+	for (unsigned int r = 0; r < (figs[0].is_limited ? all : some); r++) {
 		for (unsigned int i = 0; i < n; i++) {
 			quic_relay_settle(&st->relay);
 			quic_bare_settle(st->bare);
@@ -358,7 +362,11 @@ bench_quic_all(const struct bench_options *opt)
 	struct bench_figures *f = &bench_figures;
 	struct shaking ed25519 = { ED25519, &f->shakes_ed25519, opt->quick ? 2 : SHAKES };
 	struct shaking p256 = { "SIGN-ECDSA-SECP256R1-SHA256", &f->shakes_p256, ed25519.samples };
-	struct stage st = { .miscounts = opt->miscount };
+	struct stage st = {
+		.big_rooms = opt->quick ? 1 : BIG_ROOMS,
+		.small_rooms = opt->quick ? 0 : SMALL_ROOMS,
+		.miscounts = opt->miscount,
+	};
 
 	f->quic = calloc(RTE_DIM(ciphers) * RTE_DIM(backends) * RTE_DIM(shapes) * RTE_DIM(sizes),
 			sizeof(*f->quic));

@@ -386,7 +386,7 @@ quic_relay_free(struct quic_relay *r)
 	plm_ctl_free(r->ctl);
 	bench_port_drain(&r->port, 0);
 	bench_ring_drain(r->air);
-	plm_port_close(&r->port.port);
+	bench_port_close(&r->port);
 	rte_ring_free(r->air);
 	rte_mempool_free(r->conf.hdr_pools[0]);
 	rte_mempool_free(r->conf.copy_pools[0]);
