@@ -118,6 +118,7 @@ struct bench_port {
 	struct rte_ring *rx[PLM_WORKERS_MAX];
 	struct rte_ring *tx[PLM_WORKERS_MAX];
 	struct bench_txq *txq[PLM_WORKERS_MAX]; /**< if `sunk` */
+	const void *callbacks[PLM_WORKERS_MAX]; /**< before a burst is queued */
 };
 
 void bench_port_open(struct bench_port *port, const char *name, uint16_t nb_queues,
@@ -126,6 +127,8 @@ void bench_port_open(struct bench_port *port, const char *name, uint16_t nb_queu
 void bench_port_open_null(struct bench_port *port, struct rte_mempool **rx_pools);
 struct rte_ring *bench_ring_create(const char *name, const char *way, unsigned int queue,
 		unsigned int size);
+/** Nobody uses it any more. */
+void bench_port_close(struct bench_port *port);
 /** Free what the RX and TX rings hold; nobody uses them meanwhile. */
 void bench_port_drain(struct bench_port *port, uint16_t queue);
 /** The same for one ring. Its consumer. */
@@ -282,8 +285,8 @@ struct bench_options {
 	const char *self; /**< path of this program, for callgrind */
 	bool huge;
 	bool skip_count;
-	bool quick;    /**< capacity: only to see that it works */
-	bool miscount; /**< capacity: count a copy less, which must not go unnoticed */
+	bool quick;    /**< capacity, quic: only to see that it works */
+	bool miscount; /**< capacity, quic: count a copy less, which must not go unnoticed */
 };
 
 struct bench_figure_primitive {
@@ -379,6 +382,23 @@ struct bench_figure_loss {
 	uint64_t repeated_lost; /**< in those, and not in `lost` */
 };
 
+/** A delivered QUIC datagram, its receiver's acknowledgements included. */
+struct bench_figure_quic {
+	uint32_t rooms; /**< that take part, each with one speaker */
+	uint32_t members;
+	uint16_t size; /**< bytes of a datagram */
+	const char *cipher;
+	const char *backend;
+	bool is_limited;
+	struct bench_series ns;      /**< per delivery, the worker's */
+	struct bench_series bare_ns; /**< and the library's alone */
+	struct bench_series x_bare;
+	struct bench_series x_bare_less; /**< without BENCH_QUIC_FIXED_NS, by the library's */
+};
+
+/** What a relay may add to a delivery whatever the library takes, ns. */
+#define BENCH_QUIC_FIXED_NS 80
+
 #define BENCH_LATENCY_TRIALS 10
 #define BENCH_LATENCY_LOAD   0.9 /**< of PDR; the one that is judged */
 
@@ -403,6 +423,12 @@ struct bench_figures {
 	struct bench_figure_latency *latency;
 	unsigned int nb_latency;
 	struct bench_figure_loss loss;
+	struct bench_figure_quic *quic;
+	unsigned int nb_quic;
+	struct bench_series shakes_ed25519; /**< handshakes per second of the relay's calls */
+	struct bench_series shakes_p256;
+	double quic_used_bytes; /**< of a connection, by what it holds */
+	double quic_held_bytes; /**< and what is set aside for it */
 	struct bench_figure_count *count;
 	unsigned int nb_count;
 	struct bench_series cross_same;
@@ -428,6 +454,8 @@ void bench_workers_all(const struct bench_options *opt);
 void bench_lending(const struct bench_options *opt);
 /** NDR, PDR, latency at parts of them, loss: a generator that keeps a schedule, and a sink. */
 void bench_capacity_all(const struct bench_options *opt);
+/** Datagrams over QUIC, beside the library alone; handshakes; memory. */
+void bench_quic_all(const struct bench_options *opt);
 /** The path across virtio-user and vhost, against kernel sockets. */
 void bench_virtio_all(const struct bench_options *opt);
 /** Keep a worker busy with one room, for whoever looks at it with a profiler: "MEMBERS:SECONDS". */

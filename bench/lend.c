@@ -178,7 +178,7 @@ bench_lending(const struct bench_options *opt)
 	}
 	bench_port_drain(&port, 0);
 	bench_port_drain(&port, 1);
-	plm_port_close(&port.port);
+	bench_port_close(&port);
 	rte_ring_free(pair.to);
 	rte_ring_free(pair.back);
 	bench_pools_free(&pools);

@@ -27,9 +27,9 @@ static const char usage[] =
 		"  --full         " RTE_STR(REPETITIONS_FULL) " repetitions instead of " RTE_STR(
 				REPETITIONS) "\n"
 					     "  --only PART    primitive, path, crossing, workers, lending, kernel,\n"
-					     "                 virtio, capacity or instructions\n"
+					     "                 virtio, capacity, quic or instructions\n"
 					     "  --workers N    as many workers at most, each on a CPU of its own (2)\n"
-					     "  --quick        capacity of one room, a twentieth of the time: for tests\n"
+					     "  --quick        capacity and quic: one room, a fraction of the time, for tests\n"
 					     "  --no-huge      run without hugepages\n"
 					     "\n"
 					     "Two CPUs: main feeds, the worker is measured. Exit 0 when every limit is met, 1 when\n"
@@ -153,6 +153,7 @@ main(int argc, char **argv)
 		{ "kernel", bench_kernel_all },
 		{ "virtio", bench_virtio_all },
 		{ "capacity", bench_capacity_all },
+		{ "quic", bench_quic_all },
 		{ "instructions", bench_count_all },
 	};
 	struct bench_options opt = { .repetitions = REPETITIONS,

@@ -113,8 +113,9 @@ open_rings(struct bench_port *port, const char *name, uint16_t nb_queues,
 	for (uint16_t q = 0; q < nb_queues; q++) {
 		void *arg = port->sunk ? (void *)port->txq[q] : port->tx[q];
 
-		if (rte_eth_add_tx_callback(port->port.ethdev_id, q,
-				    port->sunk ? note_sent : reclaim, arg) == NULL)
+		port->callbacks[q] = rte_eth_add_tx_callback(port->port.ethdev_id, q,
+				port->sunk ? note_sent : reclaim, arg);
+		if (port->callbacks[q] == NULL)
 			bench_die("port %s: this DPDK has no TX callbacks", name);
 	}
 }
@@ -127,6 +128,18 @@ bench_port_open(struct bench_port *port, const char *name, uint16_t nb_queues,
 		open_port(port, port->device, nb_queues, rx_pools);
 	else
 		open_rings(port, name, nb_queues, rx_pools);
+}
+
+/* A port that gets the same number later would have the callbacks of this one, too. */
+void
+bench_port_close(struct bench_port *port)
+{
+	for (uint16_t q = 0; q < PLM_WORKERS_MAX; q++)
+		if (port->callbacks[q] != NULL)
+			rte_eth_remove_tx_callback(port->port.ethdev_id, q, port->callbacks[q]);
+	plm_port_close(&port->port);
+	for (uint16_t q = 0; q < PLM_WORKERS_MAX; q++)
+		rte_free(port->txq[q]);
 }
 
 void

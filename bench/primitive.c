@@ -238,7 +238,7 @@ bench_primitive_all(const struct bench_options *opt)
 		}
 	}
 	bench_port_drain(&ring, 0);
-	plm_port_close(&null.port);
-	plm_port_close(&ring.port);
+	bench_port_close(&null);
+	bench_port_close(&ring);
 	bench_pools_free(&pools);
 }

@@ -96,6 +96,31 @@ find_capacity_limits(void)
 	}
 }
 
+static void
+find_quic_limits(void)
+{
+	const struct bench_figures *f = &bench_figures;
+
+	for (unsigned int i = 0; i < f->nb_quic; i++) {
+		const struct bench_figure_quic *q = &f->quic[i];
+
+		if (q->is_limited)
+			add_limit(bench_series_stat(&q->x_bare_less), false, 1.3,
+					"QUIC, %u x %u, %u B: (delivery - %u ns) / library alone",
+					q->rooms, q->members, q->size, BENCH_QUIC_FIXED_NS);
+	}
+	if (f->shakes_ed25519.n == 0)
+		return;
+	add_limit(bench_series_stat(&f->shakes_ed25519), true, 4000,
+			"QUIC handshakes, Ed25519, per second of the relay's calls");
+	limits[nb_limits - 1].of = "samples";
+	add_limit(bench_series_stat(&f->shakes_p256), true, 4000,
+			"QUIC handshakes, P-256, per second of the relay's calls");
+	limits[nb_limits - 1].of = "samples";
+	add_limit((struct bench_stat){ .median = f->quic_held_bytes / 1024 }, false, 40,
+			"KB set aside for a QUIC connection");
+}
+
 static double
 path_bound(const struct bench_figure_path *fig)
 {
@@ -153,6 +178,7 @@ find_limits(const struct bench_options *opt)
 			bench_series_stat(&f->virtio_x_bare).median <= 1 / KERNEL_VALID)
 		add_limit(bench_series_stat(&f->virtio_to_kernel), true, 8,
 				"1 -> 100, 200 B: kernel sockets' ns per copy / ours across virtio-user");
+	find_quic_limits();
 	if (!opt->quick)
 		find_capacity_limits();
 }
@@ -416,6 +442,39 @@ print_latency(FILE *out)
 	}
 }
 
+static void
+print_quic(FILE *out)
+{
+	const struct bench_figures *f = &bench_figures;
+
+	if (f->nb_quic == 0)
+		return;
+	fprintf(out,
+			"\n### QUIC datagrams, one worker\n\n"
+			"ns per delivered datagram, the receivers' acknowledgements included; beside it what "
+			"the library takes for the same in the same run, called straight.\n\n"
+			"| rooms × members | bytes | cipher | by | M deliveries/s | ns | library alone | × "
+			"|\n|---|---|---|---|---|---|---|---|\n");
+	for (unsigned int i = 0; i < f->nb_quic; i++) {
+		const struct bench_figure_quic *q = &f->quic[i];
+
+		fprintf(out, "| %u × %u | %u | %s | %s | %.2f |", q->rooms, q->members, q->size,
+				q->cipher, q->backend, 1e3 / bench_series_stat(&q->ns).median);
+		print_stat(out, &q->ns, 0);
+		print_stat(out, &q->bare_ns, 0);
+		print_stat(out, &q->x_bare, 2);
+		fprintf(out, "\n");
+	}
+	fprintf(out, "\nHandshakes per second of the relay's own calls: Ed25519 |");
+	print_stat(out, &f->shakes_ed25519, 0);
+	fprintf(out, " P-256 |");
+	print_stat(out, &f->shakes_p256, 0);
+	fprintf(out,
+			"\n\nMemory of a connection: %.0f bytes in use, %.0f set aside, with what some have "
+			"beyond.\n",
+			f->quic_used_bytes, f->quic_held_bytes);
+}
+
 static bool
 print_limits(FILE *out)
 {
@@ -461,6 +520,7 @@ print_text(FILE *out, const struct bench_options *opt)
 	print_rest(out);
 	print_rates(out);
 	print_latency(out);
+	print_quic(out);
 	return print_limits(out);
 }
 
@@ -661,6 +721,26 @@ json_loss(void)
 }
 
 static json_t *
+json_quic(void)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < bench_figures.nb_quic; i++) {
+		const struct bench_figure_quic *q = &bench_figures.quic[i];
+		json_t *o = json_pack("{si si si si ss ss sf}", "conns",
+				(int)(q->rooms * q->members), "rooms", (int)q->rooms, "members",
+				(int)q->members, "size", q->size, "cipher", q->cipher, "backend",
+				q->backend, "mdps", 1e3 / bench_series_stat(&q->ns).median);
+
+		set_stat(o, "ns_per_delivery", &q->ns);
+		set_stat(o, "bare_ns_per_delivery", &q->bare_ns);
+		set_stat(o, "x_bare", &q->x_bare);
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *
 json_count(void)
 {
 	json_t *list = json_array();
@@ -710,6 +790,15 @@ write_json(const struct bench_options *opt)
 			(json_int_t)f->session_bytes, "bytes_per_room", (json_int_t)f->room_bytes,
 			"ndr", json_rates(true), "pdr", json_rates(false), "latency",
 			json_latency(), "loss", json_loss(), "limits", json_limits());
+	if (root != NULL && f->nb_quic > 0) {
+		json_object_set_new(root, "quic", json_quic());
+		set_stat(root, "handshakes_per_s", &f->shakes_ed25519);
+		set_stat(root, "handshakes_per_s_p256", &f->shakes_p256);
+		json_object_set_new(root, "bytes_per_conn",
+				json_integer((json_int_t)f->quic_held_bytes));
+		json_object_set_new(root, "bytes_per_conn_used",
+				json_integer((json_int_t)f->quic_used_bytes));
+	}
 	if (root == NULL ||
 			json_dump_file(root, opt->json, JSON_INDENT(2) | JSON_REAL_PRECISION(5)) <
 					0)

@@ -393,7 +393,7 @@ bench_rig_free(struct bench_rig *rig)
 	plm_session_table_free(rig->sessions);
 	plm_net_free(rig->net);
 	plm_rcu_fini(&rig->rcu);
-	plm_port_close(&rig->port.port);
+	bench_port_close(&rig->port);
 	rte_ring_free(rig->waiting);
 	rte_free(rig->senders);
 }

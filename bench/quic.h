@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the QUIC part of plenum-bench is made of: clients in this process, a relay that they are
+ * connected to by frames through a ring port, and the bare library with the same clients. Main plays
+ * the clients; the worker's lcore is measured, and does nothing meanwhile.
+ */
+#ifndef PLM_BENCH_QUIC_H
+#define PLM_BENCH_QUIC_H
+
+#include "bench.h"
+#include "plm_ctl.h"
+#include "quic_tls.h"
+
+#define QUIC_PACKET 1536 /* bytes, of a buffer */
+
+/* --- clients (quic_client.c) --------------------------------------------------------------- */
+
+struct quic_clients;
+
+/* Owner: main, or whoever plays it. */
+struct quic_client {
+	struct plm_quic_out out;
+	struct quic_clients *all;
+	struct plm_quic_conn *conn; /* NULL: none */
+	uint32_t idx;
+	bool is_open;
+	uint64_t received; /* datagrams */
+	uint8_t packet[PLM_QUIC_PACKET_MAX];
+};
+
+struct quic_clients {
+	/* as asked for */
+	uint32_t nb;
+	const char *cipher; /* a part of a GnuTLS priority string; so `signature` */
+	const char *signature;
+	/* A packet of client `idx`. */
+	void (*send)(void *ctx, uint32_t idx, const uint8_t *buf, size_t len);
+	void *ctx;
+
+	struct plm_quic *quic;
+	struct plm_aead *aead;
+	struct quic_tls *tls;
+	struct quic_client *clients;
+	uint8_t *arenas;
+	uint32_t nb_open; /* handshakes that are complete */
+};
+
+void quic_clients_create(struct quic_clients *all);
+void quic_clients_free(struct quic_clients *all);
+
+/* Begin a handshake with a server of this name, in place of the connection that there was. */
+void quic_client_begin(struct quic_clients *all, uint32_t idx, const char *name);
+/* A packet came; what is due is written at once. `buf` is overwritten. */
+void quic_client_take(struct quic_clients *all, uint32_t idx, uint8_t *buf, size_t len);
+/* Send a datagram. */
+void quic_client_say(struct quic_clients *all, uint32_t idx, const uint8_t *buf, uint16_t len);
+/* What timers of clients [first, first + nb) have come to. */
+void quic_clients_timers(struct quic_clients *all, uint32_t first, uint32_t nb);
+/* Their TLS sessions are no longer needed. */
+void quic_clients_settled(struct quic_clients *all, uint32_t first, uint32_t nb);
+
+uint64_t quic_now(void);
+void quic_rand_fill(void *ctx, void *buf, size_t len);
+
+/* --- the worker's lcore (quic.c) ------------------------------------------------------------ */
+
+/* Have `fn` run there, and do nothing until it is done. Main. */
+void quic_on_worker(void (*fn)(void *arg), void *arg);
+
+/* --- a relay (quic_relay.c) ----------------------------------------------------------------- */
+
+struct quic_relay {
+	/* as asked for */
+	const char *name;
+	uint32_t max_connections;
+	enum plm_aead_backend backend;
+	struct quic_clients clients;
+
+	struct bench_port port;
+	struct rte_mempool *rx_pool;
+	struct plm_ctl *ctl;
+	struct plm_ctl_conf conf;
+	struct plm_net_local_conf local;
+	const struct plm_port *ports[1];
+	struct plm_quic_identity *identity;
+	struct plm_aead *aead;
+	struct rte_ring *air;  /* frames of clients on their way */
+	uint64_t worker_spent; /* cycles of turns in which something was done */
+	uint64_t ctl_spent;    /* and of the slow path's turns, of any */
+};
+
+void quic_relay_create(struct quic_relay *r);
+void quic_relay_free(struct quic_relay *r);
+
+/* Connect clients [first, first + nb) to a room; until all are in, and nothing more is to be said.
+ * Time of the relay's own calls goes to worker_spent and ctl_spent. Whoever runs it plays all lcores. */
+void quic_relay_connect(struct quic_relay *r, const char *room, uint32_t first, uint32_t nb);
+
+/* Datagrams of these clients, one of each, become copies, and what receivers say to them is read.
+ * Worker's time goes to worker_spent. Main. */
+void quic_relay_round(struct quic_relay *r, const uint32_t *speakers, unsigned int nb,
+		uint16_t size);
+
+/* Timers of clients, and what comes of them; not timed. Main. */
+void quic_relay_settle(struct quic_relay *r);
+
+/* Memory of a connection, bytes: what the library has in use, and what is set aside. */
+void quic_relay_memory(struct quic_relay *r, double *used, double *held);
+
+/* --- the bare library (quic_bare.c) --------------------------------------------------------- */
+
+struct quic_bare;
+
+/* `nb` connections, of which rounds use as many as they want. */
+struct quic_bare *quic_bare_create(uint32_t nb, enum plm_aead_backend backend, const char *cipher);
+/* Send one datagram to each of the first `nb` connections, and read what the peers say to it. Cycles of
+ * the worker. Main. */
+uint64_t quic_bare_round(struct quic_bare *b, uint32_t nb, uint16_t size);
+/* As quic_relay_settle(). */
+void quic_bare_settle(struct quic_bare *b);
+/* Datagrams that peers received. */
+uint64_t quic_bare_received(const struct quic_bare *b);
+void quic_bare_free(struct quic_bare *b);
+
+#endif

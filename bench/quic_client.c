@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * QUIC clients in this process: the library's client side, which acknowledges as ngtcp2 does by itself,
+ * every second packet. Its timer for a single one is not asked during a round: a round comes sooner
+ * than any client's packets would.
+ */
+#include <stdio.h>
+
+#include <rte_malloc.h>
+
+#include "quic.h"
+
+#define ARENA  (56 * 1024)
+#define COLOUR (7 * RTE_CACHE_LINE_SIZE)
+
+uint64_t
+quic_now(void)
+{
+	return 1 + (uint64_t)bench_ns(rte_rdtsc());
+}
+
+void
+quic_rand_fill(void *ctx, void *buf, size_t len)
+{
+	static _Thread_local uint64_t state = 88172645463325252u;
+	uint8_t *p = buf;
+
+	for (size_t i = 0; i < len; i++)
+		p[i] = (uint8_t)(bench_random(&state) >> 56);
+}
+
+/* --- what a connection tells and asks for ---------------------------------------------------- */
+
+static void
+got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t len)
+{
+	((struct quic_client *)ctx)->received++;
+}
+
+static int
+got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
+		bool fin)
+{
+	return 0;
+}
+
+static void
+stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
+{
+}
+
+static void
+established(void *ctx, struct plm_quic_conn *conn)
+{
+	struct quic_client *c = ctx;
+
+	c->is_open = true;
+	c->all->nb_open++;
+}
+
+static void
+moved(void *ctx, struct plm_quic_conn *conn, const struct plm_quic_path *path)
+{
+}
+
+static void
+chunk_done(void *ctx, struct plm_quic_chunk *chunk)
+{
+}
+
+static const struct plm_quic_ops ops = {
+	.datagram = got_datagram,
+	.stream = got_stream,
+	.stream_reset = stream_reset,
+	.established = established,
+	.moved = moved,
+	.chunk_done = chunk_done,
+};
+
+static uint8_t *
+out_get(struct plm_quic_out *out)
+{
+	return container_of(out, struct quic_client, out)->packet;
+}
+
+static void
+out_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
+		const struct plm_quic_path *path, uint8_t ecn)
+{
+	struct quic_client *c = container_of(out, struct quic_client, out);
+
+	if (len > 0)
+		c->all->send(c->all->ctx, c->idx, c->packet, len);
+}
+
+/* --- made and freed ------------------------------------------------------------------------- */
+
+void
+quic_clients_create(struct quic_clients *all)
+{
+	struct plm_quic_conf conf = {
+		.rand = { quic_rand_fill, NULL },
+		.idle_timeout_ns = 3600 * PLM_NS_PER_S,
+		.handshake_timeout_ns = 60 * PLM_NS_PER_S,
+		.max_streams = 4,
+		.max_stream_bytes = 16 * 1024,
+		.max_bytes = 64 * 1024,
+		.max_chunks = 4,
+	};
+	struct quic_tls_client_conf tls = { NULL, NULL };
+	uint8_t secret[PLM_CID_SECRET] = { 1 };
+	char priority[256];
+
+	snprintf(priority, sizeof(priority),
+			"NORMAL:-VERS-ALL:+VERS-TLS1.3:%%DISABLE_TLS13_COMPAT_MODE:-CIPHER-ALL:+%s:-SIGN-ALL:+%s",
+			all->cipher, all->signature);
+	tls.priority = priority;
+	all->aead = plm_aead_create(PLM_AEAD_BEST);
+	conf.aead = all->aead;
+	if (all->aead == NULL || plm_cid_key_init(&conf.cid_key, secret) < 0)
+		bench_die("clients: no packet protection");
+	all->quic = plm_quic_create(&conf);
+	all->tls = quic_tls_client_create(&tls);
+	all->clients = calloc(all->nb, sizeof(*all->clients));
+	all->arenas = rte_malloc("quic_clients", all->nb * (size_t)(ARENA + COLOUR),
+			RTE_CACHE_LINE_SIZE);
+	if (all->quic == NULL || all->tls == NULL || all->clients == NULL || all->arenas == NULL)
+		bench_die("not enough memory for %u clients", all->nb);
+	for (uint32_t i = 0; i < all->nb; i++)
+		all->clients[i] = (struct quic_client){
+			.out = { out_get, out_put },
+			.all = all,
+			.idx = i,
+		};
+}
+
+static void
+end(struct quic_client *c)
+{
+	void *tls = c->conn == NULL ? NULL : plm_quic_conn_tls_take(c->conn);
+
+	plm_quic_conn_free(c->conn);
+	if (tls != NULL)
+		gnutls_deinit(tls);
+	c->conn = NULL;
+	c->all->nb_open -= c->is_open;
+	c->is_open = false;
+}
+
+void
+quic_clients_free(struct quic_clients *all)
+{
+	for (uint32_t i = 0; i < all->nb; i++)
+		end(&all->clients[i]);
+	free(all->clients);
+	rte_free(all->arenas);
+	quic_tls_free(all->tls);
+	plm_quic_free(all->quic);
+	plm_aead_free(all->aead);
+}
+
+/* --- a client -------------------------------------------------------------------------------- */
+
+/* All have the same address as far as they know: there is one server, and nobody moves. */
+static const struct plm_quic_path path = { .addr = { 198, 18, 0, 1 }, .port = 1 };
+
+static void
+check(struct quic_client *c)
+{
+	if (plm_quic_conn_state(c->conn) > PLM_QUIC_ESTABLISHED)
+		bench_die("client %u: its connection ended, code %" PRIu64, c->idx,
+				plm_quic_conn_end(c->conn).code);
+}
+
+static void
+flush(struct quic_client *c, uint64_t now_ns)
+{
+	while (plm_quic_is_dirty(c->conn) && plm_quic_flush(c->conn, &c->out, now_ns))
+		;
+	check(c);
+}
+
+void
+quic_client_begin(struct quic_clients *all, uint32_t idx, const char *name)
+{
+	struct quic_client *c = &all->clients[idx];
+	struct plm_quic_new new = {
+		.arena = all->arenas + idx * (size_t)(ARENA + COLOUR),
+		.arena_size = ARENA,
+		.slot = idx,
+		.gen = 1,
+		.path = path,
+		.ops = &ops,
+		.ops_ctx = c,
+	};
+	uint64_t now_ns = quic_now();
+	gnutls_session_t tls;
+
+	end(c);
+	if (quic_tls_client_session(all->tls, name, &tls) < 0)
+		bench_die("client %u: no TLS session", idx);
+	new.tls = tls;
+	if (plm_quic_conn_client(all->quic, &new, now_ns, &c->conn) < 0)
+		bench_die("client %u: no connection", idx);
+	flush(c, now_ns);
+}
+
+void
+quic_client_take(struct quic_clients *all, uint32_t idx, uint8_t *buf, size_t len)
+{
+	struct quic_client *c = &all->clients[idx];
+	uint64_t now_ns = quic_now();
+
+	if (c->conn == NULL)
+		return;
+	plm_quic_recv(c->conn, &path, 0, buf, len, now_ns);
+	flush(c, now_ns);
+}
+
+void
+quic_client_say(struct quic_clients *all, uint32_t idx, const uint8_t *buf, uint16_t len)
+{
+	struct quic_client *c = &all->clients[idx];
+	struct plm_quic_dgram dgram = { .buf = buf, .len = len };
+
+	if (plm_quic_send(c->conn, &c->out, &dgram, 1, quic_now()) != 1)
+		bench_die("client %u cannot send: %u", idx, dgram.verdict);
+}
+
+void
+quic_clients_timers(struct quic_clients *all, uint32_t first, uint32_t nb)
+{
+	uint64_t now_ns = quic_now();
+
+	for (uint32_t i = first; i < first + nb; i++) {
+		struct quic_client *c = &all->clients[i];
+
+		if (c->conn == NULL || plm_quic_expiry(c->conn) > now_ns)
+			continue;
+		plm_quic_timer(c->conn, now_ns);
+		flush(c, now_ns);
+	}
+}
+
+void
+quic_clients_settled(struct quic_clients *all, uint32_t first, uint32_t nb)
+{
+	for (uint32_t i = first; i < first + nb; i++) {
+		void *tls = plm_quic_conn_tls_take(all->clients[i].conn);
+
+		if (tls != NULL)
+			gnutls_deinit(tls);
+	}
+}
