@@ -630,7 +630,7 @@ conf_memory(const struct conf *conf, const struct plm_pool_plan *plan)
 	const struct plm_quic_table_conf quic = {
 		.nb_slots = conf->quic.connections,
 		.max_sessions = nb_sessions,
-		.nb_extents = conf->quic.connections / 2 + 1,
+		.nb_extents = 3 * conf->quic.connections / 2 + 1,
 	};
 	size_t bytes = MEMORY_BASE + plan->bytes;
 

@@ -386,7 +386,7 @@ static const struct plm_conf_def quic_defs[] = {
 			UINT(struct conf_quic, connections, 0, 1000000),
 			.fallback = "0",
 			.help = "QUIC connections at once, handshakes in progress included; each takes some "
-				"40 kB; 0: QUIC is not served" },
+				"40 kB and may have as much again; 0: QUIC is not served" },
 	{ .key = "handshakes",
 			UINT(struct conf_quic, handshakes, 1, 1000000),
 			.fallback = "256",

@@ -53,7 +53,7 @@ struct ctl_quic_conn {
 	bool is_named;   /* in a view that a worker may still read */
 	bool is_established;
 	bool is_refused; /* established, but no room took it */
-	bool adopt_due; /* messages that found the ring full */
+	bool adopt_due;  /* messages that found the ring full */
 	bool close_due;
 	char room[PLM_NAME_SIZE];
 	struct plm_quic_path since; /* where it came from when it entered */
@@ -984,7 +984,7 @@ ctl_quic_init(struct plm_ctl *ctl)
 		.nb_slots = conf->quic.max_connections,
 		.max_sessions = ctl->sessions->max_sessions,
 		.nb_workers = conf->nb_workers,
-		.nb_extents = conf->quic.max_connections / 2 + 1,
+		.nb_extents = 3 * conf->quic.max_connections / 2 + 1,
 		.quic = {
 			.rand = conf->rand,
 			.aead = conf->quic.aead,
