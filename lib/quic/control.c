@@ -32,7 +32,7 @@
 /* Memory that a packet in flight may take at once; what stays for all else, such as gaps in what came, beside
  * the last two extents; and packets for which the handshake has left enough. */
 #define FLIGHT_BYTES   4096
-#define RESERVE_BYTES  8192
+#define RESERVE_BYTES  4096
 #define FLIGHT_EXTENTS (PLM_QUIC_EXTENTS_MAX - 2)
 #define FLIGHT_FREE    8
 
