@@ -86,15 +86,18 @@ serve(void *arg)
 }
 
 void
-quic_on_worker(void (*fn)(void *arg), void *arg)
+quic_on_worker(void (*fn)(void *arg), void (*meanwhile)(void *arg), void *arg)
 {
 	uint32_t asked = atomic_load_explicit(&crew.asked, memory_order_relaxed) + 1;
 
 	crew.fn = fn;
 	crew.arg = arg;
 	atomic_store_explicit(&crew.asked, asked, memory_order_release);
-	while (atomic_load_explicit(&crew.done, memory_order_acquire) != asked)
+	while (atomic_load_explicit(&crew.done, memory_order_acquire) != asked) {
+		if (meanwhile != NULL)
+			meanwhile(arg);
 		rte_pause();
+	}
 }
 
 static void
@@ -154,8 +157,8 @@ print_drops(const struct quic_relay *r)
 		if ((plm_counter_defs[i].class == PLM_CLASS_RX_DROP ||
 				    plm_counter_defs[i].class == PLM_CLASS_COPY_DROP) &&
 				plm_counter_get(counters, i) > 0)
-			fprintf(stderr, "  dropped: %" PRIu64 ", %s\n", plm_counter_get(counters, i),
-					plm_counter_defs[i].name);
+			fprintf(stderr, "  dropped: %" PRIu64 ", %s\n",
+					plm_counter_get(counters, i), plm_counter_defs[i].name);
 }
 
 /* ns per delivery of one unit of either. */
