@@ -64,8 +64,8 @@ void quic_rand_fill(void *ctx, void *buf, size_t len);
 
 /* --- the worker's lcore (quic.c) ------------------------------------------------------------ */
 
-/* Have `fn` run there, and do nothing until it is done. Main. */
-void quic_on_worker(void (*fn)(void *arg), void *arg);
+/* Have `fn` run there; main waits, and calls `meanwhile` (or nothing) again and again. Main. */
+void quic_on_worker(void (*fn)(void *arg), void (*meanwhile)(void *arg), void *arg);
 
 /* --- a relay (quic_relay.c) ----------------------------------------------------------------- */
 

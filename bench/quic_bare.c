@@ -280,9 +280,9 @@ quic_bare_round(struct quic_bare *b, uint32_t nb, uint16_t size)
 	b->nb = nb;
 	b->size = size;
 	b->spent = 0;
-	quic_on_worker(send_all, b);
+	quic_on_worker(send_all, NULL, b);
 	clients_turn(b);
-	quic_on_worker(read_all, b);
+	quic_on_worker(read_all, NULL, b);
 	return b->spent;
 }
 
@@ -290,7 +290,7 @@ void
 quic_bare_settle(struct quic_bare *b)
 {
 	quic_clients_timers(&b->clients, 0, b->clients.nb);
-	quic_on_worker(read_all, b);
+	quic_on_worker(read_all, NULL, b);
 }
 
 uint64_t
