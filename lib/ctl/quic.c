@@ -34,7 +34,12 @@
 #define TIMER_BUDGET 32
 /* Ids that a Retry asks for are longer than those of connections, and lead to nobody. */
 #define RETRY_ID 18
-#define NONE     UINT32_MAX
+/* One network may have a quarter of the handshakes in progress, but for a few that it may always have. */
+#define PREFIXES     4096
+#define PREFIX_PART  4
+#define PREFIX_LEAST 16
+
+#define NONE UINT32_MAX
 
 /* What a client's first id leads to: until its connection is gone, so that a late copy begins no other. */
 struct first_id {
@@ -55,6 +60,7 @@ struct ctl_quic_conn {
 	bool is_refused; /* established, but no room took it */
 	bool adopt_due;  /* messages that found the ring full */
 	bool close_due;
+	uint16_t prefix; /* bucket of its source, while it counts there */
 	char room[PLM_NAME_SIZE];
 	struct plm_quic_path since; /* where it came from when it entered */
 	uint32_t next;              /* of the free ones, or of those with a message due */
@@ -75,6 +81,7 @@ struct ctl_quic {
 	uint32_t free_head;
 	uint32_t due_head; /* those with a message due */
 	uint32_t nb_handshakes;
+	uint32_t by_prefix[PREFIXES]; /* of them, by hash of the source's /24 or /64 */
 	struct plm_wheel wheel;
 	struct plm_quic_out out;
 	uint8_t packet[PLM_QUIC_PACKET_MAX];
@@ -157,6 +164,7 @@ slot_take(struct ctl_quic *q)
 	slot->conn = NULL;
 	slot->is_queued = false;
 	slot->moves = 0;
+	slot->handshake_tat = 0;
 	memset(slot->ways, 0, sizeof(slot->ways));
 	slot->end = (struct plm_quic_end){ 0 };
 	return slot;
@@ -189,14 +197,50 @@ slot_free(struct ctl_quic *q, struct plm_quic_slot *slot)
 	q->free_head = idx;
 }
 
+static void
+handshake_count(struct ctl_quic *q, struct ctl_quic_conn *c, uint64_t prefix)
+{
+	c->prefix = (uint16_t)(prefix % PREFIXES);
+	q->by_prefix[c->prefix]++;
+	q->nb_handshakes++;
+}
+
+static void
+handshake_uncount(struct ctl_quic *q, const struct ctl_quic_conn *c)
+{
+	q->by_prefix[c->prefix]--;
+	q->nb_handshakes--;
+}
+
+/* May a source begin another one? */
+static bool
+handshake_allowed(const struct ctl_quic *q, uint64_t prefix)
+{
+	uint32_t max = q->ctl->conf.quic.max_handshakes;
+
+	return q->nb_handshakes < max &&
+			q->by_prefix[prefix % PREFIXES] <
+			RTE_MAX(max / PREFIX_PART, (uint32_t)PREFIX_LEAST);
+}
+
 /* A handshake that came to nothing, or to a refusal. */
 static void
 handshake_end(struct ctl_quic *q, struct plm_quic_slot *slot)
 {
-	q->nb_handshakes--;
+	handshake_uncount(q, &q->conns[index_of(q, slot)]);
 	if (!q->conns[index_of(q, slot)].is_refused)
 		plm_count(&q->ctl->counters, PLM_CNT_QUIC_FAILED);
 	slot_free(q, slot);
+}
+
+/* Once nobody can look at it any more. */
+static void
+free_if_unused(struct ctl_quic *q, uint32_t idx)
+{
+	struct ctl_quic_conn *c = &q->conns[idx];
+
+	if (c->is_gone && !c->is_named && !c->adopt_due && !c->close_due)
+		slot_free(q, &q->table->slots[idx]);
 }
 
 /* --- messages to workers ---------------------------------------------------------------------- */
@@ -237,10 +281,12 @@ due_flush(struct ctl_quic *q)
 		if (c->close_due && !c->adopt_due &&
 				(c->is_gone || tell(q, idx, PLM_MSG_QUIC_CLOSE)))
 			c->close_due = false;
-		if (c->adopt_due || c->close_due)
+		if (c->adopt_due || c->close_due) {
 			at = &c->next;
-		else
-			*at = c->next;
+			continue;
+		}
+		*at = c->next;
+		free_if_unused(q, idx);
 	}
 }
 
@@ -317,7 +363,7 @@ enter(struct ctl_quic *q, struct plm_quic_slot *slot)
 	if (tls != NULL)
 		gnutls_deinit(tls);
 	plm_wheel_disarm(&q->wheel, idx);
-	q->nb_handshakes--;
+	handshake_uncount(q, c);
 	c->is_adopted = true;
 	if (!tell(q, idx, PLM_MSG_QUIC_ADOPT)) {
 		due_add(q, idx);
@@ -481,7 +527,7 @@ begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
 	new.worker = slot->home;
 	new.path = slot->ways[0].path;
 	plm_quic_slot_pass(slot, PLM_QUIC_SLOT_HANDSHAKE);
-	q->nb_handshakes++;
+	handshake_count(q, c, flight->source.prefix);
 	if (quic_tls_server_session(q->tls, &tls) < 0) {
 		handshake_end(q, slot);
 		return true;
@@ -575,7 +621,7 @@ hello(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
 	if (plm_answers_token(q->answers, &flight->source, hd, q->ctl->now_ns, odcid, &odcid_len) <
 			0)
 		odcid_len = 0;
-	if (q->nb_handshakes >= conf->quic.max_handshakes) {
+	if (!handshake_allowed(q, flight->source.prefix)) {
 		plm_count(counters, PLM_CNT_QUIC_FULL);
 		return; /* it will pass: the client tries again */
 	}
@@ -600,7 +646,7 @@ late_hello(struct ctl_quic *q, const struct plm_initial_flight *flight)
 	memcpy(remote.addr, way.path.addr, sizeof(remote.addr));
 	remote.is_v6 = way.path.is_v6;
 	/* Nothing was received just now whose way back could be taken. */
-	if (flight->has_start && q->nb_handshakes < ctl->conf.quic.max_handshakes &&
+	if (flight->has_start && handshake_allowed(q, flight->source.prefix) &&
 			plm_net_route(ctl->net, way.path.local_idx, &remote, way.path.port,
 					&way.tmpl, ctl->now_ns) == 0) {
 		way.mac = atomic_load_explicit(&plm_net_nexthops(ctl->net)[way.tmpl.nexthop_idx],
@@ -659,7 +705,9 @@ known(struct ctl_quic *q, struct rte_mbuf *m, const uint8_t *p)
 		give_back(q, slot, m);
 		return true;
 	}
-	if (slot->conn != NULL && !q->conns[cid.slot].is_adopted)
+	if (slot->conn == NULL) /* ended: its peer may be told so */
+		return false;
+	if (!q->conns[cid.slot].is_adopted)
 		feed(q, slot, m);
 	else
 		plm_count(&q->ctl->counters, PLM_CNT_QUIC_STRAY);
@@ -861,15 +909,6 @@ plm_ctl_quic_send(struct plm_ctl *ctl, struct plm_handle session, bool uni, cons
 }
 
 /* --- ends ---------------------------------------------------------------------------------------- */
-
-static void
-free_if_unused(struct ctl_quic *q, uint32_t idx)
-{
-	struct ctl_quic_conn *c = &q->conns[idx];
-
-	if (c->is_gone && !c->is_named && !c->adopt_due && !c->close_due)
-		slot_free(q, &q->table->slots[idx]);
-}
 
 static enum plm_end_reason
 reason_of(const struct plm_quic_end *end)

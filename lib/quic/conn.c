@@ -11,7 +11,8 @@
 #include "quic_tls.h"
 
 /* The client's first destination id (RFC 9000 §7.2 asks for eight bytes at least). */
-#define FIRST_CID 18
+#define FIRST_CID  18
+#define CLOSING_NS (3 * PLM_NS_PER_S)
 
 /* --- paths --------------------------------------------------------------------------------- */
 
@@ -502,6 +503,13 @@ plm_quic_expiry(struct plm_quic_conn *conn)
 	return ngtcp2_conn_get_expiry(conn->ng);
 }
 
+/* Three probe timeouts (RFC 9000 §10.2), of which the peer has a say: not for ever. */
+uint64_t
+quic_closing_ns(struct plm_quic_conn *conn)
+{
+	return RTE_MIN(3 * (uint64_t)ngtcp2_conn_get_pto(conn->ng), (uint64_t)CLOSING_NS);
+}
+
 enum plm_quic_state
 plm_quic_timer(struct plm_quic_conn *conn, uint64_t now_ns)
 {
@@ -509,7 +517,7 @@ plm_quic_timer(struct plm_quic_conn *conn, uint64_t now_ns)
 
 	if (conn->state > PLM_QUIC_ESTABLISHED) {
 		if (conn->closed_ns == 0) /* three probe timeouts (RFC 9000 §10.2) */
-			conn->closed_ns = now_ns + 3 * ngtcp2_conn_get_pto(conn->ng);
+			conn->closed_ns = now_ns + quic_closing_ns(conn);
 		else if (now_ns >= conn->closed_ns)
 			conn->state = PLM_QUIC_DEAD;
 		return conn->state;

@@ -198,6 +198,9 @@ quic_time(struct plm_quic_conn *conn, uint64_t now_ns)
 
 void quic_conn_callbacks(struct plm_quic *quic);
 
+/* How long it closes. */
+uint64_t quic_closing_ns(struct plm_quic_conn *conn);
+
 /* The connection ends: with what we say to the peer, unless it must not be told. */
 void quic_conn_fail(struct plm_quic_conn *conn, int liberr);
 

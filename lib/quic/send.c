@@ -49,7 +49,7 @@ close_write(struct plm_quic_conn *conn, struct plm_quic_out *out, uint8_t *buf, 
 		return;
 	}
 	conn->state = PLM_QUIC_CLOSING;
-	conn->closed_ns = now_ns + 3 * ngtcp2_conn_get_pto(conn->ng);
+	conn->closed_ns = now_ns + quic_closing_ns(conn);
 	quic_path_from(&conn->path, &ps.path);
 	conn->close_packet = quic_arena_alloc(&conn->arena, (size_t)n);
 	if (conn->close_packet != NULL) {
@@ -214,7 +214,7 @@ plm_quic_send(struct plm_quic_conn *conn, struct plm_quic_out *out, struct plm_q
 			i++;
 		} else {
 			quic_conn_fail(conn, (int)ret);
-			verdicts(d, n - i, PLM_QUIC_NOT_OPEN);
+			verdicts(&dgrams[i], n - i, PLM_QUIC_NOT_OPEN);
 			break;
 		}
 	}

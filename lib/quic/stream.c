@@ -14,6 +14,8 @@ quic_stream_init(struct plm_quic_conn *conn)
 {
 	conn->unsent.tail = &conn->unsent.head;
 	conn->unacked.tail = &conn->unacked.head;
+	for (unsigned int i = 0; i < RTE_DIM(conn->rx); i++)
+		conn->rx[i].stream_id = -1;
 }
 
 static void
@@ -291,7 +293,7 @@ handed_up(struct plm_quic_conn *conn, int64_t stream_id, uint64_t offset)
 	struct quic_rx_stream *rx = NULL;
 
 	for (unsigned int i = 0; i < RTE_DIM(conn->rx); i++)
-		if (conn->rx[i].stream_id == stream_id)
+		if (rx == NULL && conn->rx[i].stream_id == stream_id)
 			rx = &conn->rx[i];
 	if (rx == NULL)
 		rx = &conn->rx[conn->rx_next++ % RTE_DIM(conn->rx)];

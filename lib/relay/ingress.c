@@ -340,7 +340,7 @@ sender_stays(const struct relay_worker *w, struct rte_mbuf *m)
 /* Accepted packets, with the room of each, to whom they reach. Consumes them; how many were media. */
 static inline unsigned int
 dispatch(struct relay_worker *w, struct rte_mbuf **ok, const uint32_t *rooms, const bool *is_rtcp,
-		unsigned int nb_ok)
+		unsigned int nb_ok, enum plm_counter stale)
 {
 	struct relay_group groups[PLM_BURST];
 	unsigned int nb_media = 0;
@@ -359,7 +359,7 @@ dispatch(struct relay_worker *w, struct rte_mbuf **ok, const uint32_t *rooms, co
 			if (sender_stays(w, first))
 				relay_rtcp_route(w, group->view, &w->rtcp[group->pkts[0]], first);
 			else
-				relay_drop(w, first, PLM_CNT_RX_STALE_SESSION);
+				relay_drop(w, first, stale);
 			continue;
 		}
 		if (unlikely(group->view == NULL)) { /* the room went; nobody is owed a copy */
@@ -381,7 +381,7 @@ dispatch(struct relay_worker *w, struct rte_mbuf **ok, const uint32_t *rooms, co
 			if (likely(sender_stays(w, m)))
 				relay_job_add(w, m);
 			else
-				relay_drop(w, m, PLM_CNT_RX_STALE_SESSION);
+				relay_drop(w, m, stale);
 		}
 		nb_media += w->job.nb;
 		if (likely(w->job.nb > 0))
@@ -424,7 +424,8 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 		rte_prefetch0(&w->rooms->hot[rooms[nb_ok]]);
 		ok[nb_ok++] = m;
 	}
-	plm_count_add(&w->counters, PLM_CNT_MEDIA, dispatch(w, ok, rooms, is_rtcp, nb_ok));
+	plm_count_add(&w->counters, PLM_CNT_MEDIA,
+			dispatch(w, ok, rooms, is_rtcp, nb_ok, PLM_CNT_RX_STALE_SESSION));
 }
 
 /* May this datagram go on? A session of QUIC has no SSRCs. */
@@ -469,8 +470,8 @@ relay_ingress_quic(struct relay_worker *w, struct rte_mbuf **media, unsigned int
 		rooms[nb_ok] = hot->room_idx;
 		ok[nb_ok++] = media[i];
 	}
-	plm_count_add(&w->counters, PLM_CNT_DGRAMS_MEDIA, nb_ok);
-	dispatch(w, ok, rooms, is_rtcp, nb_ok);
+	plm_count_add(&w->counters, PLM_CNT_DGRAMS_MEDIA,
+			dispatch(w, ok, rooms, is_rtcp, nb_ok, PLM_CNT_DGRAM_SESSION));
 }
 
 /* --- reception ---------------------------------------------------------------------------- */

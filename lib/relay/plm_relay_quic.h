@@ -55,6 +55,7 @@ struct plm_quic_slot {
 	struct plm_quic_end end;     /**< how it ended; before GONE */
 	uint32_t next;               /**< of those to be flushed, or reported as gone */
 
+	uint64_t handshake_tat; /**< home worker, before it is the owner, too: of what goes to the slow path */
 	uint64_t shown_ns; /**< when `shown` was last written */
 	uint32_t moves;
 	uint32_t nb_parts; /**< of streams, that were not read yet */
@@ -62,10 +63,6 @@ struct plm_quic_slot {
 	/* owner writes, any reads: odd while it is being written */
 	_Atomic uint32_t shown_seq;
 	struct plm_quic_shown shown;
-
-	/* owner writes, any reads */
-	_Atomic uint64_t rx_packets;
-	_Atomic uint64_t tx_packets;
 };
 
 /** What a part of a stream is, in its mbuf's private area; the bytes are the mbuf's. */

@@ -23,6 +23,12 @@
 /* How old what is shown of a connection that does something may be. */
 #define SHOW_NS (100 * PLM_NS_PER_MS)
 
+/* Packets of one handshake in progress that go to the slow path: 200 a second, 40 at once. */
+#define HANDSHAKE_NS    (PLM_NS_PER_S / 200)
+#define HANDSHAKE_BURST 40
+/* Datagrams of packets that were read and not served: a burst of them, and what one packet more may hold. */
+#define MEDIA (PLM_BURST + 256)
+
 #define NONE UINT32_MAX
 
 /* Connections in a row, linked by plm_quic_slot.next. */
@@ -45,12 +51,12 @@ struct relay_quic {
 	const struct plm_pkt *reading_pkt;
 	uint8_t tos; /* of what is sent */
 	unsigned int nb_media;
-	struct rte_mbuf *media[PLM_BURST]; /* payloads that came, with struct plm_pkt */
+	struct rte_mbuf *media[MEDIA]; /* payloads that came, with struct plm_pkt */
 	unsigned int nb_mbufs;
 	struct rte_mbuf *mbufs[MBUFS];
 	struct rte_mbuf *parts; /* of streams, on their way to the slow path; linked by `next` */
 	struct rte_mbuf **parts_tail;
-	uint32_t nb_parts;
+	uint32_t nb_parts;     /* and with it, or on their way back */
 	struct quic_row dirty; /* to be flushed */
 	struct quic_row gone;  /* to be reported to the slow path */
 	struct plm_wheel wheel;
@@ -168,7 +174,6 @@ out_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
 	if (unlikely(w->ports[way->tmpl.port_idx]->vlan != 0))
 		plm_port_tag(w->ports[way->tmpl.port_idx], m);
 	plm_txq_put(txq, m, PLM_TX_QUIC);
-	add(&slot->tx_packets, 1);
 }
 
 /* --- what a connection tells ----------------------------------------------------------------- */
@@ -186,8 +191,11 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 		plm_count(&w->counters, PLM_CNT_DGRAM_SIZE);
 		return;
 	}
-	if (unlikely(q->nb_media == PLM_BURST))
-		relay_quic_media(w);
+	/* They are served behind the packet: a fan-out may well send to the connection that is read. */
+	if (unlikely(q->nb_media == MEDIA)) {
+		plm_count(&w->counters, PLM_CNT_DGRAM_MANY);
+		return;
+	}
 	if (unlikely(q->nb_mbufs == 0 && !mbufs_refill(q))) {
 		plm_count(&w->counters, PLM_CNT_DGRAM_NO_MBUF);
 		return;
@@ -205,17 +213,17 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 	q->media[q->nb_media++] = m;
 }
 
-/* To the slow path, in order. Who sends more parts than it reads, however small, loses the connection. */
+/* A part for the slow path. Who sends more than is read, however small, loses the connection: the fewer places
+ * are left on this worker the sooner, so that who has few waiting keeps its own. */
 static int
-got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
-		bool fin)
+part_add(struct relay_quic *q, struct plm_quic_slot *slot, int64_t stream_id, const uint8_t *buf,
+		size_t len, bool fin)
 {
-	struct relay_quic *q = ctx;
-	struct plm_quic_slot *slot = q->reading;
+	uint32_t left = PLM_QUIC_WORKER_PARTS - q->nb_parts;
 	struct rte_mbuf *m;
 
-	if (unlikely(slot->nb_parts >= PLM_QUIC_PARTS || q->nb_parts >= PLM_QUIC_WORKER_PARTS ||
-			    len > PLM_QUIC_PACKET_MAX || (q->nb_mbufs == 0 && !mbufs_refill(q)))) {
+	if (unlikely(slot->nb_parts >= RTE_MIN((uint32_t)PLM_QUIC_PARTS, left / 4) ||
+			    (q->nb_mbufs == 0 && !mbufs_refill(q)))) {
 		plm_count(&q->w->counters, PLM_CNT_QUIC_STREAM_FLOOD);
 		return -ENOBUFS;
 	}
@@ -233,6 +241,22 @@ got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8
 	q->nb_parts++;
 	slot->nb_parts++;
 	return 0;
+}
+
+/* What waited for a lost packet comes in one piece: it is cut into what an mbuf holds. */
+static int
+got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
+		bool fin)
+{
+	struct relay_quic *q = ctx;
+	int ret;
+
+	for (; len > PLM_QUIC_PACKET_MAX; buf += PLM_QUIC_PACKET_MAX, len -= PLM_QUIC_PACKET_MAX) {
+		ret = part_add(q, q->reading, stream_id, buf, PLM_QUIC_PACKET_MAX, false);
+		if (ret < 0)
+			return ret;
+	}
+	return part_add(q, q->reading, stream_id, buf, len, fin);
 }
 
 static void
@@ -297,11 +321,14 @@ retire(struct relay_quic *q, struct plm_quic_slot *slot)
 	row_add(q, &q->gone, slot);
 }
 
-/* After anything that may have changed it. */
+/* After anything that may have changed it. What the peer closed says nothing more (RFC 9000 §10.2.2), and what
+ * still comes for it finds nobody. */
 static inline void
 settle(struct relay_quic *q, struct plm_quic_slot *slot)
 {
-	if (plm_quic_is_dirty(slot->conn))
+	if (unlikely(plm_quic_conn_state(slot->conn) >= PLM_QUIC_DRAINING))
+		retire(q, slot);
+	else if (plm_quic_is_dirty(slot->conn))
 		dirty(q, slot);
 	else
 		arm(q, slot);
@@ -353,6 +380,7 @@ relay_quic_credit(struct relay_worker *w, uint32_t idx, struct rte_mbuf *m)
 	const struct plm_quic_part *part = plm_quic_part(m);
 	struct plm_quic_slot *slot = slot_at(q, idx, part->gen);
 
+	q->nb_parts--;
 	if (slot != NULL) {
 		slot->nb_parts--;
 		plm_quic_stream_consumed(slot->conn, part->stream_id, m->data_len);
@@ -410,6 +438,8 @@ read_packet(struct relay_quic *q, struct plm_quic_slot *slot, struct rte_mbuf *m
 	struct plm_quic_path path;
 	uint64_t opened = plm_quic_conn_opened(slot->conn);
 
+	if (unlikely(q->nb_media >= PLM_BURST))
+		relay_quic_media(w);
 	plm_quic_path_of(pkt, &path);
 	/* Answers to a new path are written later in this turn. */
 	q->reading = slot;
@@ -419,7 +449,6 @@ read_packet(struct relay_quic *q, struct plm_quic_slot *slot, struct rte_mbuf *m
 	if (likely(plm_quic_conn_opened(slot->conn) != opened))
 		plm_quic_slot_heard(slot, w->net, pkt, frame);
 	plm_count(&w->counters, PLM_CNT_QUIC_IN);
-	add(&slot->rx_packets, 1);
 	rte_pktmbuf_free(m);
 	if (!slot->is_queued)
 		settle(q, slot);
@@ -454,6 +483,9 @@ home_packet(struct relay_worker *w, struct rte_mbuf *m, const struct plm_cid *ci
 	case PLM_QUIC_SLOT_HANDSHAKE:
 		if (is_last)
 			relay_drop(w, m, PLM_CNT_RX_QUIC_UNKNOWN);
+		else if (!relay_gcra(&slot->handshake_tat, w->now_ns, HANDSHAKE_NS,
+					 HANDSHAKE_BURST * HANDSHAKE_NS))
+			relay_drop(w, m, PLM_CNT_RX_QUIC_RATE);
 		else
 			to_slow_path(w, m, true);
 		break;
@@ -538,14 +570,11 @@ void
 relay_quic_media(struct relay_worker *w)
 {
 	struct relay_quic *q = w->quic;
-	struct rte_mbuf *media[PLM_BURST];
-	unsigned int n = q->nb_media;
 
-	if (n == 0)
-		return;
-	memcpy(media, q->media, n * sizeof(media[0]));
+	for (unsigned int i = 0; i < q->nb_media; i += PLM_BURST)
+		relay_ingress_quic(w, &q->media[i],
+				RTE_MIN(q->nb_media - i, (unsigned int)PLM_BURST));
 	q->nb_media = 0;
-	relay_ingress_quic(w, media, n);
 }
 
 /* --- copies ---------------------------------------------------------------------------------- */
@@ -628,6 +657,8 @@ relay_quic_copy(struct relay_worker *w, const struct relay_job *job, uint32_t se
 	if (likely(slot != NULL && plm_quic_slot_state(slot) == PLM_QUIC_SLOT_HOME &&
 			    slot->home == w->idx && plm_sref_idx(slot->sref) == session_idx)) {
 		sent = plm_quic_send(slot->conn, &q->out, dgrams, n, w->now_ns);
+		if (unlikely(sent < n && plm_quic_is_dirty(slot->conn)))
+			dirty(q, slot); /* it failed, and has to say so */
 		if (sent > 0 && plm_wheel_armed_ns(&q->wheel, idx) > w->now_ns + LAZY_NS &&
 				!slot->is_queued)
 			arm(q, slot);
@@ -663,10 +694,8 @@ timers(struct relay_quic *q)
 			arm(q, slot);
 			continue;
 		}
-		if (plm_quic_timer(slot->conn, w->now_ns) == PLM_QUIC_DEAD)
-			retire(q, slot);
-		else
-			settle(q, slot);
+		plm_quic_timer(slot->conn, w->now_ns);
+		settle(q, slot);
 	}
 }
 
@@ -682,14 +711,12 @@ flush_dirty(struct relay_quic *q)
 
 		w->nb_done++;
 		slot->is_queued = false;
-		if (plm_quic_flush(slot->conn, &q->out, w->now_ns))
-			dirty(q, slot);
-		else if (plm_quic_conn_state(slot->conn) == PLM_QUIC_DEAD)
-			retire(q, slot);
-		else
-			arm(q, slot);
 		if (w->now_ns - slot->shown_ns > SHOW_NS)
 			plm_quic_slot_show(slot, w->now_ns);
+		if (plm_quic_flush(slot->conn, &q->out, w->now_ns))
+			dirty(q, slot);
+		else
+			settle(q, slot);
 	}
 }
 
@@ -708,7 +735,6 @@ hand_up_parts(struct relay_quic *q)
 			return;
 		}
 		q->parts = next;
-		q->nb_parts--;
 	}
 	q->parts_tail = &q->parts;
 }
@@ -729,6 +755,12 @@ report_gone(struct relay_quic *q)
 		q->gone.head = next;
 		q->gone.nb--;
 	}
+}
+
+uint32_t
+relay_quic_waiting(const struct relay_worker *w)
+{
+	return w->quic->dirty.nb;
 }
 
 void

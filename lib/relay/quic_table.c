@@ -7,6 +7,7 @@
 #include <rte_malloc.h>
 #include <rte_mempool.h>
 
+#include "plm_crypto.h"
 #include "plm_relay_quic.h"
 
 /* So that the connections' first lines do not all fall into the same sets of a cache. */
@@ -68,6 +69,8 @@ plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_c
 	plm_rand_fill(&quic.rand, quic.reset_secret, sizeof(quic.reset_secret));
 	quic.cid_key = t->cid_key;
 	t->quic = plm_quic_create(&quic);
+	plm_crypto_erase(&quic, sizeof(quic));
+	plm_crypto_erase(secret, sizeof(secret));
 	if (t->quic == NULL) {
 		ret = -rte_errno;
 		goto fail;

@@ -475,6 +475,8 @@ count_waiting(struct relay_worker *w)
 
 	for (unsigned int p = 0; p < w->nb_ports; p++)
 		waiting += w->park[p].nb + w->txq[p].n;
+	if (w->quic != NULL)
+		waiting += relay_quic_waiting(w);
 	/* Most turns leave nothing: do not store to a line that others read. */
 	if (atomic_load_explicit(&w->nb_waiting, memory_order_relaxed) != waiting)
 		atomic_store_explicit(&w->nb_waiting, waiting, memory_order_relaxed);

@@ -332,6 +332,8 @@ void relay_quic_prefetch(struct relay_worker *w, uint32_t session_idx);
 unsigned int relay_quic_copy(struct relay_worker *w, const struct relay_job *job,
 		uint32_t session_idx);
 
+/* Connections that have something to send. */
+uint32_t relay_quic_waiting(const struct relay_worker *w);
 /* Timers, acknowledgements, connections that ended: before the TX buffers are flushed. */
 void relay_quic_turn(struct relay_worker *w);
 

@@ -148,6 +148,8 @@ enum plm_counter_class {
 			"QUIC packets to an address from which nothing came yet")                                  \
 	X(DGRAM_SIZE, "dgram_size", DGRAM_DROP,                                                                    \
 			"datagram that is empty or longer than any packet")                                        \
+	X(DGRAM_MANY, "dgram_many", DGRAM_DROP,                                                                    \
+			"datagram beyond the 256 that one packet may hold")                                        \
 	X(DGRAM_NO_MBUF, "dgram_no_mbuf", DGRAM_DROP, "pool of QUIC packets empty")                                \
 	X(DGRAM_EARLY, "dgram_early", DGRAM_DROP, "datagram before its sender was in a room")                      \
 	X(DGRAM_SESSION, "dgram_session", DGRAM_DROP,                                                              \
