@@ -495,6 +495,8 @@ begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
 	struct plm_quic_slot *slot = slot_take(q);
 	struct plm_quic_new new = {
 		.memory = &q->table->memory,
+		/* Who has shown nothing yet may take one, for a ClientHello whose parts come in another order. */
+		.max_extents = 1,
 		.ops = &ops,
 		.ops_ctx = q,
 		.dcid = hd->dcid,
@@ -1022,7 +1024,6 @@ ctl_quic_init(struct plm_ctl *ctl)
 	struct plm_quic_table_conf table = {
 		.nb_slots = conf->quic.max_connections,
 		.max_sessions = ctl->sessions->max_sessions,
-		.nb_workers = conf->nb_workers,
 		.nb_extents = 3 * conf->quic.max_connections / 2 + 1,
 		.quic = {
 			.rand = conf->rand,

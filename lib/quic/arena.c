@@ -67,6 +67,7 @@ region_with(struct quic_arena *arena, size_t size, uint32_t max_extents)
 	for (; region <= &arena->regions[arena->nb_extents]; region++)
 		if (size <= (size_t)(region->end - region->top))
 			return region;
+	max_extents = RTE_MIN(max_extents, arena->max_extents);
 	if (arena->memory == NULL || arena->nb_extents >= max_extents || size > arena->memory->size)
 		return NULL;
 	extent = arena->memory->get(arena->memory->ctx);

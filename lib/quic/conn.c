@@ -297,6 +297,7 @@ conn_new(struct plm_quic *quic, const struct plm_quic_new *new)
 	};
 	quic_arena_init(&conn->arena, (uint8_t *)new->arena + own, new->arena_size - own,
 			new->memory);
+	conn->arena.max_extents = new->max_extents != 0 ? new->max_extents : PLM_QUIC_EXTENTS_MAX;
 	quic_arena_mem(&conn->arena, &conn->mem);
 	quic_stream_init(conn);
 	quic_control_init(&conn->control, PLM_QUIC_PACKET_MAX);
@@ -451,6 +452,7 @@ plm_quic_conn_adopt(struct plm_quic_conn *conn, const struct plm_quic_ops *ops, 
 		const struct plm_quic_memory *memory)
 {
 	conn->arena.memory = memory;
+	conn->arena.max_extents = PLM_QUIC_EXTENTS_MAX;
 	conn->ops = ops;
 	conn->ops_ctx = ops_ctx;
 }

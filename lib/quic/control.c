@@ -115,7 +115,6 @@ may_probe(struct plm_quic_conn *conn, size_t size, uint64_t now_ns)
 	silent_ns = now_ns - c->full_ns;
 	c->probe_ns = now_ns +
 			RTE_MIN(RTE_MAX((uint64_t)PROBE_NS, silent_ns / 8), (uint64_t)PROBE_MAX_NS);
-	c->probes++;
 	return true;
 }
 

@@ -126,6 +126,7 @@ struct plm_quic_new {
 	void *arena; /**< cache-line aligned, at least PLM_QUIC_ARENA_MIN bytes */
 	size_t arena_size;
 	const struct plm_quic_memory *memory; /**< NULL: the arena is all there is */
+	uint32_t max_extents;                 /**< until it is adopted; 0: PLM_QUIC_EXTENTS_MAX */
 	void *tls;     /**< gnutls_session_t, configured; plm_quic_conn_tls_take() gives it back */
 	uint32_t slot; /**< of the connection's ids, with generation and worker */
 	uint32_t gen;

@@ -41,6 +41,7 @@ struct quic_arena {
 	uint32_t used;                                        /* bytes of blocks that are out */
 	uint32_t peak;
 	uint32_t nb_extents;
+	uint32_t max_extents;
 	void *extents[PLM_QUIC_EXTENTS_MAX];
 	const struct plm_quic_memory *memory; /* where extents come from; NULL: nowhere */
 	struct quic_block *free_list[ARENA_CLASSES];
@@ -110,7 +111,6 @@ struct quic_control {
 	uint64_t full_ns; /* since when nothing was heard with the window full */
 	uint64_t probe_ns;
 	uint64_t probe_acked;
-	uint32_t probes;
 	bool is_full;       /* something was refused in this epoch */
 	uint8_t mtu_losses; /* of packets larger than known, in a row */
 	uint16_t mtu_known; /* UDP payload that the path carries */

@@ -114,7 +114,6 @@ struct plm_quic_table {
 struct plm_quic_table_conf {
 	uint32_t nb_slots;
 	uint32_t max_sessions;
-	unsigned int nb_workers;
 	uint32_t nb_extents;
 	struct rte_mempool *pools[PLM_WORKERS_MAX];
 	struct plm_quic_conf quic; /**< but for `cid_key`, which is made here */
