@@ -396,6 +396,20 @@ struct bench_figure_quic {
 	struct bench_series x_bare_less; /**< without BENCH_QUIC_FIXED_NS, by the library's */
 };
 
+/** The same by a relay on kernel sockets and the same library, packets of one receiver leaving one by
+ *  one or, where there are several, as one (GSO). */
+struct bench_figure_quic_kernel {
+	uint32_t rooms;
+	uint32_t members;
+	uint16_t size;
+	uint16_t at_once;       /**< datagrams that a speaker sends in a row */
+	struct bench_series ns; /**< per delivery, ours */
+	struct bench_series plain_ns;
+	struct bench_series gso_ns;
+	struct bench_series x_plain; /**< theirs by ours */
+	struct bench_series x_gso;
+};
+
 /** What a relay may add to a delivery whatever the library takes, ns. */
 #define BENCH_QUIC_FIXED_NS 80
 
@@ -425,6 +439,8 @@ struct bench_figures {
 	struct bench_figure_loss loss;
 	struct bench_figure_quic *quic;
 	unsigned int nb_quic;
+	struct bench_figure_quic_kernel *quic_kernel;
+	unsigned int nb_quic_kernel;
 	struct bench_series shakes_ed25519; /**< handshakes per second of the relay's calls */
 	struct bench_series shakes_p256;
 	double quic_used_bytes; /**< of a connection, by what it holds */

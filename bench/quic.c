@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * QUIC: a delivered datagram through one worker, its receivers' acknowledgements included, beside what
- * the library alone takes for the same; handshakes; memory.
+ * the library alone and a relay on kernel sockets take for the same; handshakes; memory.
  *
  * A round is one datagram in each room that takes part. Rounds go by units, since receivers acknowledge
  * every second packet; a sample is the median over its units, so that one in which somebody else had the
@@ -16,13 +16,14 @@
 #include <rte_launch.h>
 #include <rte_lcore.h>
 
-#define UNIT        8 /* rounds */
-#define UNITS       7
-#define WARM_UNITS  8   /* when the connections are new */
-#define BIG         101 /* members of rooms */
-#define SMALL       11
-#define BIG_ROOMS   10
-#define SMALL_ROOMS 92
+#define UNIT         8 /* rounds */
+#define UNITS        7
+#define KERNEL_UNITS 3
+#define WARM_UNITS   8   /* when the connections are new */
+#define BIG          101 /* members of rooms */
+#define SMALL        11
+#define BIG_ROOMS    10
+#define SMALL_ROOMS  92
 /* Handshakes of one sample, at the same time. */
 #define BATCH  48
 #define SHAKES BENCH_PAIRS_MIN
@@ -58,6 +59,27 @@ static const struct shape {
 };
 
 static const uint16_t sizes[] = { 200, 1100 };
+
+/* What a relay on kernel sockets does, too: rooms of a hundred receivers. */
+static const struct job {
+	uint32_t rooms;
+	uint32_t members;
+	uint16_t size;
+	uint16_t at_once; /* datagrams of a speaker */
+} kernel_jobs[] = {
+	{ 1, BIG, 200, 1 },
+	{ 1, BIG, 1100, 1 },
+	{ 1, BIG, 200, 8 },
+	{ 1, BIG, 1100, 8 },
+	{ BIG_ROOMS, BIG, 200, 1 },
+	{ BIG_ROOMS, BIG, 1100, 1 },
+};
+#define KERNEL_QUICK 4 /* of them, those with one room */
+#define AT_ONCE_MAX  8
+
+/* Who says something in a round, at most. */
+#define SPEAKERS_MAX SMALL_ROOMS
+static_assert(BIG_ROOMS * AT_ONCE_MAX <= SPEAKERS_MAX, "a burst of each speaker");
 
 /* --- the worker's lcore ------------------------------------------------------------------------- */
 
@@ -127,6 +149,7 @@ struct stage {
 	uint32_t small_rooms;
 	struct quic_relay relay;
 	struct quic_bare *bare;
+	struct quic_kernel *kernel; /* NULL: this is measured without */
 	bool miscounts;
 };
 
@@ -135,16 +158,6 @@ static uint32_t
 speaker_of(const struct stage *st, uint32_t members, uint32_t room)
 {
 	return (members == BIG ? 0 : st->big_rooms * BIG) + room * members;
-}
-
-static uint64_t
-received(const struct quic_clients *all)
-{
-	uint64_t n = 0;
-
-	for (uint32_t i = 0; i < all->nb; i++)
-		n += all->clients[i].received;
-	return n;
 }
 
 /* What the relay says that it dropped. */
@@ -161,36 +174,65 @@ print_drops(const struct quic_relay *r)
 					plm_counter_get(counters, i), plm_counter_defs[i].name);
 }
 
-/* ns per delivery of one unit of either. */
-static double
-relay_unit(struct stage *st, const struct bench_figure_quic *fig)
+/* Who says something in a round. */
+static unsigned int
+speakers_of(const struct stage *st, const struct job *job, uint32_t *speakers)
 {
-	uint32_t speakers[SMALL_ROOMS];
+	unsigned int n = 0;
 
-	for (uint32_t i = 0; i < fig->rooms; i++)
-		speakers[i] = speaker_of(st, fig->members, i);
+	for (uint32_t i = 0; i < job->rooms; i++)
+		for (unsigned int k = 0; k < job->at_once; k++)
+			speakers[n++] = speaker_of(st, job->members, i);
+	return n;
+}
+
+static unsigned int
+deliveries(const struct job *job)
+{
+	return UNIT * job->rooms * (job->members - 1) * job->at_once;
+}
+
+/* ns per delivery of one unit of each. */
+static double
+relay_unit(struct stage *st, const struct job *job)
+{
+	uint32_t speakers[SPEAKERS_MAX];
+	unsigned int n = speakers_of(st, job, speakers);
+
 	st->relay.worker_spent = 0;
 	for (unsigned int i = 0; i < UNIT; i++)
-		quic_relay_round(&st->relay, speakers, fig->rooms, fig->size);
-	return bench_ns(st->relay.worker_spent) / (UNIT * fig->rooms * (fig->members - 1));
+		quic_relay_round(&st->relay, speakers, n, job->size);
+	return bench_ns(st->relay.worker_spent) / deliveries(job);
 }
 
 static double
-bare_unit(struct stage *st, const struct bench_figure_quic *fig)
+kernel_unit(struct stage *st, const struct job *job, bool gso)
 {
-	const uint32_t nb = fig->rooms * (fig->members - 1);
+	uint32_t speakers[SPEAKERS_MAX];
+	unsigned int n = speakers_of(st, job, speakers);
 	uint64_t spent = 0;
 
 	for (unsigned int i = 0; i < UNIT; i++)
-		spent += quic_bare_round(st->bare, nb, fig->size);
-	return bench_ns(spent) / (UNIT * nb);
+		spent += quic_kernel_round(st->kernel, speakers, n, job->members, job->size, gso);
+	return bench_ns(spent) / deliveries(job);
+}
+
+static double
+bare_unit(struct stage *st, const struct job *job)
+{
+	const uint32_t nb = job->rooms * (job->members - 1);
+	uint64_t spent = 0;
+
+	for (unsigned int i = 0; i < UNIT; i++)
+		spent += quic_bare_round(st->bare, nb, job->size);
+	return bench_ns(spent) / deliveries(job);
 }
 
 /* Every datagram came to everybody it was for, and nothing was dropped. */
 static void
 check_books(struct stage *st, uint64_t had, uint64_t due)
 {
-	uint64_t got = received(&st->relay.clients) - had - st->miscounts;
+	uint64_t got = quic_clients_received(&st->relay.clients) - had - st->miscounts;
 
 	if (got == due)
 		return;
@@ -201,20 +243,21 @@ check_books(struct stage *st, uint64_t had, uint64_t due)
 static void
 sample(struct stage *st, struct bench_figure_quic *fig, unsigned int warm)
 {
-	const uint64_t per_unit = UNIT * fig->rooms * (fig->members - 1);
+	const struct job job = { fig->rooms, fig->members, fig->size, 1 };
+	const uint64_t per_unit = deliveries(&job);
 	struct bench_series relay = { 0 };
 	struct bench_series bare = { 0 };
-	uint64_t had = received(&st->relay.clients);
+	uint64_t had = quic_clients_received(&st->relay.clients);
 	uint64_t bare_had = quic_bare_received(st->bare);
 	double ns, bare_ns;
 
 	for (unsigned int i = 0; i < warm; i++) {
-		relay_unit(st, fig);
-		bare_unit(st, fig);
+		relay_unit(st, &job);
+		bare_unit(st, &job);
 	}
 	for (unsigned int i = 0; i < UNITS; i++) {
-		bench_series_add(&relay, relay_unit(st, fig));
-		bench_series_add(&bare, bare_unit(st, fig));
+		bench_series_add(&relay, relay_unit(st, &job));
+		bench_series_add(&bare, bare_unit(st, &job));
 	}
 	check_books(st, had, (UNITS + warm) * per_unit);
 	if (quic_bare_received(st->bare) - bare_had != (UNITS + warm) * per_unit)
@@ -227,6 +270,38 @@ sample(struct stage *st, struct bench_figure_quic *fig, unsigned int warm)
 	bench_series_add(&fig->x_bare_less, (ns - BENCH_QUIC_FIXED_NS) / bare_ns);
 	bench_series_free(&relay);
 	bench_series_free(&bare);
+}
+
+/* The same jobs by both relays in turns, the one on sockets with and without GSO. */
+static void
+kernel_sample(struct stage *st, struct bench_figure_quic_kernel *fig)
+{
+	const struct job job = { fig->rooms, fig->members, fig->size, fig->at_once };
+	struct bench_series ours = { 0 }, plain = { 0 }, gso = { 0 };
+	uint64_t had = quic_clients_received(&st->relay.clients);
+	uint64_t kernel_had = quic_kernel_received(st->kernel);
+	double ns;
+
+	for (unsigned int i = 0; i < KERNEL_UNITS; i++) {
+		relay_unit(st, &job); /* so that neither pays for what the other leaves in the caches */
+		bench_series_add(&ours, relay_unit(st, &job));
+		kernel_unit(st, &job, false);
+		bench_series_add(&plain, kernel_unit(st, &job, false));
+		bench_series_add(&gso, kernel_unit(st, &job, true));
+	}
+	check_books(st, had, 2 * KERNEL_UNITS * (uint64_t)deliveries(&job));
+	if (quic_kernel_received(st->kernel) - kernel_had !=
+			3 * KERNEL_UNITS * (uint64_t)deliveries(&job))
+		bench_die("relay on kernel sockets: a datagram was lost");
+	ns = bench_series_stat(&ours).median;
+	bench_series_add(&fig->ns, ns);
+	bench_series_add(&fig->plain_ns, bench_series_stat(&plain).median);
+	bench_series_add(&fig->gso_ns, bench_series_stat(&gso).median);
+	bench_series_add(&fig->x_plain, bench_series_stat(&plain).median / ns);
+	bench_series_add(&fig->x_gso, bench_series_stat(&gso).median / ns);
+	bench_series_free(&ours);
+	bench_series_free(&plain);
+	bench_series_free(&gso);
 }
 
 /* --- one cipher, one backend ---------------------------------------------------------------------- */
@@ -262,6 +337,14 @@ stage_open(void *arg)
 	}
 	st->bare = quic_bare_create(st->big_rooms * BIG, backends[st->backend].backend,
 			ciphers[st->cipher].priority);
+	if (st->cipher > 0 || st->backend > 0)
+		return 0;
+	st->kernel = quic_kernel_create(st->big_rooms * BIG, backends[st->backend].backend,
+			ciphers[st->cipher].priority);
+	for (uint32_t i = 0; i < st->big_rooms; i++) {
+		snprintf(room, sizeof(room), "room%u", i);
+		quic_kernel_connect(st->kernel, room, speaker_of(st, BIG, i), BIG);
+	}
 	return 0;
 }
 
@@ -270,6 +353,9 @@ stage_close(void *arg)
 {
 	struct stage *st = arg;
 
+	if (st->kernel != NULL)
+		quic_kernel_free(st->kernel);
+	st->kernel = NULL;
 	quic_bare_free(st->bare);
 	quic_relay_free(&st->relay);
 	return 0;
@@ -287,6 +373,41 @@ fig_init(struct bench_figure_quic *fig, const struct stage *st, const struct sha
 		.backend = backends[st->backend].name,
 		.is_limited = st->cipher == 0 && st->backend == 0,
 	};
+}
+
+static void
+measure_kernel(struct stage *st, const struct bench_options *opt)
+{
+	struct bench_figures *f = &bench_figures;
+	const unsigned int pairs = opt->quick ? 2 : BENCH_PAIRS_MIN;
+
+	f->nb_quic_kernel = opt->quick ? KERNEL_QUICK : RTE_DIM(kernel_jobs);
+	f->quic_kernel = calloc(f->nb_quic_kernel, sizeof(*f->quic_kernel));
+	if (f->quic_kernel == NULL)
+		bench_die("out of memory");
+	for (unsigned int i = 0; i < f->nb_quic_kernel; i++)
+		f->quic_kernel[i] = (struct bench_figure_quic_kernel){
+			.rooms = kernel_jobs[i].rooms,
+			.members = kernel_jobs[i].members,
+			.size = kernel_jobs[i].size,
+			.at_once = kernel_jobs[i].at_once,
+		};
+	for (unsigned int r = 0; r < pairs; r++) {
+		for (unsigned int i = 0; i < f->nb_quic_kernel; i++) {
+			quic_relay_settle(&st->relay);
+			quic_kernel_settle(st->kernel);
+			kernel_sample(st, &f->quic_kernel[i]);
+		}
+	}
+	for (unsigned int i = 0; i < f->nb_quic_kernel; i++) {
+		const struct bench_figure_quic_kernel *k = &f->quic_kernel[i];
+
+		fprintf(stderr, "  %u x %u, %u B, %u at once: %.0f ns, kernel sockets %.0f, GSO %.0f\n",
+				k->rooms, k->members, k->size, k->at_once,
+				bench_series_stat(&k->ns).median,
+				bench_series_stat(&k->plain_ns).median,
+				bench_series_stat(&k->gso_ns).median);
+	}
 }
 
 static void
@@ -312,6 +433,10 @@ measure_stage(struct stage *st, const struct bench_options *opt)
 			sample(st, &figs[i], r == 0 ? WARM_UNITS : 1);
 		}
 	}
+	if (f->quic_held_bytes == 0)
+		quic_relay_memory(&st->relay, &f->quic_used_bytes, &f->quic_held_bytes);
+	if (st->kernel != NULL)
+		measure_kernel(st, opt);
 	crew_stop();
 	for (unsigned int i = 0; i < n; i++)
 		fprintf(stderr, "  %s, %s, %u x %u, %u B: %.0f ns, library alone %.0f\n",
@@ -319,8 +444,6 @@ measure_stage(struct stage *st, const struct bench_options *opt)
 				figs[i].size, bench_series_stat(&figs[i].ns).median,
 				bench_series_stat(&figs[i].bare_ns).median);
 	f->nb_quic += n;
-	if (f->quic_held_bytes == 0)
-		quic_relay_memory(&st->relay, &f->quic_used_bytes, &f->quic_held_bytes);
 	bench_on_worker(stage_close, st, NULL);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the QUIC part of plenum-bench is made of: clients in this process, a relay that they are
- * connected to by frames through a ring port, and the bare library with the same clients. Main plays
- * the clients; the worker's lcore is measured, and does nothing meanwhile.
+ * connected to by frames through a ring port, the bare library and a relay on kernel sockets with the
+ * same clients. Main plays the clients; the worker's lcore is measured, and does nothing meanwhile.
  */
 #ifndef PLM_BENCH_QUIC_H
 #define PLM_BENCH_QUIC_H
@@ -58,6 +58,9 @@ void quic_client_say(struct quic_clients *all, uint32_t idx, const uint8_t *buf,
 void quic_clients_timers(struct quic_clients *all, uint32_t first, uint32_t nb);
 /* Their TLS sessions are no longer needed. */
 void quic_clients_settled(struct quic_clients *all, uint32_t first, uint32_t nb);
+
+/* Datagrams that they received, all together. */
+uint64_t quic_clients_received(const struct quic_clients *all);
 
 uint64_t quic_now(void);
 void quic_rand_fill(void *ctx, void *buf, size_t len);
@@ -121,5 +124,21 @@ void quic_bare_settle(struct quic_bare *b);
 /* Datagrams that peers received. */
 uint64_t quic_bare_received(const struct quic_bare *b);
 void quic_bare_free(struct quic_bare *b);
+
+/* --- a relay on kernel sockets (quic_socket.c) ------------------------------------------------ */
+
+struct quic_kernel;
+
+struct quic_kernel *quic_kernel_create(uint32_t nb, enum plm_aead_backend backend,
+		const char *cipher);
+/* As quic_relay_connect(), but that nothing is timed. */
+void quic_kernel_connect(struct quic_kernel *qk, const char *room, uint32_t first, uint32_t nb);
+/* As quic_relay_round(), in rooms of `members`, the speaker the first of each; cycles of the worker. */
+uint64_t quic_kernel_round(struct quic_kernel *qk, const uint32_t *speakers, unsigned int nb,
+		uint32_t members, uint16_t size, bool gso);
+/* As quic_relay_settle(). */
+void quic_kernel_settle(struct quic_kernel *qk);
+uint64_t quic_kernel_received(const struct quic_kernel *qk);
+void quic_kernel_free(struct quic_kernel *qk);
 
 #endif

@@ -296,11 +296,7 @@ quic_bare_settle(struct quic_bare *b)
 uint64_t
 quic_bare_received(const struct quic_bare *b)
 {
-	uint64_t n = 0;
-
-	for (uint32_t i = 0; i < b->clients.nb; i++)
-		n += b->clients.clients[i].received;
-	return n;
+	return quic_clients_received(&b->clients);
 }
 
 /* --- made and freed ------------------------------------------------------------------------------- */

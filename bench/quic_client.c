@@ -252,3 +252,13 @@ quic_clients_settled(struct quic_clients *all, uint32_t first, uint32_t nb)
 			gnutls_deinit(tls);
 	}
 }
+
+uint64_t
+quic_clients_received(const struct quic_clients *all)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < all->nb; i++)
+		n += all->clients[i].received;
+	return n;
+}

@@ -109,6 +109,14 @@ find_quic_limits(void)
 					"QUIC, %u x %u, %u B: (delivery - %u ns) / library alone",
 					q->rooms, q->members, q->size, BENCH_QUIC_FIXED_NS);
 	}
+	for (unsigned int i = 0; i < f->nb_quic_kernel; i++) {
+		const struct bench_figure_quic_kernel *k = &f->quic_kernel[i];
+
+		if (k->at_once == 1)
+			add_limit(bench_series_stat(&k->x_plain), true, 4,
+					"QUIC, %u x %u, %u B: kernel sockets' ns per delivery / ours",
+					k->rooms, k->members, k->size);
+	}
 	if (f->shakes_ed25519.n == 0)
 		return;
 	add_limit(bench_series_stat(&f->shakes_ed25519), true, 4000,
@@ -465,6 +473,22 @@ print_quic(FILE *out)
 		print_stat(out, &q->x_bare, 2);
 		fprintf(out, "\n");
 	}
+	fprintf(out,
+			"\nThe same job by a relay on kernel sockets and the same library, AES-128-GCM, best "
+			"backend; *at once* are datagrams that a speaker sends in a row.\n\n"
+			"| rooms × members | bytes | at once | ns | kernel sockets | with GSO | × | × with GSO "
+			"|\n|---|---|---|---|---|---|---|---|\n");
+	for (unsigned int i = 0; i < f->nb_quic_kernel; i++) {
+		const struct bench_figure_quic_kernel *k = &f->quic_kernel[i];
+
+		fprintf(out, "| %u × %u | %u | %u |", k->rooms, k->members, k->size, k->at_once);
+		print_stat(out, &k->ns, 0);
+		print_stat(out, &k->plain_ns, 0);
+		print_stat(out, &k->gso_ns, 0);
+		print_stat(out, &k->x_plain, 2);
+		print_stat(out, &k->x_gso, 2);
+		fprintf(out, "\n");
+	}
 	fprintf(out, "\nHandshakes per second of the relay's own calls: Ed25519 |");
 	print_stat(out, &f->shakes_ed25519, 0);
 	fprintf(out, " P-256 |");
@@ -741,6 +765,51 @@ json_quic(void)
 }
 
 static json_t *
+json_quic_kernel(void)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < bench_figures.nb_quic_kernel; i++) {
+		const struct bench_figure_quic_kernel *k = &bench_figures.quic_kernel[i];
+		json_t *o = json_pack("{si si si si si}", "conns", (int)(k->rooms * k->members),
+				"rooms", (int)k->rooms, "members", (int)k->members, "size", k->size,
+				"at_once", k->at_once);
+
+		set_stat(o, "ns_per_delivery", &k->ns);
+		set_stat(o, "kernel_ns_per_delivery", &k->plain_ns);
+		set_stat(o, "kernel_gso_ns_per_delivery", &k->gso_ns);
+		set_stat(o, "x_plain", &k->x_plain);
+		set_stat(o, "x_gso", &k->x_gso);
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+/* The ratios that are worst for us: of the jobs with a limit, and with GSO of all. */
+static json_t *
+json_quic_kernel_ratio(void)
+{
+	const struct bench_figures *f = &bench_figures;
+	const struct bench_series *plain = &f->quic_kernel[0].x_plain;
+	const struct bench_series *gso = &f->quic_kernel[0].x_gso;
+	json_t *o = json_object();
+
+	for (unsigned int i = 1; i < f->nb_quic_kernel; i++) {
+		const struct bench_figure_quic_kernel *k = &f->quic_kernel[i];
+
+		if (k->at_once == 1 &&
+				bench_series_stat(&k->x_plain).median <
+						bench_series_stat(plain).median)
+			plain = &k->x_plain;
+		if (bench_series_stat(&k->x_gso).median < bench_series_stat(gso).median)
+			gso = &k->x_gso;
+	}
+	set_stat(o, "plain", plain);
+	set_stat(o, "gso", gso);
+	return o;
+}
+
+static json_t *
 json_count(void)
 {
 	json_t *list = json_array();
@@ -792,6 +861,8 @@ write_json(const struct bench_options *opt)
 			json_latency(), "loss", json_loss(), "limits", json_limits());
 	if (root != NULL && f->nb_quic > 0) {
 		json_object_set_new(root, "quic", json_quic());
+		json_object_set_new(root, "quic_kernel", json_quic_kernel());
+		json_object_set_new(root, "quic_kernel_ratio", json_quic_kernel_ratio());
 		set_stat(root, "handshakes_per_s", &f->shakes_ed25519);
 		set_stat(root, "handshakes_per_s_p256", &f->shakes_p256);
 		json_object_set_new(root, "bytes_per_conn",

@@ -79,6 +79,13 @@ def figures(run):
     if "virtio_user_ci95" in run.get("ratio_to_kernel", ()):
         found.append(Figure("1 -> 100, 200 B, across virtio-user: kernel sockets / ours",
                             run["ratio_to_kernel"], "virtio_user", more_is_slower=False))
+    for row in run.get("quic", ()):
+        if row["cipher"] == "AES-128-GCM" and row["backend"] == "ipsec-mb":
+            found.append(Figure(f"QUIC, {row['rooms']} x {row['members']}, {row['size']} B: delivery / library "
+                                "alone", row, "x_bare"))
+    for row in run.get("quic_kernel", ()):
+        found.append(Figure(f"QUIC, {row['rooms']} x {row['members']}, {row['size']} B, {row['at_once']} at once: "
+                            "kernel sockets / ours", row, "x_plain", more_is_slower=False))
     for row in run.get("peers", ()):
         if row["name"] == "plenum" and "x_kernel" in row:
             at = ", at load" if row.get("at") == "load" else ""

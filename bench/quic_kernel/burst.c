@@ -24,13 +24,25 @@ path_from(struct plm_quic_path *path, const struct sockaddr_storage *from, uint1
 	}
 }
 
-unsigned int
-kernel_receive(struct kernel *k, uint16_t local_idx)
+/* Of a packet that came: the lowest bits of its traffic class, which is all that is asked for. */
+static uint8_t
+ecn_of(const struct msghdr *hdr)
+{
+	const struct cmsghdr *cmsg = CMSG_FIRSTHDR(hdr);
+
+	return cmsg != NULL ? *CMSG_DATA(cmsg) & 3 : 0;
+}
+
+/* Take a burst from a socket; how many packets that were. */
+static unsigned int
+receive(struct kernel *k, uint16_t local_idx)
 {
 	int n;
 
-	for (unsigned int i = 0; i < RX_BURST; i++)
+	for (unsigned int i = 0; i < RX_BURST; i++) {
 		k->msg[i].msg_hdr.msg_namelen = sizeof(k->from[i]);
+		k->msg[i].msg_hdr.msg_controllen = sizeof(k->rx_control[i]);
+	}
 	k->tx[local_idx].is_readable = false;
 	n = recvmmsg(k->tx[local_idx].fd, k->msg, RX_BURST, MSG_DONTWAIT, NULL);
 	k->counters[COUNT_recv_calls]++;
@@ -51,8 +63,8 @@ kernel_receive(struct kernel *k, uint16_t local_idx)
 		slot = kernel_lookup(k, &path, k->rx[i], k->msg[i].msg_len);
 		if (slot == NONE)
 			continue;
-		plm_quic_recv(k->peers[slot].conn, &path, 0, k->rx[i], k->msg[i].msg_len,
-				k->now_ns);
+		plm_quic_recv(k->peers[slot].conn, &path, ecn_of(&k->msg[i].msg_hdr), k->rx[i],
+				k->msg[i].msg_len, k->now_ns);
 		kernel_touch(k, slot);
 	}
 	return (unsigned int)n;
@@ -144,8 +156,9 @@ finish(struct kernel *k, uint32_t slot)
 			plm_quic_is_dirty(peer->conn) ? k->now_ns : plm_quic_expiry(peer->conn));
 }
 
-void
-kernel_timers(struct kernel *k)
+/* Whose timers are due. */
+static void
+timers(struct kernel *k)
 {
 	uint32_t slot;
 
@@ -170,6 +183,25 @@ kernel_turn_end(struct kernel *k)
 	k->nb_touched = 0;
 	for (unsigned int i = 0; i < k->nb_sockets; i++)
 		kernel_tx_flush(k, &k->tx[i]);
+}
+
+unsigned int
+kernel_turn(struct kernel *k)
+{
+	unsigned int got = 0;
+
+	for (uint16_t i = 0; i < k->nb_sockets; i++) {
+		unsigned int n = k->tx[i].is_readable ? receive(k, i) : 0;
+
+		got += n;
+		if (n != 0)
+			kernel_turn_end(k);
+	}
+	if (kernel_now() >= plm_wheel_due(&k->wheel)) {
+		timers(k);
+		kernel_turn_end(k);
+	}
+	return got;
 }
 
 /* When the first timer is due. Who has nothing to do has the time to look at all of them. */

@@ -11,6 +11,8 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <rte_common.h>
+
 #include <ngtcp2/ngtcp2.h>
 
 #include "plm_quic.h"
@@ -19,8 +21,8 @@
 #include "quic_tls.h"
 
 #define SOCKETS       2 /* of own addresses */
-#define CONNS         1000
-#define ARENA_SIZE    (40 * 1024)
+#define CONNS         1024
+#define ARENA_SIZE    (PLM_QUIC_ARENA_MIN + 5 * RTE_CACHE_LINE_SIZE) /* as in the relay's table */
 #define EXTENT_SIZE   (16 * 1024)
 #define EXTENTS       (PLM_QUIC_EXTENTS_MAX * CONNS)
 #define BUCKETS       2048 /* of client-chosen first ids */
@@ -31,6 +33,7 @@
 #define DGRAMS        4096
 #define SEND_MAX      256 /* datagrams to one receiver in one call */
 #define SOCKET_BUFFER (8 << 20)
+#define HUGE_PAGE     ((size_t)2 << 20)
 #define NAME_SIZE     256
 #define NONE          UINT32_MAX
 #define ASK_EVERY     64 /* turns of full bursts without looking at signals and the other socket */
@@ -103,6 +106,7 @@ struct tx {
 	uint8_t *buf; /* TX_BURST packets */
 	struct {
 		uint16_t len;
+		uint8_t ecn;
 		struct plm_quic_path path;
 	} pkt[TX_BURST];
 	struct mmsghdr msg[TX_BURST];
@@ -111,7 +115,9 @@ struct tx {
 		struct sockaddr_in6 v6;
 		struct sockaddr_in v4;
 	} to[TX_BURST];
-	alignas(struct cmsghdr) uint8_t control[TX_BURST][CMSG_SPACE(sizeof(uint16_t))];
+	/* the size of segments, ECN */
+	alignas(struct cmsghdr) uint8_t
+			control[TX_BURST][CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
 };
 
 struct kernel {
@@ -132,6 +138,8 @@ struct kernel {
 	uint32_t free_peer;
 	uint32_t nb_peers;
 	uint32_t nb_slots; /* that were ever used: the first ones */
+	void *map;         /* of arenas and extents */
+	size_t map_size;
 	uint8_t *arenas;
 	struct plm_quic_memory memory;
 	void *free_extent;
@@ -144,6 +152,7 @@ struct kernel {
 	struct iovec iov[RX_BURST];
 	struct sockaddr_storage from[RX_BURST];
 	uint8_t rx[RX_BURST][RX_SIZE];
+	alignas(struct cmsghdr) uint8_t rx_control[RX_BURST][CMSG_SPACE(sizeof(int))]; /* ECN */
 	struct pending pending[DGRAMS];
 	unsigned int nb_pending;
 	uint8_t bytes[RX_BURST * RX_SIZE];
@@ -161,8 +170,15 @@ struct kernel {
 };
 
 uint64_t kernel_now(void);
-/* Say why and end the program. */
+/* Say why and end the program; of whoever has the relay in it. */
 void kernel_die(const char *what, const char *why) __attribute__((noreturn));
+
+/* --- setup.c ------------------------------------------------------------------------------ */
+
+struct kernel *kernel_create(enum plm_aead_backend backend);
+/* At ADDR:PORT or [ADDR]:PORT; port 0 is any. */
+void kernel_listen(struct kernel *k, const char *text);
+void kernel_free(struct kernel *k);
 
 /* --- tx.c --------------------------------------------------------------------------------- */
 
@@ -186,11 +202,9 @@ void kernel_peer_free(struct kernel *k, uint32_t slot);
 
 /* --- burst.c ------------------------------------------------------------------------------ */
 
-/* Take a burst from a socket; how many packets that were. */
-unsigned int kernel_receive(struct kernel *k, uint16_t local_idx);
-/* Whose timers are due. */
-void kernel_timers(struct kernel *k);
-/* Fan out, write and send all that came of it. */
+/* Serve a burst of each socket that is readable, and the timers; how many packets came. */
+unsigned int kernel_turn(struct kernel *k);
+/* Fan out, write and send all that came of what was touched. */
 void kernel_turn_end(struct kernel *k);
 /* Until a packet, a timer or a signal; without `sleep` only look which sockets are readable. Signals are
  * let in here alone, so none is missed. */

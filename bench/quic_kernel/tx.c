@@ -21,7 +21,8 @@ address(const struct plm_quic_path *path, struct sockaddr_in6 *v6, struct sockad
 	return sizeof(*v4);
 }
 
-/* How many packets from the i-th on leave as one: to one receiver, of one size but for the last. */
+/* How many packets from the i-th on leave as one: to one receiver, of one mark, of one size but for the
+ * last. */
 static unsigned int
 segments(const struct kernel *k, const struct tx *tx, unsigned int i)
 {
@@ -30,10 +31,23 @@ segments(const struct kernel *k, const struct tx *tx, unsigned int i)
 	while (k->gso && n < GSO_MAX && i + n < tx->n &&
 			memcmp(&tx->pkt[i].path, &tx->pkt[i + n].path, sizeof(tx->pkt[i].path)) ==
 					0 &&
+			tx->pkt[i + n].ecn == tx->pkt[i].ecn &&
 			tx->pkt[i + n - 1].len == tx->pkt[i].len &&
 			tx->pkt[i + n].len <= tx->pkt[i].len)
 		n++;
 	return n;
+}
+
+static struct cmsghdr *
+control_add(struct msghdr *hdr, struct cmsghdr *at, int level, int type, const void *value,
+		size_t size)
+{
+	at->cmsg_level = level;
+	at->cmsg_type = type;
+	at->cmsg_len = CMSG_LEN(size);
+	memcpy(CMSG_DATA(at), value, size);
+	hdr->msg_controllen += CMSG_SPACE(size);
+	return (struct cmsghdr *)(void *)((uint8_t *)at + CMSG_SPACE(size));
 }
 
 void
@@ -44,23 +58,28 @@ kernel_tx_flush(struct kernel *k, struct tx *tx)
 
 	for (unsigned int i = 0; i < tx->n;) {
 		struct msghdr *hdr = &tx->msg[nb_msgs].msg_hdr;
+		struct cmsghdr *cmsg = (struct cmsghdr *)(void *)tx->control[nb_msgs];
 		unsigned int n = segments(k, tx, i);
 
 		*hdr = (struct msghdr){ .msg_name = &tx->to[nb_msgs],
 			.msg_iov = &tx->iov[i],
-			.msg_iovlen = n };
+			.msg_iovlen = n,
+			.msg_control = cmsg };
 		hdr->msg_namelen =
 				address(&tx->pkt[i].path, &tx->to[nb_msgs].v6, &tx->to[nb_msgs].v4);
 		if (n > 1) {
-			struct cmsghdr *cmsg = (struct cmsghdr *)(void *)tx->control[nb_msgs];
-
-			hdr->msg_control = cmsg;
-			hdr->msg_controllen = sizeof(tx->control[nb_msgs]);
-			cmsg->cmsg_level = SOL_UDP;
-			cmsg->cmsg_type = UDP_SEGMENT;
-			cmsg->cmsg_len = CMSG_LEN(sizeof(uint16_t));
-			memcpy(CMSG_DATA(cmsg), &tx->pkt[i].len, sizeof(uint16_t));
+			cmsg = control_add(hdr, cmsg, SOL_UDP, UDP_SEGMENT, &tx->pkt[i].len,
+					sizeof(tx->pkt[i].len));
 			k->counters[COUNT_gso_packets] += n;
+		}
+		if (tx->pkt[i].ecn != 0) {
+			int ecn = tx->pkt[i].ecn;
+
+			if (tx->pkt[i].path.is_v6)
+				control_add(hdr, cmsg, IPPROTO_IPV6, IPV6_TCLASS, &ecn,
+						sizeof(ecn));
+			else
+				control_add(hdr, cmsg, IPPROTO_IP, IP_TOS, &ecn, sizeof(ecn));
 		}
 		for (unsigned int s = i; s < i + n; s++)
 			tx->iov[s].iov_len = tx->pkt[s].len;
@@ -112,6 +131,7 @@ out_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
 				from->buf + (size_t)from->n * PLM_QUIC_PACKET_MAX, len);
 	}
 	tx->pkt[tx->n].len = (uint16_t)len;
+	tx->pkt[tx->n].ecn = ecn;
 	tx->pkt[tx->n].path = *path;
 	tx->n++;
 }
