@@ -52,6 +52,10 @@ void bench_series_add(struct bench_series *series, double value);
 struct bench_stat bench_series_stat(const struct bench_series *series);
 void bench_series_free(struct bench_series *series);
 
+/** to - from, of one writer that has ended. */
+void bench_hist_since(struct plm_hist *diff, const struct plm_hist *from,
+		const struct plm_hist *to);
+
 /** Was the calling thread left alone since bench_watch_start()? */
 struct bench_watch {
 	uint64_t preemptions;
@@ -410,6 +414,29 @@ struct bench_figure_quic_kernel {
 	struct bench_series x_gso;
 };
 
+/** Of one latency, one of each trial. */
+struct bench_quantiles {
+	struct bench_series p50_us;
+	struct bench_series p99_us;
+	struct bench_series p999_us;
+};
+
+/** Latency of QUIC datagrams at a part of what the worker can deliver. */
+struct bench_figure_quic_latency {
+	uint32_t rooms;
+	uint32_t members;
+	uint16_t size;
+	double load; /**< asked for: rate by what the worker can do, as it was measured before */
+	uint64_t rate_pps; /**< datagrams per second into the relay */
+	double busy;       /**< part of the worker's time in turns in which something was done */
+	uint64_t deliveries;
+	struct bench_quantiles in_relay;   /**< from RX burst to TX burst */
+	struct bench_quantiles at_clients; /**< from the time it was due to the client */
+	unsigned int windows;
+	unsigned int repeated;  /**< disturbed ones that were taken again */
+	unsigned int disturbed; /**< that count although they were */
+};
+
 /** What a relay may add to a delivery whatever the library takes, ns. */
 #define BENCH_QUIC_FIXED_NS 80
 
@@ -441,6 +468,8 @@ struct bench_figures {
 	unsigned int nb_quic;
 	struct bench_figure_quic_kernel *quic_kernel;
 	unsigned int nb_quic_kernel;
+	struct bench_figure_quic_latency *quic_latency;
+	unsigned int nb_quic_latency;
 	struct bench_series shakes_ed25519; /**< handshakes per second of the relay's calls */
 	struct bench_series shakes_p256;
 	double quic_used_bytes; /**< of a connection, by what it holds */

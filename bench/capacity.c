@@ -248,18 +248,6 @@ drops(const struct bench_rig *rig, enum plm_counter_class class)
 	return n;
 }
 
-/* to - from, of one worker that has ended. */
-static void
-hist_since(struct plm_hist *diff, const struct plm_hist *from, const struct plm_hist *to)
-{
-	for (unsigned int i = 0; i < PLM_HIST_BUCKETS; i++)
-		atomic_store_explicit(&diff->bucket[i],
-				atomic_load_explicit(&to->bucket[i], memory_order_relaxed) -
-						atomic_load_explicit(&from->bucket[i],
-								memory_order_relaxed),
-				memory_order_relaxed);
-}
-
 static uint64_t
 lost_on_wire(const struct wire *wire)
 {
@@ -372,7 +360,7 @@ window_run(struct wire *wire, const struct shape *shape, uint64_t rate, uint64_t
 	t->worker_busy += wire->busy / t->windows;
 	t->wire_busy += wire_busy / t->windows;
 	plm_hist_merge(&t->end_to_end, &wire->latency);
-	hist_since(&in_relay, &before, relay);
+	bench_hist_since(&in_relay, &before, relay);
 	plm_hist_merge(&t->in_relay, &in_relay);
 	return true;
 }

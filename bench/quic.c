@@ -18,6 +18,7 @@
 
 #define UNIT         8 /* rounds */
 #define UNITS        7
+#define OTHERS       5 /* samples of the ciphers and backends that have no limit */
 #define KERNEL_UNITS 3
 #define WARM_UNITS   8   /* when the connections are new */
 #define BIG          101 /* members of rooms */
@@ -417,16 +418,17 @@ measure_stage(struct stage *st, const struct bench_options *opt)
 	struct bench_figure_quic *figs = &f->quic[f->nb_quic];
 	const unsigned int first = opt->quick ? 2 : 0; /* one room of 100 */
 	const unsigned int last = opt->quick ? 2 : RTE_DIM(shapes) - 1;
-	const unsigned int all = opt->repetitions;
-	const unsigned int some = RTE_MIN(all, (unsigned int)BENCH_PAIRS_MIN);
+	unsigned int samples = opt->repetitions;
 	unsigned int n = 0;
 
 	bench_on_worker(stage_open, st, NULL);
 	for (unsigned int z = 0; z < RTE_DIM(sizes); z++)
 		for (unsigned int s = first; s <= last; s++)
 			fig_init(&figs[n++], st, &shapes[s], sizes[z]);
+	if (!figs[0].is_limited)
+		samples = RTE_MIN(samples, (unsigned int)OTHERS);
 	crew_start();
-	for (unsigned int r = 0; r < (figs[0].is_limited ? all : some); r++) {
+	for (unsigned int r = 0; r < samples; r++) {
 		for (unsigned int i = 0; i < n; i++) {
 			quic_relay_settle(&st->relay);
 			quic_bare_settle(st->bare);
@@ -437,6 +439,9 @@ measure_stage(struct stage *st, const struct bench_options *opt)
 		quic_relay_memory(&st->relay, &f->quic_used_bytes, &f->quic_held_bytes);
 	if (st->kernel != NULL)
 		measure_kernel(st, opt);
+	for (unsigned int i = 0; i < n; i++)
+		if (figs[i].is_limited && figs[i].members == BIG)
+			quic_latency(&st->relay, &figs[i], opt->quick);
 	crew_stop();
 	for (unsigned int i = 0; i < n; i++)
 		fprintf(stderr, "  %s, %s, %u x %u, %u B: %.0f ns, library alone %.0f\n",

@@ -43,6 +43,8 @@ struct quic_clients {
 	struct quic_client *clients;
 	uint8_t *arenas;
 	uint32_t nb_open; /* handshakes that are complete */
+	/* NULL, or where the age of datagrams goes whose first eight bytes say when they were due. */
+	struct plm_hist *latency;
 };
 
 void quic_clients_create(struct quic_clients *all);
@@ -107,6 +109,11 @@ void quic_relay_round(struct quic_relay *r, const uint32_t *speakers, unsigned i
 /* Timers of clients, and what comes of them; not timed. Main. */
 void quic_relay_settle(struct quic_relay *r);
 
+/* Frames are carried both ways, and clients take what is theirs; while the worker runs. Main. */
+void quic_relay_carry(struct quic_relay *r);
+/* A turn of the slow path. Main. */
+void quic_relay_slow(struct quic_relay *r);
+
 /* Memory of a connection, bytes: what the library has in use, and what is set aside. */
 void quic_relay_memory(struct quic_relay *r, double *used, double *held);
 
@@ -124,6 +131,12 @@ void quic_bare_settle(struct quic_bare *b);
 /* Datagrams that peers received. */
 uint64_t quic_bare_received(const struct quic_bare *b);
 void quic_bare_free(struct quic_bare *b);
+
+/* --- latency (quic_latency.c) --------------------------------------------------------------- */
+
+/* At parts of what the worker was found to do; the rooms are the relay's first. Between crew_start()
+ * and crew_stop(). Main. */
+void quic_latency(struct quic_relay *relay, const struct bench_figure_quic *of, bool quick);
 
 /* --- a relay on kernel sockets (quic_socket.c) ------------------------------------------------ */
 

@@ -34,7 +34,14 @@ quic_rand_fill(void *ctx, void *buf, size_t len)
 static void
 got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t len)
 {
-	((struct quic_client *)ctx)->received++;
+	struct quic_client *c = ctx;
+	uint64_t due_ns;
+
+	c->received++;
+	if (c->all->latency == NULL || len < sizeof(due_ns))
+		return;
+	memcpy(&due_ns, buf, sizeof(due_ns));
+	plm_hist_add(c->all->latency, quic_now() - due_ns);
 }
 
 static int

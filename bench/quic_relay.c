@@ -228,6 +228,20 @@ make_room(void *arg)
 }
 
 void
+quic_relay_carry(struct quic_relay *r)
+{
+	land(r);
+	sink(r);
+	land(r);
+}
+
+void
+quic_relay_slow(struct quic_relay *r)
+{
+	plm_ctl_turn(r->ctl, quic_now(), (uint64_t)time(NULL));
+}
+
+void
 quic_relay_round(struct quic_relay *r, const uint32_t *speakers, unsigned int nb, uint16_t size)
 {
 	static const uint8_t payload[1200];
@@ -242,7 +256,7 @@ quic_relay_round(struct quic_relay *r, const uint32_t *speakers, unsigned int nb
 	quic_on_worker(worker_turns, make_room, r);
 	while (sink(r) > 0)
 		;
-	plm_ctl_turn(r->ctl, quic_now(), (uint64_t)time(NULL));
+	quic_relay_slow(r);
 }
 
 void
@@ -253,7 +267,7 @@ quic_relay_settle(struct quic_relay *r)
 	quic_on_worker(worker_turns, make_room, r);
 	while (sink(r) > 0)
 		;
-	plm_ctl_turn(r->ctl, quic_now(), (uint64_t)time(NULL));
+	quic_relay_slow(r);
 }
 
 /* --- memory ------------------------------------------------------------------------------------ */

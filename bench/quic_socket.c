@@ -207,7 +207,7 @@ quic_kernel_create(uint32_t nb, enum plm_aead_backend backend, const char *ciphe
 	qk->fds = calloc(nb, sizeof(*qk->fds));
 	if (qk->fds == NULL)
 		bench_die("out of memory");
-	qk->kernel = kernel_create(backend);
+	qk->kernel = kernel_create(backend, 3600 * PLM_NS_PER_S);
 	kernel_listen(qk->kernel, "127.0.0.1:0");
 	qk->clients = (struct quic_clients){
 		.nb = nb,

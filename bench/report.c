@@ -451,6 +451,38 @@ print_latency(FILE *out)
 }
 
 static void
+print_quantiles(FILE *out, const struct bench_quantiles *q)
+{
+	print_stat(out, &q->p50_us, 1);
+	print_stat(out, &q->p99_us, 1);
+	print_stat(out, &q->p999_us, 1);
+}
+
+static void
+print_quic_latency(FILE *out)
+{
+	const struct bench_figures *f = &bench_figures;
+
+	fprintf(out,
+			"\nLatency at a part of the deliveries that the worker can do, microseconds, medians of "
+			"trials of 1 s. In the relay: from RX burst to TX burst. At the clients: from the time at "
+			"which a datagram was due, with all that they do on their one CPU.\n\n"
+			"| rooms × members | bytes | load | M deliveries/s | worker busy | in the relay: p50 | p99 "
+			"| p99.9 | at the clients: p50 | p99 | p99.9 | disturbed, but counted |\n"
+			"|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+	for (unsigned int i = 0; i < f->nb_quic_latency; i++) {
+		const struct bench_figure_quic_latency *l = &f->quic_latency[i];
+
+		fprintf(out, "| %u × %u | %u | %.0f %% | %.3f | %.0f %% |", l->rooms, l->members,
+				l->size, 100 * l->load,
+				(double)l->rate_pps * (l->members - 1) / 1e6, 100 * l->busy);
+		print_quantiles(out, &l->in_relay);
+		print_quantiles(out, &l->at_clients);
+		fprintf(out, " %u of %u windows |\n", l->disturbed, l->windows);
+	}
+}
+
+static void
 print_quic(FILE *out)
 {
 	const struct bench_figures *f = &bench_figures;
@@ -489,6 +521,7 @@ print_quic(FILE *out)
 		print_stat(out, &k->x_gso, 2);
 		fprintf(out, "\n");
 	}
+	print_quic_latency(out);
 	fprintf(out, "\nHandshakes per second of the relay's own calls: Ed25519 |");
 	print_stat(out, &f->shakes_ed25519, 0);
 	fprintf(out, " P-256 |");
@@ -810,6 +843,40 @@ json_quic_kernel_ratio(void)
 }
 
 static json_t *
+json_quantiles(const struct bench_quantiles *q)
+{
+	json_t *o = json_object();
+
+	set_stat(o, "p50_us", &q->p50_us);
+	set_stat(o, "p99_us", &q->p99_us);
+	set_stat(o, "p999_us", &q->p999_us);
+	return o;
+}
+
+static json_t *
+json_quic_latency(void)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < bench_figures.nb_quic_latency; i++) {
+		const struct bench_figure_quic_latency *l = &bench_figures.quic_latency[i];
+
+		json_array_append_new(list,
+				json_pack("{si si si sf sI sf sI so so si si si}", "rooms",
+						(int)l->rooms, "members", (int)l->members, "size",
+						l->size, "load", l->load, "pps_in",
+						(json_int_t)l->rate_pps, "worker_busy", l->busy,
+						"deliveries", (json_int_t)l->deliveries, "in_relay",
+						json_quantiles(&l->in_relay), "at_clients",
+						json_quantiles(&l->at_clients), "windows",
+						(int)l->windows, "windows_repeated",
+						(int)l->repeated, "windows_disturbed",
+						(int)l->disturbed));
+	}
+	return list;
+}
+
+static json_t *
 json_count(void)
 {
 	json_t *list = json_array();
@@ -863,6 +930,7 @@ write_json(const struct bench_options *opt)
 		json_object_set_new(root, "quic", json_quic());
 		json_object_set_new(root, "quic_kernel", json_quic_kernel());
 		json_object_set_new(root, "quic_kernel_ratio", json_quic_kernel_ratio());
+		json_object_set_new(root, "quic_latency", json_quic_latency());
 		set_stat(root, "handshakes_per_s", &f->shakes_ed25519);
 		set_stat(root, "handshakes_per_s_p256", &f->shakes_p256);
 		json_object_set_new(root, "bytes_per_conn",

@@ -83,6 +83,17 @@ bench_series_free(struct bench_series *series)
 	*series = (struct bench_series){ 0 };
 }
 
+void
+bench_hist_since(struct plm_hist *diff, const struct plm_hist *from, const struct plm_hist *to)
+{
+	for (unsigned int i = 0; i < PLM_HIST_BUCKETS; i++)
+		atomic_store_explicit(&diff->bucket[i],
+				atomic_load_explicit(&to->bucket[i], memory_order_relaxed) -
+						atomic_load_explicit(&from->bucket[i],
+								memory_order_relaxed),
+				memory_order_relaxed);
+}
+
 /* Time that the hypervisor gave to others instead of this CPU, in ticks. */
 static uint64_t
 stolen_ticks(void)

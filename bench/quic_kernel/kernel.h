@@ -175,7 +175,8 @@ void kernel_die(const char *what, const char *why) __attribute__((noreturn));
 
 /* --- setup.c ------------------------------------------------------------------------------ */
 
-struct kernel *kernel_create(enum plm_aead_backend backend);
+/* Connections that are silent for `idle_ns` end. */
+struct kernel *kernel_create(enum plm_aead_backend backend, uint64_t idle_ns);
 /* At ADDR:PORT or [ADDR]:PORT; port 0 is any. */
 void kernel_listen(struct kernel *k, const char *text);
 void kernel_free(struct kernel *k);

@@ -185,7 +185,7 @@ main(int argc, char **argv)
 		usage(stderr);
 		return 1;
 	}
-	k = kernel_create(backend);
+	k = kernel_create(backend, 30 * PLM_NS_PER_S);
 	k->gso = gso;
 	for (unsigned int i = 0; i < nb_listen; i++)
 		kernel_listen(k, listen[i]);

@@ -93,7 +93,7 @@ certificate_init(struct kernel *k)
 }
 
 static void
-quic_init(struct kernel *k, enum plm_aead_backend backend)
+quic_init(struct kernel *k, enum plm_aead_backend backend, uint64_t idle_ns)
 {
 	uint8_t secret[PLM_CID_SECRET];
 
@@ -103,7 +103,7 @@ quic_init(struct kernel *k, enum plm_aead_backend backend)
 	k->conf = (struct plm_quic_conf){
 		.rand = { .fill = plm_crypto_random },
 		.aead = k->aead,
-		.idle_timeout_ns = 30 * PLM_NS_PER_S,
+		.idle_timeout_ns = idle_ns,
 		.handshake_timeout_ns = 10 * PLM_NS_PER_S,
 		.max_streams = 100,
 		.max_stream_bytes = 65536,
@@ -172,7 +172,7 @@ kernel_listen(struct kernel *k, const char *text)
 }
 
 struct kernel *
-kernel_create(enum plm_aead_backend backend)
+kernel_create(enum plm_aead_backend backend, uint64_t idle_ns)
 {
 	struct kernel *k = calloc(1, sizeof(*k));
 
@@ -190,7 +190,7 @@ kernel_create(enum plm_aead_backend backend)
 	plm_wheel_init(&k->wheel, k->wheel_entries, PLM_NS_PER_MS, kernel_now());
 	memory_init(k);
 	certificate_init(k);
-	quic_init(k, backend);
+	quic_init(k, backend, idle_ns);
 	return k;
 }
 
