@@ -36,12 +36,12 @@ class Kernel:
 
 
 class Peer:
-    """A plenum-client over QUIC."""
+    """A plenum-client over QUIC, outside unless another namespace is given."""
 
-    def __init__(self, lab, verb, name, *options, v6=False, room="_the_lobby"):
+    def __init__(self, lab, verb, name, *options, v6=False, room="_the_lobby", namespace=None):
         self.ready_file = os.path.join(lab.dir, f"{name}.ready")
         self.name = name
-        self.process = lab.start(lab.outside, [
+        self.process = lab.start(namespace or lab.outside, [
             os.path.join(lab.build, "app", "client", "plenum-client"), verb, "--quic", "--relay",
             f"[{RELAY6}]:{PORT}" if v6 else f"{RELAY4}:{PORT}", "--room", room, "--participant",
             name, "--verify", "--json", "--ready-file", self.ready_file, *options], name)
