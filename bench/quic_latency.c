@@ -13,6 +13,7 @@
 #include "load.h"
 #include "quic.h"
 
+#define TRIALS      5
 #define TRIAL_NS    PLM_NS_PER_S
 #define WINDOW_NS   (20 * PLM_NS_PER_MS)
 #define PATIENCE_NS PLM_NS_PER_S
@@ -195,7 +196,6 @@ quic_latency(struct quic_relay *relay, const struct bench_figure_quic *of, bool 
 			.rate_pps = (uint64_t)(1e9 * loads[i] / ns / (of->members - 1)),
 		};
 		if (fig->rate_pps > 0)
-			measure(relay, fig, quick ? 1 : BENCH_LATENCY_TRIALS,
-					quick ? 5 * WINDOW_NS : TRIAL_NS);
+			measure(relay, fig, quick ? 1 : TRIALS, quick ? 5 * WINDOW_NS : TRIAL_NS);
 	}
 }
