@@ -9,7 +9,7 @@
 
 #include "bench.h"
 #include "plm_ctl.h"
-#include "quic_tls.h"
+#include "quic_side.h"
 
 #define QUIC_PACKET 1536 /* bytes, of a buffer */
 
@@ -37,9 +37,7 @@ struct quic_clients {
 	void (*send)(void *ctx, uint32_t idx, const uint8_t *buf, size_t len);
 	void *ctx;
 
-	struct plm_quic *quic;
-	struct plm_aead *aead;
-	struct quic_tls *tls;
+	struct quic_side side;
 	struct quic_client *clients;
 	uint8_t *arenas;
 	uint32_t nb_open; /* handshakes that are complete */

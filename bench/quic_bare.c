@@ -32,10 +32,8 @@ struct way {
 
 struct quic_bare {
 	struct plm_quic_out out;
-	struct plm_quic *quic;
-	struct plm_aead *aead;
+	struct quic_side side;
 	struct plm_quic_identity *identity;
-	struct quic_tls *tls;
 	struct quic_clients clients;
 	uint8_t *arenas;
 	struct rte_mempool *extents;
@@ -68,41 +66,19 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 {
 }
 
-static int
-got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
-		bool fin)
-{
-	return 0;
-}
-
-static void
-stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
-{
-}
-
 static void
 established(void *ctx, struct plm_quic_conn *conn)
 {
 	((struct quic_bare *)ctx)->nb_open++;
 }
 
-static void
-moved(void *ctx, struct plm_quic_conn *conn, const struct plm_quic_path *to)
-{
-}
-
-static void
-chunk_done(void *ctx, struct plm_quic_chunk *chunk)
-{
-}
-
 static const struct plm_quic_ops ops = {
 	.datagram = got_datagram,
-	.stream = got_stream,
-	.stream_reset = stream_reset,
+	.stream = quic_side_no_stream,
+	.stream_reset = quic_side_no_reset,
 	.established = established,
-	.moved = moved,
-	.chunk_done = chunk_done,
+	.moved = quic_side_no_move,
+	.chunk_done = quic_side_no_chunk,
 };
 
 static uint8_t *
@@ -156,14 +132,14 @@ server_begin(struct quic_bare *b, const struct packet *p)
 	gnutls_session_t tls;
 
 	if (ngtcp2_pkt_decode_version_cid(&ids, p->buf, p->len, PLM_CID_LEN) != 0 ||
-			quic_tls_server_session(b->tls, &tls) < 0)
+			quic_tls_server_session(b->side.tls, &tls) < 0)
 		bench_die("connection %u of the bare library does not begin", p->idx);
 	new.tls = tls;
 	new.dcid = ids.dcid;
 	new.dcid_len = ids.dcidlen;
 	new.scid = ids.scid;
 	new.scid_len = ids.scidlen;
-	if (plm_quic_conn_server(b->quic, &new, quic_now(), &b->conns[p->idx]) < 0)
+	if (plm_quic_conn_server(b->side.quic, &new, quic_now(), &b->conns[p->idx]) < 0)
 		bench_die("connection %u of the bare library is not made", p->idx);
 }
 
@@ -330,21 +306,17 @@ quic_bare_create(uint32_t nb, enum plm_aead_backend backend, const char *cipher)
 		.is_server = true,
 	};
 	struct quic_bare *b = calloc(1, sizeof(*b));
-	uint8_t secret[PLM_CID_SECRET] = { 2 };
 	char text[256];
 	struct plm_text why;
 
 	if (b == NULL)
 		bench_die("out of memory");
-	b->aead = plm_aead_create(backend);
-	conf.aead = b->aead;
 	b->identity = plm_quic_identity_create();
 	plm_text_init(&why, text, sizeof(text));
-	if (b->aead == NULL || b->identity == NULL || plm_cid_key_init(&conf.cid_key, secret) < 0 ||
-			plm_quic_identity_add_seed(b->identity, seed, &why) < 0)
+	if (b->identity == NULL || plm_quic_identity_add_seed(b->identity, seed, &why) < 0 ||
+			quic_side_init(&b->side, &conf, backend,
+					quic_tls_server_create(b->identity)) < 0)
 		bench_die("bare library: no identity, or no packet protection");
-	b->quic = plm_quic_create(&conf);
-	b->tls = quic_tls_server_create(b->identity);
 	b->arenas = rte_malloc("bare", nb * (size_t)STRIDE, RTE_CACHE_LINE_SIZE);
 	b->extents = rte_mempool_create("bare_ext", nb / 2 + 1, PLM_QUIC_EXTENT, 0, 0, NULL, NULL,
 			NULL, NULL, (int)rte_socket_id(), 0);
@@ -352,8 +324,8 @@ quic_bare_create(uint32_t nb, enum plm_aead_backend backend, const char *cipher)
 	b->down.packets =
 			rte_malloc("bare", ON_THE_WAY * sizeof(struct packet), RTE_CACHE_LINE_SIZE);
 	b->conns = calloc(nb, sizeof(struct plm_quic_conn *));
-	if (b->quic == NULL || b->tls == NULL || b->arenas == NULL || b->extents == NULL ||
-			b->up.packets == NULL || b->down.packets == NULL || b->conns == NULL)
+	if (b->arenas == NULL || b->extents == NULL || b->up.packets == NULL ||
+			b->down.packets == NULL || b->conns == NULL)
 		bench_die("not enough memory for %u connections", nb);
 	b->memory = (struct plm_quic_memory){ extent_get, extent_put, b, PLM_QUIC_EXTENT };
 	b->out = (struct plm_quic_out){ out_get, out_put };
@@ -383,9 +355,7 @@ quic_bare_free(struct quic_bare *b)
 	rte_free(b->down.packets);
 	rte_mempool_free(b->extents);
 	rte_free(b->arenas);
-	quic_tls_free(b->tls);
-	plm_quic_free(b->quic);
+	quic_side_fini(&b->side);
 	plm_quic_identity_free(b->identity);
-	plm_aead_free(b->aead);
 	free(b);
 }

@@ -44,18 +44,6 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 	plm_hist_add(c->all->latency, quic_now() - due_ns);
 }
 
-static int
-got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
-		bool fin)
-{
-	return 0;
-}
-
-static void
-stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
-{
-}
-
 static void
 established(void *ctx, struct plm_quic_conn *conn)
 {
@@ -65,23 +53,13 @@ established(void *ctx, struct plm_quic_conn *conn)
 	c->all->nb_open++;
 }
 
-static void
-moved(void *ctx, struct plm_quic_conn *conn, const struct plm_quic_path *path)
-{
-}
-
-static void
-chunk_done(void *ctx, struct plm_quic_chunk *chunk)
-{
-}
-
 static const struct plm_quic_ops ops = {
 	.datagram = got_datagram,
-	.stream = got_stream,
-	.stream_reset = stream_reset,
+	.stream = quic_side_no_stream,
+	.stream_reset = quic_side_no_reset,
 	.established = established,
-	.moved = moved,
-	.chunk_done = chunk_done,
+	.moved = quic_side_no_move,
+	.chunk_done = quic_side_no_chunk,
 };
 
 static uint8_t *
@@ -115,23 +93,18 @@ quic_clients_create(struct quic_clients *all)
 		.max_chunks = 4,
 	};
 	struct quic_tls_client_conf tls = { NULL, NULL };
-	uint8_t secret[PLM_CID_SECRET] = { 1 };
 	char priority[256];
 
 	snprintf(priority, sizeof(priority),
 			"NORMAL:-VERS-ALL:+VERS-TLS1.3:%%DISABLE_TLS13_COMPAT_MODE:-CIPHER-ALL:+%s:-SIGN-ALL:+%s",
 			all->cipher, all->signature);
 	tls.priority = priority;
-	all->aead = plm_aead_create(PLM_AEAD_BEST);
-	conf.aead = all->aead;
-	if (all->aead == NULL || plm_cid_key_init(&conf.cid_key, secret) < 0)
-		bench_die("clients: no packet protection");
-	all->quic = plm_quic_create(&conf);
-	all->tls = quic_tls_client_create(&tls);
+	if (quic_side_init(&all->side, &conf, PLM_AEAD_BEST, quic_tls_client_create(&tls)) < 0)
+		bench_die("clients: no TLS, or no packet protection");
 	all->clients = calloc(all->nb, sizeof(*all->clients));
 	all->arenas = rte_malloc("quic_clients", all->nb * (size_t)(ARENA + COLOUR),
 			RTE_CACHE_LINE_SIZE);
-	if (all->quic == NULL || all->tls == NULL || all->clients == NULL || all->arenas == NULL)
+	if (all->clients == NULL || all->arenas == NULL)
 		bench_die("not enough memory for %u clients", all->nb);
 	for (uint32_t i = 0; i < all->nb; i++)
 		all->clients[i] = (struct quic_client){
@@ -161,9 +134,7 @@ quic_clients_free(struct quic_clients *all)
 		end(&all->clients[i]);
 	free(all->clients);
 	rte_free(all->arenas);
-	quic_tls_free(all->tls);
-	plm_quic_free(all->quic);
-	plm_aead_free(all->aead);
+	quic_side_fini(&all->side);
 }
 
 /* --- a client -------------------------------------------------------------------------------- */
@@ -204,10 +175,10 @@ quic_client_begin(struct quic_clients *all, uint32_t idx, const char *name)
 	gnutls_session_t tls;
 
 	end(c);
-	if (quic_tls_client_session(all->tls, name, &tls) < 0)
+	if (quic_tls_client_session(all->side.tls, name, &tls) < 0)
 		bench_die("client %u: no TLS session", idx);
 	new.tls = tls;
-	if (plm_quic_conn_client(all->quic, &new, now_ns, &c->conn) < 0)
+	if (plm_quic_conn_client(all->side.quic, &new, now_ns, &c->conn) < 0)
 		bench_die("client %u: no connection", idx);
 	flush(c, now_ns);
 }

@@ -11,7 +11,7 @@
 #include <rte_errno.h>
 
 #include "client.h"
-#include "quic_tls.h"
+#include "quic_side.h"
 
 #define HANDSHAKE_NS (10 * PLM_NS_PER_S)
 #define IDLE_NS      (30 * PLM_NS_PER_S)
@@ -34,9 +34,7 @@ static const char *const priorities[] = {
 
 struct quic_links {
 	/* const after quic_links_init() */
-	struct plm_quic *engine; /* owned */
-	struct plm_aead *aead;   /* owned */
-	struct quic_tls *tls;    /* owned */
+	struct quic_side side; /* owned */
 	struct plm_quic_memory memory;
 
 	/* packets of one participant on their way out */
@@ -130,11 +128,6 @@ stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *
 }
 
 static void
-stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
-{
-}
-
-static void
 established(void *ctx, struct plm_quic_conn *conn)
 {
 	struct participant *p = ctx;
@@ -146,23 +139,13 @@ established(void *ctx, struct plm_quic_conn *conn)
 		p->quic.key_update_ns = now_ns + p->client->conf->key_update_ns;
 }
 
-static void
-moved(void *ctx, struct plm_quic_conn *conn, const struct plm_quic_path *path)
-{
-}
-
-static void
-chunk_done(void *ctx, struct plm_quic_chunk *chunk)
-{
-}
-
 static const struct plm_quic_ops ops = {
 	.datagram = datagram,
 	.stream = stream,
-	.stream_reset = stream_reset,
+	.stream_reset = quic_side_no_reset,
 	.established = established,
-	.moved = moved,
-	.chunk_done = chunk_done,
+	.moved = quic_side_no_move,
+	.chunk_done = quic_side_no_chunk,
 };
 
 /* --- what connections share ----------------------------------------------------------------- */
@@ -183,7 +166,7 @@ int
 quic_links_init(struct client *client)
 {
 	struct quic_links *quic = calloc(1, sizeof(*quic));
-	struct plm_quic_conf conf = {
+	const struct plm_quic_conf conf = {
 		.rand = { .fill = plm_crypto_random },
 		.idle_timeout_ns = IDLE_NS,
 		.handshake_timeout_ns = HANDSHAKE_NS,
@@ -197,23 +180,16 @@ quic_links_init(struct client *client)
 		.fingerprint = client->conf->has_pin ? client->conf->pin : NULL,
 		.priority = priorities[client->conf->cipher],
 	};
-	uint8_t secret[PLM_CID_SECRET];
+	int ret = -ENOMEM;
 
 	client->quic = quic;
-	if (quic == NULL)
-		goto fail;
-	quic->aead = plm_aead_create(PLM_AEAD_BEST);
-	plm_crypto_random(NULL, secret, sizeof(secret));
-	plm_crypto_random(NULL, conf.reset_secret, sizeof(conf.reset_secret));
-	conf.aead = quic->aead;
-	if (quic->aead == NULL || plm_cid_key_init(&conf.cid_key, secret) < 0)
-		goto fail;
-	quic->engine = plm_quic_create(&conf);
-	if (quic->engine == NULL)
-		goto fail;
-	quic->tls = quic_tls_client_create(&tls_conf);
-	if (quic->tls == NULL)
-		goto fail;
+	if (quic != NULL)
+		ret = quic_side_init(&quic->side, &conf, PLM_AEAD_BEST,
+				quic_tls_client_create(&tls_conf));
+	if (ret < 0) {
+		client_say(client, NULL, "QUIC: %s", rte_strerror(-ret));
+		return ret;
+	}
 	quic->memory = (struct plm_quic_memory){ .get = extent_get,
 		.put = extent_put,
 		.size = EXTENT_SIZE };
@@ -223,10 +199,6 @@ quic_links_init(struct client *client)
 		quic->msg[i].msg_hdr = (struct msghdr){ .msg_iov = &quic->iov[i], .msg_iovlen = 1 };
 	}
 	return 0;
-
-fail:
-	client_say(client, NULL, "QUIC: %s", rte_strerror(rte_errno != 0 ? rte_errno : ENOMEM));
-	return -ENOMEM;
 }
 
 void
@@ -234,9 +206,7 @@ quic_links_fini(struct quic_links *quic)
 {
 	if (quic == NULL)
 		return;
-	quic_tls_free(quic->tls);
-	plm_quic_free(quic->engine);
-	plm_aead_free(quic->aead);
+	quic_side_fini(&quic->side);
 	free(quic);
 }
 
@@ -314,11 +284,11 @@ quic_link_start(struct participant *p, uint64_t now_ns)
 	path_fill(&link->path, &p->client->conf->relay);
 	new.arena = link->arena;
 	new.path = link->path;
-	if (quic_tls_client_session(quic->tls, p->room, &session) == 0)
+	if (quic_tls_client_session(quic->side.tls, p->room, &session) == 0)
 		link->tls = session;
 	new.tls = link->tls;
 	if (link->tls == NULL || link->arena == NULL ||
-			plm_quic_conn_client(quic->engine, &new, now_ns, &link->conn) < 0) {
+			plm_quic_conn_client(quic->side.quic, &new, now_ns, &link->conn) < 0) {
 		link->conn = NULL;
 		link->state = ICE_REFUSED;
 		return;

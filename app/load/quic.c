@@ -16,7 +16,7 @@
 
 #include "load.h"
 #include "plm_wheel.h"
-#include "quic_tls.h"
+#include "quic_side.h"
 
 #define NONE UINT32_MAX
 /* Timers that a turn looks at, and connections that it flushes. */
@@ -60,10 +60,7 @@ struct client {
 
 struct load_quic {
 	struct load_quic_conf conf;
-	struct plm_aead *aead; /* owned */
-	struct plm_cid_key cid_key;
-	struct plm_quic *quic; /* owned */
-	struct quic_tls *tls;  /* owned */
+	struct quic_side side; /* owned */
 	uint32_t nb_clients;
 	struct client *clients;         /* owned; [nb_clients] */
 	struct plm_wheel_entry *timers; /* owned; [nb_clients] */
@@ -184,19 +181,6 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 	q->conf.user.media(q->conf.user.ctx, plm_quic_conn_slot(conn), buf, len, q->now_ns);
 }
 
-/* Nobody reads: a relay that floods us meets the credit. */
-static int
-got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
-		bool fin)
-{
-	return 0;
-}
-
-static void
-stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
-{
-}
-
 static void
 established(void *ctx, struct plm_quic_conn *conn)
 {
@@ -213,23 +197,13 @@ established(void *ctx, struct plm_quic_conn *conn)
 	plm_hist_add(&kind->times, q->now_ns - c->begun_ns);
 }
 
-static void
-moved(void *ctx, struct plm_quic_conn *conn, const struct plm_quic_path *path)
-{
-}
-
-static void
-chunk_done(void *ctx, struct plm_quic_chunk *chunk)
-{
-}
-
 static const struct plm_quic_ops ops = {
 	.datagram = got_datagram,
-	.stream = got_stream,
-	.stream_reset = stream_reset,
+	.stream = quic_side_no_stream,
+	.stream_reset = quic_side_no_reset,
 	.established = established,
-	.moved = moved,
-	.chunk_done = chunk_done,
+	.moved = quic_side_no_move,
+	.chunk_done = quic_side_no_chunk,
 };
 
 /* --- coming and going ------------------------------------------------------------------------ */
@@ -366,10 +340,10 @@ begin(struct load_quic *q, uint32_t idx, unsigned int room, uint64_t now_ns)
 	kind_of(q, idx)->begun++;
 	q->nb_handshakes++;
 	snprintf(name, sizeof(name), "%s-%u", q->conf.room, room);
-	if (quic_tls_client_session(q->tls, name, &tls) < 0)
+	if (quic_tls_client_session(q->side.tls, name, &tls) < 0)
 		goto fail;
 	new.tls = tls;
-	if (plm_quic_conn_client(q->quic, &new, now_ns, &c->conn) < 0) {
+	if (plm_quic_conn_client(q->side.quic, &new, now_ns, &c->conn) < 0) {
 		gnutls_deinit(tls);
 		goto fail;
 	}
@@ -589,7 +563,7 @@ make_engine(struct load_quic *q)
 		[PLM_AES256_GCM] = "AES-256-GCM",
 		[PLM_CHACHA20_POLY1305] = "CHACHA20-POLY1305",
 	};
-	struct plm_quic_conf quic = {
+	const struct plm_quic_conf quic = {
 		.rand = q->conf.rand,
 		.idle_timeout_ns = IDLE_NS,
 		.handshake_timeout_ns = HANDSHAKE_NS,
@@ -600,21 +574,8 @@ make_engine(struct load_quic *q)
 		.max_chunks = 4,
 	};
 	struct quic_tls_client_conf tls = { 0 };
-	uint8_t secret[PLM_CID_SECRET];
 	char priority[256];
 
-	q->aead = plm_aead_create(PLM_AEAD_BEST);
-	if (q->aead == NULL)
-		return -rte_errno;
-	plm_rand_fill(&q->conf.rand, secret, sizeof(secret));
-	if (plm_cid_key_init(&q->cid_key, secret) < 0)
-		return -ENOMEM;
-	plm_rand_fill(&q->conf.rand, quic.reset_secret, sizeof(quic.reset_secret));
-	quic.aead = q->aead;
-	quic.cid_key = q->cid_key;
-	q->quic = plm_quic_create(&quic);
-	if (q->quic == NULL)
-		return -rte_errno;
 	if (q->conf.has_cipher) {
 		snprintf(priority, sizeof(priority),
 				"NORMAL:-VERS-ALL:+VERS-TLS1.3:-GROUP-ALL:+GROUP-X25519:"
@@ -622,8 +583,7 @@ make_engine(struct load_quic *q)
 				suites[q->conf.cipher]);
 		tls.priority = priority;
 	}
-	q->tls = quic_tls_client_create(&tls);
-	return q->tls == NULL ? -rte_errno : 0;
+	return quic_side_init(&q->side, &quic, PLM_AEAD_BEST, quic_tls_client_create(&tls));
 }
 
 static int
@@ -682,10 +642,7 @@ load_quic_free(struct load_quic *q)
 		return;
 	for (uint32_t i = 0; q->clients != NULL && i < q->nb_clients; i++)
 		conn_free(&q->clients[i]);
-	quic_tls_free(q->tls);
-	plm_quic_free(q->quic);
-	plm_cid_key_fini(&q->cid_key);
-	plm_aead_free(q->aead);
+	quic_side_fini(&q->side);
 	free(q->extents);
 	free(q->arenas);
 	free(q->timers);

@@ -18,7 +18,7 @@
 #include "plm_quic.h"
 #include "plm_quic_identity.h"
 #include "plm_wheel.h"
-#include "quic_tls.h"
+#include "quic_side.h"
 
 #define SOCKETS       2 /* of own addresses */
 #define CONNS         1024
@@ -122,11 +122,8 @@ struct tx {
 
 struct kernel {
 	/* const */
-	struct plm_quic *quic;
-	struct plm_aead *aead;
-	struct plm_quic_conf conf;
+	struct quic_side side;
 	struct plm_quic_identity *identity;
-	struct quic_tls *tls;
 	uint8_t fingerprint[PLM_QUIC_FINGERPRINT_SIZE];
 	uint8_t hash_key[16];
 	bool gso;

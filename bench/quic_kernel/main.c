@@ -44,7 +44,7 @@ print_report(const struct kernel *k)
 	user_ns = ns_of(now.ru_utime, k->since.ru_utime);
 	system_ns = ns_of(now.ru_stime, k->since.ru_stime);
 	printf("{\"event\":\"report\",\"backend\":\"%s\",\"gso\":%s,\"connections\":%u",
-			plm_aead_name(k->aead), k->gso ? "true" : "false", k->nb_peers);
+			plm_aead_name(k->side.aead), k->gso ? "true" : "false", k->nb_peers);
 #define X(name) printf(",\"" #name "\":%" PRIu64, k->counters[COUNT_##name]);
 	FOREACH_COUNTER(X)
 #undef X
@@ -71,7 +71,7 @@ static void
 print_ready(const struct kernel *k)
 {
 	printf("{\"event\":\"ready\",\"backend\":\"%s\",\"certificate\":\"",
-			plm_aead_name(k->aead));
+			plm_aead_name(k->side.aead));
 	for (size_t i = 0; i < sizeof(k->fingerprint); i++)
 		printf("%02x", k->fingerprint[i]);
 	printf("\",\"ports\":[");

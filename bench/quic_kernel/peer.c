@@ -105,11 +105,6 @@ stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *
 }
 
 static void
-stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
-{
-}
-
-static void
 established(void *ctx, struct plm_quic_conn *conn)
 {
 	struct peer *peer = ctx;
@@ -127,18 +122,13 @@ moved(void *ctx, struct plm_quic_conn *conn, const struct plm_quic_path *path)
 	the_kernel->counters[COUNT_moved]++;
 }
 
-static void
-chunk_done(void *ctx, struct plm_quic_chunk *chunk)
-{
-}
-
 static const struct plm_quic_ops ops = {
 	.datagram = datagram,
 	.stream = stream,
-	.stream_reset = stream_reset,
+	.stream_reset = quic_side_no_reset,
 	.established = established,
 	.moved = moved,
-	.chunk_done = chunk_done,
+	.chunk_done = quic_side_no_chunk,
 };
 
 /* --- connections ---------------------------------------------------------------------------- */
@@ -180,7 +170,7 @@ peer_new(struct kernel *k, const struct plm_quic_path *path, const uint8_t *buf,
 		return NONE;
 	}
 	peer = &k->peers[slot];
-	if (quic_tls_server_session(k->tls, &peer->tls) < 0) {
+	if (quic_tls_server_session(k->side.tls, &peer->tls) < 0) {
 		peer->tls = NULL;
 		k->counters[COUNT_drop_no_memory]++;
 		return NONE;
@@ -201,7 +191,7 @@ peer_new(struct kernel *k, const struct plm_quic_path *path, const uint8_t *buf,
 		.scid_len = hd.scid.datalen,
 		.version = hd.version,
 	};
-	if (plm_quic_conn_server(k->quic, &new, k->now_ns, &peer->conn) < 0) {
+	if (plm_quic_conn_server(k->side.quic, &new, k->now_ns, &peer->conn) < 0) {
 		gnutls_deinit(peer->tls);
 		peer->conn = NULL;
 		peer->tls = NULL;
@@ -262,7 +252,7 @@ kernel_lookup(struct kernel *k, const struct plm_quic_path *path, const uint8_t 
 		k->counters[COUNT_drop_malformed]++;
 		return NONE;
 	}
-	if (v.dcidlen == PLM_CID_LEN && plm_cid_read(&k->conf.cid_key, v.dcid, &cid) == 0) {
+	if (v.dcidlen == PLM_CID_LEN && plm_cid_read(&k->side.cid_key, v.dcid, &cid) == 0) {
 		if (cid.slot < CONNS && k->peers[cid.slot].conn != NULL &&
 				k->peers[cid.slot].gen == cid.gen)
 			return cid.slot;

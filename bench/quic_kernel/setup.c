@@ -87,22 +87,15 @@ certificate_init(struct kernel *k)
 		kernel_die("certificate", why_buf);
 	plm_crypto_erase(seed, sizeof(seed));
 	cert = plm_quic_identity_cert(k->identity, PLM_QUIC_CERT_ED25519, &len);
-	k->tls = quic_tls_server_create(k->identity);
-	if (k->tls == NULL || plm_quic_fingerprint(cert, len, k->fingerprint) < 0)
+	if (plm_quic_fingerprint(cert, len, k->fingerprint) < 0)
 		kernel_die("certificate", rte_strerror(rte_errno));
 }
 
 static void
 quic_init(struct kernel *k, enum plm_aead_backend backend, uint64_t idle_ns)
 {
-	uint8_t secret[PLM_CID_SECRET];
-
-	k->aead = plm_aead_create(backend);
-	if (k->aead == NULL)
-		kernel_die("--backend", rte_strerror(rte_errno));
-	k->conf = (struct plm_quic_conf){
+	const struct plm_quic_conf conf = {
 		.rand = { .fill = plm_crypto_random },
-		.aead = k->aead,
 		.idle_timeout_ns = idle_ns,
 		.handshake_timeout_ns = 10 * PLM_NS_PER_S,
 		.max_streams = 100,
@@ -111,14 +104,12 @@ quic_init(struct kernel *k, enum plm_aead_backend backend, uint64_t idle_ns)
 		.max_chunks = 16,
 		.is_server = true,
 	};
-	plm_crypto_random(NULL, secret, sizeof(secret));
-	plm_crypto_random(NULL, k->conf.reset_secret, sizeof(k->conf.reset_secret));
+	int ret;
+
 	plm_crypto_random(NULL, k->hash_key, sizeof(k->hash_key));
-	if (plm_cid_key_init(&k->conf.cid_key, secret) < 0)
-		kernel_die("connection ids", "OpenSSL has no AES");
-	k->quic = plm_quic_create(&k->conf);
-	if (k->quic == NULL)
-		kernel_die("QUIC", rte_strerror(rte_errno));
+	ret = quic_side_init(&k->side, &conf, backend, quic_tls_server_create(k->identity));
+	if (ret < 0)
+		kernel_die("QUIC", rte_strerror(-ret));
 }
 
 void
@@ -206,9 +197,7 @@ kernel_free(struct kernel *k)
 		close(k->tx[i].fd);
 		free(k->tx[i].buf);
 	}
-	plm_quic_free(k->quic);
-	plm_aead_free(k->aead);
-	quic_tls_free(k->tls);
+	quic_side_fini(&k->side);
 	plm_quic_identity_free(k->identity);
 	munmap(k->map, k->map_size);
 	free(k);

@@ -8,7 +8,7 @@
 #include "load.h"
 #include "plm_crypto.h"
 #include "plm_quic_initial.h"
-#include "quic_tls.h"
+#include "quic_side.h"
 #include "test_eal.h"
 
 #define ROOMS      2
@@ -49,12 +49,10 @@ struct server {
 };
 
 static struct plm_quic_identity *identity;
-static struct plm_aead *aead;
 
 static struct {
 	enum behaviour behaviour;
-	struct plm_quic *quic;
-	struct quic_tls *tls;
+	struct quic_side side;
 	struct plm_quic_out out;
 	struct server servers[CLIENTS];
 
@@ -131,41 +129,19 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 	}
 }
 
-static int
-got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
-		bool fin)
-{
-	return 0;
-}
-
-static void
-stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
-{
-}
-
 static void
 established(void *ctx, struct plm_quic_conn *conn)
 {
 	lab.servers[plm_quic_conn_slot(conn)].is_up = true;
 }
 
-static void
-moved(void *ctx, struct plm_quic_conn *conn, const struct plm_quic_path *path)
-{
-}
-
-static void
-chunk_done(void *ctx, struct plm_quic_chunk *chunk)
-{
-}
-
 static const struct plm_quic_ops ops = {
 	.datagram = got_datagram,
-	.stream = got_stream,
-	.stream_reset = stream_reset,
+	.stream = quic_side_no_stream,
+	.stream_reset = quic_side_no_reset,
 	.established = established,
-	.moved = moved,
-	.chunk_done = chunk_done,
+	.moved = quic_side_no_move,
+	.chunk_done = quic_side_no_chunk,
 };
 
 static void
@@ -199,9 +175,9 @@ server_begin(unsigned int client, const struct plm_initial_hd *hd)
 		.version = PLM_QUIC_V1,
 	};
 
-	assert_int_equal(quic_tls_server_session(lab.tls, &tls), 0);
+	assert_int_equal(quic_tls_server_session(lab.side.tls, &tls), 0);
 	new.tls = tls;
-	assert_int_equal(plm_quic_conn_server(lab.quic, &new, lab.now, &s->conn), 0);
+	assert_int_equal(plm_quic_conn_server(lab.side.quic, &new, lab.now, &s->conn), 0);
 }
 
 static void
@@ -483,7 +459,7 @@ static int
 setup(void **state)
 {
 	static const uint8_t seed[PLM_QUIC_SEED_SIZE] = { 1 };
-	struct plm_quic_conf conf = {
+	const struct plm_quic_conf conf = {
 		.rand = { .fill = plm_crypto_random },
 		.idle_timeout_ns = 30 * PLM_NS_PER_S,
 		.handshake_timeout_ns = 10 * PLM_NS_PER_S,
@@ -493,7 +469,6 @@ setup(void **state)
 		.max_chunks = 4,
 		.is_server = true,
 	};
-	uint8_t secret[PLM_CID_SECRET] = { 2 };
 	char buf[128];
 	struct plm_text why;
 
@@ -501,13 +476,9 @@ setup(void **state)
 	identity = plm_quic_identity_create();
 	assert_non_null(identity);
 	assert_int_equal(plm_quic_identity_add_seed(identity, seed, &why), 0);
-	aead = plm_aead_create(PLM_AEAD_BEST);
-	assert_non_null(aead);
-	conf.aead = aead;
-	assert_int_equal(plm_cid_key_init(&conf.cid_key, secret), 0);
-	lab.quic = plm_quic_create(&conf);
-	lab.tls = quic_tls_server_create(identity);
-	assert_true(lab.quic != NULL && lab.tls != NULL);
+	assert_int_equal(quic_side_init(&lab.side, &conf, PLM_AEAD_BEST,
+					 quic_tls_server_create(identity)),
+			0);
 	lab.out.get = out_get;
 	lab.out.put = out_put;
 	for (unsigned int i = 0; i < CLIENTS; i++)
@@ -521,9 +492,7 @@ teardown(void **state)
 {
 	for (unsigned int i = 0; i < CLIENTS; i++)
 		free(lab.servers[i].arena);
-	quic_tls_free(lab.tls);
-	plm_quic_free(lab.quic);
-	plm_aead_free(aead);
+	quic_side_fini(&lab.side);
 	plm_quic_identity_free(identity);
 	return 0;
 }
