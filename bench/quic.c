@@ -380,7 +380,8 @@ static void
 measure_kernel(struct stage *st, const struct bench_options *opt)
 {
 	struct bench_figures *f = &bench_figures;
-	const unsigned int pairs = opt->quick ? 2 : BENCH_PAIRS_MIN;
+	const unsigned int pairs =
+			opt->quick ? 2 : RTE_MIN(opt->repetitions, (unsigned int)BENCH_PAIRS_MIN);
 
 	f->nb_quic_kernel = opt->quick ? KERNEL_QUICK : RTE_DIM(kernel_jobs);
 	f->quic_kernel = calloc(f->nb_quic_kernel, sizeof(*f->quic_kernel));
@@ -441,7 +442,7 @@ measure_stage(struct stage *st, const struct bench_options *opt)
 		measure_kernel(st, opt);
 	for (unsigned int i = 0; i < n; i++)
 		if (figs[i].is_limited && figs[i].members == BIG)
-			quic_latency(&st->relay, &figs[i], opt->quick);
+			quic_latency(&st->relay, &figs[i], opt);
 	crew_stop();
 	for (unsigned int i = 0; i < n; i++)
 		fprintf(stderr, "  %s, %s, %u x %u, %u B: %.0f ns, library alone %.0f\n",

@@ -134,7 +134,8 @@ void quic_bare_free(struct quic_bare *b);
 
 /* At parts of what the worker was found to do; the rooms are the relay's first. Between crew_start()
  * and crew_stop(). Main. */
-void quic_latency(struct quic_relay *relay, const struct bench_figure_quic *of, bool quick);
+void quic_latency(struct quic_relay *relay, const struct bench_figure_quic *of,
+		const struct bench_options *opt);
 
 /* --- a relay on kernel sockets (quic_socket.c) ------------------------------------------------ */
 

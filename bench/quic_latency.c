@@ -175,7 +175,8 @@ measure(struct quic_relay *relay, struct bench_figure_quic_latency *fig, unsigne
 }
 
 void
-quic_latency(struct quic_relay *relay, const struct bench_figure_quic *of, bool quick)
+quic_latency(struct quic_relay *relay, const struct bench_figure_quic *of,
+		const struct bench_options *opt)
 {
 	struct bench_figures *f = &bench_figures;
 	struct bench_figure_quic_latency *figs = realloc(f->quic_latency,
@@ -196,6 +197,10 @@ quic_latency(struct quic_relay *relay, const struct bench_figure_quic *of, bool 
 			.rate_pps = (uint64_t)(1e9 * loads[i] / ns / (of->members - 1)),
 		};
 		if (fig->rate_pps > 0)
-			measure(relay, fig, quick ? 1 : TRIALS, quick ? 5 * WINDOW_NS : TRIAL_NS);
+			measure(relay, fig,
+					opt->quick ? 1
+						   : RTE_MIN(opt->repetitions,
+								     (unsigned int)TRIALS),
+					opt->quick ? 5 * WINDOW_NS : TRIAL_NS);
 	}
 }
