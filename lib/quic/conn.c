@@ -586,6 +586,12 @@ plm_quic_is_dirty(const struct plm_quic_conn *conn)
 }
 
 uint64_t
+plm_quic_in_flight(const struct plm_quic_conn *conn)
+{
+	return conn->control.in_flight;
+}
+
+uint64_t
 plm_quic_conn_opened(const struct plm_quic_conn *conn)
 {
 	return conn->opened;

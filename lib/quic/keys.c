@@ -40,6 +40,7 @@ encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 		return ngtcp2_crypto_encrypt_cb(dest, aead, ctx, plain, len, nonce, nonce_len, aad,
 				aad_len);
 	key = ours(ctx->native_handle);
+	key->conn->tx_key = key;
 	if (plm_aead_seal(key->aead, key->cipher, key->bytes, dest, plain, len, nonce, aad,
 			    aad_len) < 0)
 		return NGTCP2_ERR_CALLBACK_FAILURE;
@@ -99,6 +100,7 @@ decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 		return NGTCP2_ERR_DECRYPT;
 	}
 	key->conn->opened++;
+	key->conn->rx_key = key;
 	if (asks_nothing(dest, len - PLM_AEAD_TAG))
 		return 0;
 	key->conn->got_more = true;
@@ -153,6 +155,10 @@ key_free(struct quic_key *key, bool is_hp)
 	uint8_t *raw = (uint8_t *)key - ((uint8_t *)key)[-1];
 	struct plm_quic_conn *conn = key->conn;
 
+	if (conn->tx_key == key)
+		conn->tx_key = NULL;
+	if (conn->rx_key == key)
+		conn->rx_key = NULL;
 	if (is_hp)
 		plm_aead_hp_fini(key->aead, key->cipher, key->bytes);
 	else
@@ -301,8 +307,10 @@ install(struct plm_quic_conn *conn, const uint8_t *secret, size_t len, bool is_t
 		goto fail;
 	ret = is_tx ? ngtcp2_conn_install_tx_key(conn->ng, secret, len, &aead, iv, sizeof(iv), &hp)
 		    : ngtcp2_conn_install_rx_key(conn->ng, secret, len, &aead, iv, sizeof(iv), &hp);
-	if (ret == 0)
+	if (ret == 0) {
+		*(is_tx ? &conn->tx_hp : &conn->rx_hp) = ours(hp.native_handle);
 		return 0;
+	}
 	key_free(ours(hp.native_handle), true);
 fail:
 	key_free(ours(aead.native_handle), false);

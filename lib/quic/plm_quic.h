@@ -206,6 +206,13 @@ const uint8_t *plm_quic_conn_reason(const struct plm_quic_conn *conn, size_t *le
 enum plm_quic_state plm_quic_recv(struct plm_quic_conn *conn, const struct plm_quic_path *path,
 		uint8_t ecn, uint8_t *buf, size_t len, uint64_t now_ns);
 
+/** Have a connection that stands in this arena in the cache when it is sent to, or received from; first the
+ *  one, and when that has arrived the other. Hints. */
+void plm_quic_prefetch_send(const void *arena);
+void plm_quic_prefetch_send_more(const void *arena);
+void plm_quic_prefetch_recv(const void *arena);
+void plm_quic_prefetch_recv_more(const void *arena);
+
 /** Whether plm_quic_flush() may have something to write. */
 bool plm_quic_is_dirty(const struct plm_quic_conn *conn);
 
@@ -278,6 +285,9 @@ struct plm_quic_figures {
 	enum plm_aead_cipher cipher;
 };
 void plm_quic_conn_figures(const struct plm_quic_conn *conn, struct plm_quic_figures *figures);
+
+/** Datagrams that were neither acknowledged nor lost yet. */
+uint64_t plm_quic_in_flight(const struct plm_quic_conn *conn);
 
 /** 1-RTT packets that could be opened: whoever sent the last one has the keys. */
 uint64_t plm_quic_conn_opened(const struct plm_quic_conn *conn);

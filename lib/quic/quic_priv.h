@@ -172,6 +172,11 @@ struct plm_quic_conn {
 	uint64_t now_ns; /* of the call that ngtcp2 is in, or was last in */
 	uint64_t opened;
 	uint64_t undecryptable;
+	/* for plm_quic_prefetch_more() */
+	const struct quic_key *tx_key; /* that was used last */
+	const struct quic_key *rx_key;
+	const struct quic_key *tx_hp;
+	const struct quic_key *rx_hp;
 	uint32_t key_updates;
 
 	ngtcp2_ccerr error; /* what to close with */

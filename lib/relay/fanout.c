@@ -193,7 +193,11 @@ quic_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
 		if (unlikely(!relay_quic_room(w, sub->session_idx, nb)))
 			break;
 		plm_sched_point(ENTRY, NULL);
-		relay_quic_prefetch(w, subs[next].session_idx);
+		if (left > 2)
+			relay_quic_prefetch(w,
+					subs[next + 1 == job->size ? 0 : next + 1].session_idx);
+		if (left > 1)
+			relay_quic_prefetch_more(w, subs[next].session_idx);
 		job->pos = next;
 		if (unlikely((sub->flags & job->need) != job->need)) {
 			job->surplus++;

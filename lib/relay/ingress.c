@@ -337,10 +337,23 @@ sender_stays(const struct relay_worker *w, struct rte_mbuf *m)
 	return plm_mutant(TO_SUCCESSOR) || plm_session_get(w->sessions, plm_pkt(m)->sref) != NULL;
 }
 
+/* The receivers that a QUIC room's fan-out begins with. */
+static inline void
+prefetch_receivers(struct relay_worker *w, const struct plm_view *view)
+{
+	const struct plm_range *r;
+
+	if (view == NULL || view->first_range[w->idx] == view->first_range[w->idx + 1])
+		return;
+	r = &view->ranges[view->first_range[w->idx]];
+	for (unsigned int i = 0; i < 2 && i < r->nb_subs; i++)
+		relay_quic_prefetch(w, view->subs[r->first + i].session_idx);
+}
+
 /* Accepted packets, with the room of each, to whom they reach. Consumes them; how many were media. */
-static inline unsigned int
+static __rte_always_inline unsigned int
 dispatch(struct relay_worker *w, struct rte_mbuf **ok, const uint32_t *rooms, const bool *is_rtcp,
-		unsigned int nb_ok, enum plm_counter stale)
+		unsigned int nb_ok, enum plm_counter stale, const bool is_quic)
 {
 	struct relay_group groups[PLM_BURST];
 	unsigned int nb_media = 0;
@@ -348,11 +361,15 @@ dispatch(struct relay_worker *w, struct rte_mbuf **ok, const uint32_t *rooms, co
 
 	nb_groups = group_by_room(w, rooms, is_rtcp, nb_ok, groups);
 	prefetch_views(w, groups, nb_groups);
+	if (is_quic && nb_groups > 0)
+		prefetch_receivers(w, groups[0].view);
 	for (unsigned int g = 0; g < nb_groups; g++) {
 		const struct relay_group *group = &groups[g];
 		struct rte_mbuf *first = ok[group->pkts[0]];
 
 		plm_sched_point(GROUP, NULL);
+		if (is_quic && g + 1 < nb_groups)
+			prefetch_receivers(w, groups[g + 1].view);
 		if (unlikely(group->is_rtcp)) {
 			if (group->view != NULL && unlikely(group->view->traced))
 				relay_tap(w, group->view->room_idx, first);
@@ -425,7 +442,7 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 		ok[nb_ok++] = m;
 	}
 	plm_count_add(&w->counters, PLM_CNT_MEDIA,
-			dispatch(w, ok, rooms, is_rtcp, nb_ok, PLM_CNT_RX_STALE_SESSION));
+			dispatch(w, ok, rooms, is_rtcp, nb_ok, PLM_CNT_RX_STALE_SESSION, false));
 }
 
 /* May this datagram go on? A session of QUIC has no SSRCs. */
@@ -471,7 +488,7 @@ relay_ingress_quic(struct relay_worker *w, struct rte_mbuf **media, unsigned int
 		ok[nb_ok++] = media[i];
 	}
 	plm_count_add(&w->counters, PLM_CNT_DGRAMS_MEDIA,
-			dispatch(w, ok, rooms, is_rtcp, nb_ok, PLM_CNT_DGRAM_SESSION));
+			dispatch(w, ok, rooms, is_rtcp, nb_ok, PLM_CNT_DGRAM_SESSION, true));
 }
 
 /* --- reception ---------------------------------------------------------------------------- */

@@ -99,6 +99,7 @@ struct plm_quic_table {
 	uint32_t nb_slots;
 	uint32_t nb_extents;
 	size_t arena_size;
+	size_t stride; /**< from one to the next */
 	uint8_t *arenas;
 	struct plm_wheel_entry *timers;             /**< [nb_slots]; of the slot's owner */
 	struct rte_mempool *extents;                /**< regions of PLM_QUIC_EXTENT bytes */

@@ -31,6 +31,9 @@
 
 #define NONE UINT32_MAX
 
+/* Of a small datagram's packet; the CPU itself goes on with a large one's. */
+#define FRAME_LINES 5
+
 /* Connections in a row, linked by plm_quic_slot.next. */
 struct quic_row {
 	uint32_t head;
@@ -107,6 +110,17 @@ mbufs_refill(struct relay_quic *q)
 	return true;
 }
 
+/* The next packet's: one that was on the wire since is in nobody's cache, or in another's. */
+static inline void
+prefetch_mbuf(struct rte_mbuf *m)
+{
+	const uint8_t *frame = (const uint8_t *)(plm_pkt(m) + 1) + RTE_PKTMBUF_HEADROOM;
+
+	__builtin_prefetch(m, 1);
+	for (unsigned int i = 0; i < FRAME_LINES; i++)
+		__builtin_prefetch(frame + i * RTE_CACHE_LINE_SIZE, 1);
+}
+
 static uint8_t *
 out_get(struct plm_quic_out *out)
 {
@@ -116,6 +130,8 @@ out_get(struct plm_quic_out *out)
 		if (unlikely(q->nb_mbufs == 0 && !mbufs_refill(q)))
 			return NULL;
 		q->packet = q->mbufs[--q->nb_mbufs];
+		if (likely(q->nb_mbufs > 0))
+			prefetch_mbuf(q->mbufs[q->nb_mbufs - 1]);
 	}
 	return (uint8_t *)q->packet->buf_addr + RTE_PKTMBUF_HEADROOM + HDR_ROOM;
 }
@@ -361,14 +377,20 @@ relay_quic_close(struct relay_worker *w, struct plm_handle handle)
 	dirty(q, slot);
 }
 
+/* Only then is what is in it ours to look at. */
+static inline bool
+is_at_home(const struct relay_quic *q, const struct plm_quic_slot *slot)
+{
+	return plm_quic_slot_state(slot) == PLM_QUIC_SLOT_HOME && slot->home == q->w->idx;
+}
+
 /* The connection if it is still ours, and the one that is meant. */
 static struct plm_quic_slot *
 slot_at(struct relay_quic *q, uint32_t idx, uint32_t gen)
 {
 	struct plm_quic_slot *slot = &q->table->slots[idx];
 
-	if (plm_quic_slot_state(slot) != PLM_QUIC_SLOT_HOME || slot->home != q->w->idx ||
-			atomic_load_explicit(&slot->gen, memory_order_relaxed) != gen)
+	if (!is_at_home(q, slot) || atomic_load_explicit(&slot->gen, memory_order_relaxed) != gen)
 		return NULL;
 	return slot;
 }
@@ -425,6 +447,19 @@ relay_quic_message(struct relay_worker *w, uint32_t idx, struct rte_mbuf *m)
 		seg->nb_segs = 1;
 	}
 	dirty(q, slot);
+}
+
+/* What a packet of the connection's needs of its slot; to be sent, its headers, too. */
+static inline void
+prefetch_slot(const struct plm_quic_table *t, uint32_t idx, bool is_sent)
+{
+	const struct plm_quic_slot *slot = &t->slots[idx];
+
+	rte_prefetch0(slot);
+	rte_prefetch0(&slot->ways[0].mac);
+	if (is_sent)
+		rte_prefetch0(&slot->ways[0].tmpl.port_idx);
+	rte_prefetch0(&t->timers[idx]);
 }
 
 /* --- reception ------------------------------------------------------------------------------- */
@@ -511,10 +546,35 @@ first_packet(struct relay_worker *w, struct rte_mbuf *m, const uint8_t *p, uint1
 		to_slow_path(w, m, false);
 }
 
+static inline void
+prefetch_home(const struct relay_quic *q, const struct plm_cid *cids, unsigned int i,
+		unsigned int n)
+{
+	const struct plm_quic_table *t = q->table;
+
+	if (i >= n || unlikely(cids[i].slot >= t->nb_slots))
+		return;
+	plm_quic_prefetch_recv(t->arenas + cids[i].slot * t->stride);
+}
+
+static inline void
+prefetch_home_more(const struct relay_quic *q, const struct plm_cid *cids, unsigned int i,
+		unsigned int n)
+{
+	const struct plm_quic_table *t = q->table;
+
+	if (i < n && likely(cids[i].slot < t->nb_slots) && is_at_home(q, &t->slots[cids[i].slot]))
+		plm_quic_prefetch_recv_more(t->arenas + cids[i].slot * t->stride);
+}
+
 void
 relay_quic_rx(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 {
 	struct relay_quic *q = w->quic;
+
+	struct plm_cid cids[PLM_BURST];
+	struct rte_mbuf *home[PLM_BURST];
+	unsigned int nb_home = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
@@ -540,7 +600,10 @@ relay_quic_rx(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 			continue;
 		}
 		if (cid.worker == w->idx) {
-			home_packet(w, m, &cid, false);
+			if (likely(cid.slot < q->table->nb_slots))
+				prefetch_slot(q->table, cid.slot, false);
+			cids[nb_home] = cid;
+			home[nb_home++] = m;
 		} else if (likely(cid.worker < w->nb_workers)) {
 			struct relay_batch *cross = &w->cross[cid.worker];
 
@@ -550,6 +613,14 @@ relay_quic_rx(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 		} else {
 			relay_drop(w, m, PLM_CNT_RX_QUIC_UNKNOWN);
 		}
+	}
+	prefetch_home(q, cids, 0, nb_home);
+	prefetch_home(q, cids, 1, nb_home);
+	prefetch_home_more(q, cids, 0, nb_home);
+	for (unsigned int i = 0; i < nb_home; i++) {
+		prefetch_home(q, cids, i + 2, nb_home);
+		prefetch_home_more(q, cids, i + 1, nb_home);
+		home_packet(w, home[i], &cids[i], false);
 	}
 }
 
@@ -606,10 +677,20 @@ relay_quic_prefetch(struct relay_worker *w, uint32_t session_idx)
 	uint32_t idx = t->slot_of[session_idx];
 
 	if (likely(idx < t->nb_slots)) {
-		rte_prefetch0(&t->slots[idx]);
-		rte_prefetch0(&t->slots[idx].ways[0]);
-		rte_prefetch0(t->slots[idx].arena);
+		prefetch_slot(t, idx, true);
+		rte_prefetch0(&w->tx[session_idx]);
+		plm_quic_prefetch_send(t->arenas + idx * t->stride);
 	}
+}
+
+void
+relay_quic_prefetch_more(struct relay_worker *w, uint32_t session_idx)
+{
+	const struct plm_quic_table *t = w->quic->table;
+	uint32_t idx = t->slot_of[session_idx];
+
+	if (likely(idx < t->nb_slots) && is_at_home(w->quic, &t->slots[idx]))
+		plm_quic_prefetch_send_more(t->arenas + idx * t->stride);
 }
 
 bool
@@ -654,13 +735,16 @@ relay_quic_copy(struct relay_worker *w, const struct relay_job *job, uint32_t se
 		return 0;
 	if (likely(idx < q->table->nb_slots))
 		slot = &q->table->slots[idx];
-	if (likely(slot != NULL && plm_quic_slot_state(slot) == PLM_QUIC_SLOT_HOME &&
-			    slot->home == w->idx && plm_sref_idx(slot->sref) == session_idx)) {
+	if (likely(slot != NULL && is_at_home(q, slot) &&
+			    plm_sref_idx(slot->sref) == session_idx)) {
+		bool was_quiet = plm_quic_in_flight(slot->conn) == 0;
+
 		sent = plm_quic_send(slot->conn, &q->out, dgrams, n, w->now_ns);
 		if (unlikely(sent < n && plm_quic_is_dirty(slot->conn)))
 			dirty(q, slot); /* it failed, and has to say so */
-		if (sent > 0 && plm_wheel_armed_ns(&q->wheel, idx) > w->now_ns + LAZY_NS &&
-				!slot->is_queued)
+		/* With others in flight a probe is due already, and comes later for this one. */
+		if (was_quiet && sent > 0 && !slot->is_queued &&
+				plm_wheel_armed_ns(&q->wheel, idx) > w->now_ns + LAZY_NS)
 			arm(q, slot);
 	}
 	for (unsigned int i = 0; i < n; i++)

@@ -61,6 +61,7 @@ plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_c
 		return -ENOMEM;
 	t->nb_slots = conf->nb_slots;
 	t->arena_size = PLM_QUIC_ARENA_MIN;
+	t->stride = stride();
 	t->memory = (struct plm_quic_memory){ extent_get, extent_put, t, PLM_QUIC_EXTENT };
 	memcpy(t->pools, conf->pools, sizeof(t->pools));
 	plm_rand_fill(&quic.rand, secret, sizeof(secret));
