@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The live table of scripts/demo: what each subscriber receives, from the reports that
-plenum-client writes once a second (NAME.json). Redrawn in place on a terminal."""
+plenum-client writes once a second (NAME.json). Redrawn in place on a terminal. With --quic the
+last word on a QUIC client: how many datagrams came bit for bit."""
 
 import argparse
 import json
@@ -44,11 +45,32 @@ def table(paths, before):
                f"{milliseconds(total['jitter_ns'], 'p99'):>11}")
 
 
+def quic_line(path, expected):
+    """One line of a QUIC client's last report, and whether all is well."""
+    report = last_report(path + ".json")
+    if report is None or not report["final"]:
+        return f"{os.path.basename(path):8} no report", False
+    (participant,) = report["participants"]
+    quic, streams = participant["quic"], participant["streams"]
+    whole = sum(s["unique"] for s in streams)
+    corrupt = sum(s["corrupt"] + s["duplicates"] for s in streams)
+    return (f"{participant['name']:8} {whole:16} of {expected:8} {corrupt:9} "
+            f"{quic['rtt_ns'] / 1e6:10.1f}   {quic['cipher']}", whole == expected and not corrupt)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--while-pid", type=int, required=True, help="ends with this process")
+    parser.add_argument("--while-pid", type=int, help="ends with this process")
+    parser.add_argument("--quic", type=int, metavar="DATAGRAMS",
+                        help="what became of so many, exit 1 unless all are well")
     parser.add_argument("paths", nargs="+", help="report files without .json")
     args = parser.parse_args()
+    if args.quic is not None:
+        found = [quic_line(path, args.quic) for path in args.paths]
+        print(*(line for line, _ in found), sep="\n")
+        return 0 if all(well for _, well in found) else 1
+    if args.while_pid is None:
+        parser.error("give --while-pid or --quic")
     before, drawn = {}, 0
     while True:
         time.sleep(1)

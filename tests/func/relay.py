@@ -52,7 +52,7 @@ class Relay:
 
     def __init__(self, lab, *, workers=1, queues=1, rooms=(), name="plenum", start=True,
                  **settings):
-        self.lab = lab
+        self.lab, self.workers = lab, workers
         self.program = os.path.join(lab.build, "app", "plenum", "plenum")
         self.conf = os.path.join(lab.dir, f"{name}.conf")
         self.events_path = os.path.join(lab.dir, f"{name}.events")

@@ -3,9 +3,11 @@
 
 import concurrent.futures
 import contextlib
+import hashlib
 import re
 import time
 
+from endpoint import Clients, Stream
 from lab import PORT, RELAY4, RELAY6, Failure, expect
 from quic import scenarios
 from quic.scenarios import STACKS, UNSUPPORTED, Target, Unsupported
@@ -20,10 +22,10 @@ class Plenum(Target):
 
     tells_reasons = False
 
-    def __init__(self, lab, *, workers=1, name="plenum", **quic):
+    def __init__(self, lab, *, workers=1, queues=1, name="plenum", **quic):
         super().__init__(lab, lab.outside, (RELAY4, RELAY6), PORT, (CLIENT4, CLIENT6))
-        self.relay = Relay(lab, workers=workers, name=name, quic={"connections": 200,
-                                                       "identity": f"{lab.dir}/identity", **quic},
+        self.relay = Relay(lab, workers=workers, queues=queues, name=name,
+                           quic={"connections": 200, "identity": f"{lab.dir}/identity", **quic},
                            wzp={"open_rooms": True})
 
     def sessions(self, room):
@@ -108,6 +110,74 @@ def quic_streams(lab, long):
             expect(read == nb * size, f"{stack}: {read} of {nb * size} bytes were read")
     expect(target.relay.counter("quic_stream_flood") == 0, "a flood was seen")
     target.relay.stop()
+
+
+# Room, publisher, SSRC, packets a second, bytes.
+RTP = (("alpha", 0, 0xA0, 100, 1200), ("alpha", 1, 0xA1, 50, 60),
+       ("beta", 0, 0xB0, 100, 1200), ("beta", 3, 0xB1, 50, 320))
+# Every stack in one room, over IPv4 and IPv6; two of them in another one.
+QUIC = (("alpha", [(stack, v6) for stack in STACKS for v6 in (False, True)]),
+        ("beta", [("quinn", True), ("quic-go", False), ("msquic", False)]))
+QUIC_RATE, QUIC_SIZES = 25, (60, 1100)
+
+
+@test("30 s instead of 4, and 2 workers on one queue, too")
+@in_lab
+def quic_beside_rtp(lab, long):
+    """RTP and QUIC rooms of the same names on one port, IPv4 and IPv6, 1 and 2 workers: every byte at
+    every receiver"""
+    for workers, queues in ((1, 1), (2, 2), (2, 1)) if long else ((1, 1), (2, 2)):
+        target = Plenum(lab, workers=workers, queues=queues, name=f"relay-{workers}-{queues}")
+        beside_rtp(lab, target, 30 if long else 4)
+        target.relay.stop()
+
+
+def beside_rtp(lab, target, seconds):
+    relay, clients = target.relay, Clients(lab)
+    rtp = {room: [clients.client(address, *relay.credential(room, f"p{i}"))
+                  for i, address in enumerate((CLIENT4, CLIENT6) * 2)] for room in ("alpha", "beta")}
+    for member in rtp["alpha"] + rtp["beta"]:
+        member.join()
+    with contextlib.ExitStack() as stay:
+        quic = {room: [stay.enter_context(scenarios.Peer(target, stack, room, v6, "--count"))
+                       for stack, v6 in members] for room, members in QUIC}
+        for peers in quic.values():
+            scenarios.joined(target, *peers)
+        shown = [line.split() for line in relay.ctl("show room all").splitlines()[1:]]
+        expect(sorted((words[0], int(words[1])) for words in shown) ==
+               [("alpha", 4), ("beta", 4), ("quic/alpha", 8), ("quic/beta", 3)], f"rooms: {shown}")
+        homes = {words[4] for words in shown}
+        expect(len(homes) == relay.workers, f"homes: {shown}")
+        streams = {ssrc: (room, Stream(rtp[room][i], ssrc, rate, size))
+                   for room, i, ssrc, rate, size in RTP}
+        for peer in (p for peers in quic.values() for p in peers):
+            for size in QUIC_SIZES:
+                peer.flood(QUIC_RATE * seconds // len(QUIC_SIZES), size, QUIC_RATE)
+        clients.run(seconds, [stream for _, stream in streams.values()])
+        for peer in (p for peers in quic.values() for p in peers):
+            for _ in QUIC_SIZES:
+                peer.answer()
+        clients.run(0.5)
+        for room, peers in quic.items():
+            for peer in peers:
+                sent = sorted(d for other in peers if other is not peer for d in other.floods)
+                said = peer.stats()
+                expect(said["received"] == len(sent), f"{room}: {peer.stack} got "
+                       f"{said['received']} of {len(sent)}: {relay.ctl('show drops')}")
+                expect(said["sha256"] == hashlib.sha256(b"".join(sent)).hexdigest(),
+                       f"{room}: {peer.stack} got as many, but not the same bytes")
+        for room, members in rtp.items():
+            for member in members:
+                theirs = {ssrc: s for ssrc, (r, s) in streams.items()
+                          if r == room and s.client is not member}
+                expect(set(member.received) == set(theirs), f"{room}: {sorted(member.received)}")
+                for ssrc, stream in theirs.items():
+                    member.expect_exactly(ssrc, stream.numbers())
+    counters = relay.counters()
+    nb = sum(len(peer.floods) for peers in quic.values() for peer in peers)
+    expect(counters["datagrams_media"] == nb, f"{counters['datagrams_media']} datagrams of {nb}")
+    print(f"  {len(homes)} workers: {sum(s.sent for _, s in streams.values())} RTP packets, {nb} "
+          f"datagrams, {counters['copies_sent']} copies")
 
 
 @test("each scenario over IPv4 and IPv6, three times, with 1 and 2 workers")
