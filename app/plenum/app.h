@@ -181,6 +181,7 @@ int cmd_show_static_all(struct plm_cli *cli, void *ctx, const struct plm_cli_arg
 int cmd_show_lcore_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_latency(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_memory(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
+int cmd_show_quic(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_drops(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_drops_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_counters(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
@@ -204,6 +205,19 @@ int cmd_help(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 /* Rates of a room: those of its members, added up. */
 void room_rates(struct plm_ctl *ctl, uint32_t room_idx, uint32_t nb_members,
 		struct plm_ctl_rates *sum);
+/*
+ * A room as commands name it: NAME is an RTP room's, "quic/NAME" that of QUIC clients, since both may have
+ * one of the same name. Where a plain NAME is no RTP room's, a QUIC room's is meant. 0 or -ENOENT.
+ */
+#define ROOM_QUIC      "quic/"
+#define ROOM_TEXT_SIZE (sizeof(ROOM_QUIC) - 1 + PLM_NAME_SIZE)
+int room_find(struct plm_ctl *ctl, const char *text, uint32_t *idx);
+const char *room_text(const struct plm_room_info *info, char buf[ROOM_TEXT_SIZE]);
+/* Where a session's packets go now; "-": nowhere yet. */
+const char *session_address(struct plm_ctl *ctl, struct plm_handle h,
+		const struct plm_admit_info *info, char buf[TUPLE_TEXT_SIZE]);
+/* How it was let in: "ice", "quic" or "static". */
+const char *session_by(const struct plm_admit_info *info);
 /* Does a counter of this class count losses? */
 bool counter_is_drop(enum plm_counter_class class);
 const char *role_name(uint8_t role);

@@ -27,6 +27,8 @@ const struct plm_cli_cmd app_cmds[] = {
 			"So many of them from this index on" },
 	{ "show session <id>", cmd_show_session,
 			"Addresses, consent, SSRCs and counters of a session" },
+	{ "show quic", cmd_show_quic,
+			"QUIC connections, handshakes and their memory; the certificates' fingerprints" },
 	{ "show static all", cmd_show_static_all,
 			"Static endpoints: their sessions, or that they wait for a place" },
 	{ "show lcore all", cmd_show_lcore_all,

@@ -5,6 +5,27 @@
 
 #include "app.h"
 
+int
+room_find(struct plm_ctl *ctl, const char *text, uint32_t *idx)
+{
+	const struct plm_room_table *rooms = plm_ctl_rooms(ctl);
+	size_t len = strlen(ROOM_QUIC);
+
+	if (strncmp(text, ROOM_QUIC, len) == 0)
+		return plm_room_find(rooms, PLM_ROOM_WZP, text + len, idx);
+	if (plm_room_find(rooms, PLM_ROOM_RTP, text, idx) == 0)
+		return 0;
+	return plm_room_find(rooms, PLM_ROOM_WZP, text, idx);
+}
+
+const char *
+room_text(const struct plm_room_info *info, char buf[ROOM_TEXT_SIZE])
+{
+	snprintf(buf, ROOM_TEXT_SIZE, "%s%s", info->format == PLM_ROOM_WZP ? ROOM_QUIC : "",
+			info->name);
+	return buf;
+}
+
 void
 room_rates(struct plm_ctl *ctl, uint32_t room_idx, uint32_t nb_members, struct plm_ctl_rates *sum)
 {
@@ -46,14 +67,15 @@ call_show_rooms(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint
 							     : rooms->max_rooms;
 
 	for (uint32_t rows = list->rows; i < end && rows > 0 && !app_page_full(out); i++) {
+		char name[ROOM_TEXT_SIZE];
 		struct plm_ctl_rates sum;
 		struct plm_room_info info;
 
 		if (plm_room_info(rooms, i, &info) < 0)
 			continue;
 		room_rates(ctl, i, info.nb_members, &sum);
-		plm_text_add(out, "%-32s %7u %10u %11u %3u%c", info.name, info.nb_members,
-				info.nb_publishers, info.nb_subscribers, info.home,
+		plm_text_add(out, "%-32s %7u %10u %11u %3u%c", room_text(&info, name),
+				info.nb_members, info.nb_publishers, info.nb_subscribers, info.home,
 				is_spread(&info) ? '+' : ' ');
 		rates_text(out, &sum);
 		rows--;
@@ -66,7 +88,7 @@ static int
 find_room(struct plm_ctl *ctl, const char *name, uint32_t *idx, struct plm_room_info *info,
 		struct plm_text *out)
 {
-	int ret = plm_room_find(plm_ctl_rooms(ctl), 'r', name, idx);
+	int ret = room_find(ctl, name, idx);
 
 	if (ret == 0)
 		ret = plm_room_info(plm_ctl_rooms(ctl), *idx, info);
@@ -79,11 +101,12 @@ static void
 room_head(const struct plm_ctl *ctl, const struct plm_room_info *info, struct plm_text *out)
 {
 	const struct plm_room_settings *s = &info->settings;
+	char name[ROOM_TEXT_SIZE];
 
 	plm_text_add(out,
 			"room %s: %u members (max %u), %u publish, %u subscribe, home worker %u, "
 			"view %" PRIu64 "\n",
-			info->name, info->nb_members,
+			room_text(info, name), info->nb_members,
 			RTE_MIN(s->max_members, plm_ctl_conf(ctl)->max_members),
 			info->nb_publishers, info->nb_subscribers, info->home, info->view_seq);
 	if (is_spread(info)) {
@@ -150,7 +173,7 @@ call_show_members(struct plm_ctl *ctl, const void *arg, struct plm_text *out, ui
 		plm_admit_info(plm_ctl_admit(ctl), session, &admitted);
 		snprintf(id, sizeof(id), "%u.%u", session.idx, session.gen);
 		plm_text_add(out, "%-32s %-14s %-9s %-6s %4u", m->name, id, role_name(hot->role),
-				admitted.is_static ? "static" : "ice", m->home);
+				session_by(&admitted), m->home);
 		plm_ctl_session_rates(ctl, m->session_idx, &rates);
 		rates_text(out, &rates);
 	}

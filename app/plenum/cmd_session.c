@@ -7,11 +7,12 @@
 #include "app.h"
 
 static const char *
-room_name(struct plm_ctl *ctl, uint32_t room_idx)
+room_name(struct plm_ctl *ctl, uint32_t room_idx, char buf[ROOM_TEXT_SIZE])
 {
 	struct plm_room_info info;
 
-	return plm_room_info(plm_ctl_rooms(ctl), room_idx, &info) == 0 ? info.name : "-";
+	return plm_room_info(plm_ctl_rooms(ctl), room_idx, &info) == 0 ? room_text(&info, buf)
+								       : "-";
 }
 
 static void
@@ -25,26 +26,42 @@ quic_tuple(const struct plm_quic_path *path, struct plm_tuple *tuple)
 	memcpy(tuple->addr, path->addr, sizeof(tuple->addr));
 }
 
-static void
-session_line(struct plm_ctl *ctl, struct plm_handle h, const struct plm_admit_info *info,
-		uint64_t now_ns, struct plm_text *out)
+const char *
+session_address(struct plm_ctl *ctl, struct plm_handle h, const struct plm_admit_info *info,
+		char buf[TUPLE_TEXT_SIZE])
 {
-	const struct plm_session_table *sessions = plm_ctl_sessions(ctl);
-	const struct plm_tuple *tuple = plm_session_tuple(sessions, h, info->bound_slot);
+	const struct plm_tuple *tuple =
+			plm_session_tuple(plm_ctl_sessions(ctl), h, info->bound_slot);
 	struct plm_quic_shown shown;
 	struct plm_quic_path since;
 	struct plm_tuple path;
-	struct plm_ctl_rates rates;
-	char address[TUPLE_TEXT_SIZE] = "-";
-	char quiet[24] = "static";
-	char id[32];
 
 	if (info->is_quic && plm_ctl_quic_shown(ctl, h, &since, &shown)) {
 		quic_tuple(&shown.path, &path);
 		tuple = &path;
 	}
-	if (tuple != NULL)
-		tuple_text(tuple, address);
+	return tuple != NULL ? tuple_text(tuple, buf) : strcpy(buf, "-");
+}
+
+const char *
+session_by(const struct plm_admit_info *info)
+{
+	if (info->is_quic)
+		return "quic";
+	return info->is_static ? "static" : "ice";
+}
+
+static void
+session_line(struct plm_ctl *ctl, struct plm_handle h, const struct plm_admit_info *info,
+		uint64_t now_ns, struct plm_text *out)
+{
+	const struct plm_session_table *sessions = plm_ctl_sessions(ctl);
+	struct plm_ctl_rates rates;
+	char address[TUPLE_TEXT_SIZE];
+	char quiet[24] = "static";
+	char room[ROOM_TEXT_SIZE];
+	char id[32];
+
 	snprintf(id, sizeof(id), "%u.%u", h.idx, h.gen);
 	plm_ctl_session_rates(ctl, h.idx, &rates);
 	if (info->is_quic)
@@ -53,8 +70,9 @@ session_line(struct plm_ctl *ctl, struct plm_handle h, const struct plm_admit_in
 		snprintf(quiet, sizeof(quiet), "%" PRIu64,
 				(now_ns - info->consent_ns) / PLM_NS_PER_S);
 	plm_text_add(out, "%-14s %-20s %-20s %-9s %4u %-24s %9u %9u %7" PRIu64 " %7s\n", id,
-			room_name(ctl, info->room_idx), info->participant, role_name(info->role),
-			sessions->hot[h.idx].home, address, rates.rx_packets, rates.tx_packets,
+			room_name(ctl, info->room_idx, room), info->participant,
+			role_name(info->role), sessions->hot[h.idx].home,
+			session_address(ctl, h, info, address), rates.rx_packets, rates.tx_packets,
 			(now_ns - info->since_ns) / PLM_NS_PER_S, quiet);
 }
 
@@ -155,8 +173,9 @@ session_quic(struct plm_ctl *ctl, struct plm_handle h, struct plm_text *out)
 			(double)f->min_rtt_ns / 1e6);
 	plm_text_add(out,
 			"window: %" PRIu64 " bytes, in flight %" PRIu64 "; datagrams: %" PRIu64
-			" acknowledged, %" PRIu64 " lost\n",
-			f->cwnd, f->in_flight, f->datagrams_acked, f->datagrams_lost);
+			" acknowledged, %" PRIu64 " lost; %" PRIu64 " packets that no key opened\n",
+			f->cwnd, f->in_flight, f->datagrams_acked, f->datagrams_lost,
+			f->undecryptable);
 	plm_text_add(out, "%s, %u key updates; packets of %u bytes known to pass\n",
 			ciphers[f->cipher], f->key_updates, f->max_payload);
 }
@@ -167,6 +186,7 @@ call_show_session(struct plm_ctl *ctl, const void *arg, struct plm_text *out, ui
 {
 	const struct plm_handle *h = arg;
 	struct plm_admit_info info;
+	char room[ROOM_TEXT_SIZE];
 	int ret = plm_admit_info(plm_ctl_admit(ctl), *h, &info);
 
 	if (ret < 0) {
@@ -174,7 +194,7 @@ call_show_session(struct plm_ctl *ctl, const void *arg, struct plm_text *out, ui
 		return ret;
 	}
 	plm_text_add(out, "session %u.%u: %s in room %s, %s, home worker %u\n", h->idx, h->gen,
-			info.participant, room_name(ctl, info.room_idx), role_name(info.role),
+			info.participant, room_name(ctl, info.room_idx, room), role_name(info.role),
 			plm_ctl_sessions(ctl)->hot[h->idx].home);
 	if (info.is_static)
 		plm_text_add(out,
@@ -235,12 +255,31 @@ struct names {
 };
 
 static int
+find_participant(struct plm_ctl *ctl, const struct names *names, struct plm_handle *h)
+{
+	const struct plm_room_table *rooms = plm_ctl_rooms(ctl);
+	const struct plm_member *m = NULL;
+	uint32_t idx;
+
+	if (strncmp(names->room, ROOM_QUIC, strlen(ROOM_QUIC)) != 0)
+		return plm_admit_find(plm_ctl_admit(ctl), names->room, names->participant, h);
+	if (room_find(ctl, names->room, &idx) == 0)
+		m = plm_room_member_by_name(rooms, idx, names->participant);
+	if (m == NULL)
+		return -ENOENT;
+	*h = (struct plm_handle){ m->session_idx,
+		atomic_load_explicit(&plm_ctl_sessions(ctl)->hot[m->session_idx].gen,
+				memory_order_relaxed) };
+	return 0;
+}
+
+static int
 call_kick_participant(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
 		uint64_t now_ns, uint64_t wall_s)
 {
 	const struct names *names = arg;
 	struct plm_handle h;
-	int ret = plm_admit_find(plm_ctl_admit(ctl), names->room, names->participant, &h);
+	int ret = find_participant(ctl, names, &h);
 
 	if (ret < 0) {
 		plm_text_add(out, "there is no %s in a room %s\n", names->participant, names->room);

@@ -205,6 +205,68 @@ cmd_show_neighbours(struct plm_cli *cli, void *ctx, const struct plm_cli_args *a
 	return app_call(ctx, cli, call_show_neighbours, NULL, 0);
 }
 
+static int
+call_quic_totals(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
+		uint64_t now_ns, uint64_t wall_s)
+{
+	const struct plm_ctl_quic_conf *conf = &plm_ctl_conf(ctl)->quic;
+	struct plm_ctl_quic_totals t;
+
+	plm_ctl_quic_totals(ctl, &t);
+	if (t.max_connections == 0) {
+		plm_text_add(out, "QUIC is not served: quic.connections is 0\n");
+		return 0;
+	}
+	plm_text_add(out,
+			"connections: %u established, %u handshakes in progress, %u ending, %u of %u "
+			"free\n",
+			t.established, t.handshakes, t.ending,
+			t.max_connections - t.established - t.handshakes - t.ending,
+			t.max_connections);
+	plm_text_add(out, "handshakes: at most %u; Retry %s\n", conf->max_handshakes,
+			conf->retry_always          ? "always"
+					: t.retries ? "now, since there are many"
+						    : "not now");
+	plm_text_add(out, "memory beyond their own: %u of %u extents of %u KB in use\n",
+			t.extents_used, t.extents, PLM_QUIC_EXTENT / 1024);
+	if (!conf->open_rooms)
+		plm_text_add(out, "nobody is let in: wzp.open_rooms is false\n");
+	return 0;
+}
+
+static void
+certificate_line(struct plm_cli *cli, const struct plm_quic_identity *identity,
+		enum plm_quic_cert kind)
+{
+	static const char *const names[PLM_QUIC_CERTS] = {
+		[PLM_QUIC_CERT_ED25519] = "Ed25519",
+		[PLM_QUIC_CERT_P256] = "P-256",
+		[PLM_QUIC_CERT_P384] = "P-384",
+	};
+	uint8_t fingerprint[PLM_QUIC_FINGERPRINT_SIZE];
+	char text[PLM_QUIC_FINGERPRINT_TEXT_SIZE];
+	const uint8_t *cert;
+	size_t len;
+
+	cert = plm_quic_identity_cert(identity, kind, &len);
+	if (cert == NULL || plm_quic_fingerprint(cert, len, fingerprint) < 0)
+		return;
+	plm_quic_fingerprint_text(fingerprint, text);
+	plm_cli_print(cli, "certificate %-7s SHA-256 %s\n", names[kind], text);
+}
+
+int
+cmd_show_quic(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
+{
+	struct app *app = ctx;
+	int ret = app_call(app, cli, call_quic_totals, NULL, 0);
+
+	for (unsigned int kind = 0; ret == 0 && app->identity != NULL && kind < PLM_QUIC_CERTS;
+			kind++)
+		certificate_line(cli, app->identity, (enum plm_quic_cert)kind);
+	return ret;
+}
+
 static void
 pool_line(struct plm_cli *cli, const struct rte_mempool *pool)
 {
@@ -265,6 +327,7 @@ cmd_show_memory(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 		pool_line(cli, app->hdr_pools[w]);
 		pool_line(cli, app->copy_pools[w]);
 		pool_line(cli, app->slice_pools[w]);
+		pool_line(cli, app->quic_pools[w]);
 	}
 	pool_line(cli, app->frame_pool);
 	heap_line(cli);

@@ -4,15 +4,19 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <libgen.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "plm_conf.h"
 #include "plm_crypto.h"
+#include "plm_quic_identity.h"
 
 /* What EAL, drivers and hash tables take beside what is counted below. */
 #define MEMORY_BASE (UINT64_C(48) << 20)
@@ -442,7 +446,60 @@ check_trace_dir(struct conf *conf, const char *path, const struct plm_conf *file
 	return ret;
 }
 
-/* Paths only: what is in the files is read when the relay starts, and by `--check`. */
+/* A seed that is not there yet is made when the relay starts, where it can be. */
+static int
+check_seed(const char *path, struct plm_text *why)
+{
+	const struct plm_rand rand = { .fill = plm_crypto_random };
+	char dir[CONF_PATH_SIZE];
+	uint8_t seed[PLM_QUIC_SEED_SIZE];
+	int ret;
+
+	if (access(path, F_OK) == 0) {
+		ret = plm_quic_seed_load(path, &rand, seed, why);
+		plm_crypto_erase(seed, sizeof(seed));
+		return ret;
+	}
+	snprintf(dir, sizeof(dir), "%s", path);
+	if (access(dirname(dir), W_OK | X_OK) == 0)
+		return 0;
+	ret = -errno;
+	plm_text_add(why, "%s: cannot be made: %s", path, strerror(errno));
+	return ret;
+}
+
+/* Whether the relay will have a certificate: nothing is kept, and no port is touched for one that is none. */
+static int
+check_identity(const struct conf_quic *quic, const struct plm_conf *file, struct plm_text *why)
+{
+	const char *key = "quic.identity";
+	struct plm_quic_identity *id;
+	struct plm_text wrong;
+	char buf[320];
+	int ret;
+
+	plm_text_init(&wrong, buf, sizeof(buf));
+	if (quic->certificate[0] == '\0') {
+		ret = check_seed(quic->identity, &wrong);
+	} else {
+		id = plm_quic_identity_create();
+		if (id == NULL)
+			return -ENOMEM;
+		ret = plm_quic_identity_add_pem(id, quic->certificate, quic->key,
+				(uint64_t)time(NULL), &wrong);
+		plm_quic_identity_free(id);
+		key = strncmp(buf, quic->key, strlen(quic->key)) == 0 ? "quic.key"
+								      : "quic.certificate";
+	}
+	if (ret < 0) {
+		plm_conf_where(file, key, why);
+		plm_text_add(why, "%s", buf);
+	} else if (wrong.len > 0) {
+		fprintf(stderr, "plenum: warning: %s\n", buf);
+	}
+	return ret;
+}
+
 static int
 check_quic(struct conf *conf, const char *path, const struct plm_conf *file, struct plm_text *why)
 {
@@ -468,7 +525,7 @@ check_quic(struct conf *conf, const char *path, const struct plm_conf *file, str
 		ret = resolve(quic->certificate, path, file, "quic.certificate", why);
 	if (ret == 0 && quic->key[0] != '\0')
 		ret = resolve(quic->key, path, file, "quic.key", why);
-	return ret;
+	return ret < 0 ? ret : check_identity(quic, file, why);
 }
 
 static int

@@ -242,7 +242,7 @@ ports(const struct question *q)
 /* --- rooms ---------------------------------------------------------------------------------- */
 
 struct room_row {
-	char name[PLM_NAME_SIZE];
+	char name[ROOM_TEXT_SIZE];
 	uint32_t idx;
 	uint32_t nb_members;
 	uint32_t nb_publishers;
@@ -271,7 +271,7 @@ fill_room(struct plm_ctl *ctl, uint32_t idx, const struct plm_room_info *info, s
 		.view_seq = info->view_seq,
 		.settings = info->settings,
 	};
-	snprintf(row->name, sizeof(row->name), "%s", info->name);
+	room_text(info, row->name);
 	room_rates(ctl, idx, info->nb_members, &row->rates);
 }
 
@@ -341,7 +341,7 @@ call_room(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *
 	struct plm_room_info info;
 	struct room_row row;
 	uint32_t idx;
-	int ret = plm_room_find(plm_ctl_rooms(ctl), 'r', arg, &idx);
+	int ret = room_find(ctl, arg, &idx);
 
 	if (ret == 0)
 		ret = plm_room_info(plm_ctl_rooms(ctl), idx, &info);
@@ -383,6 +383,7 @@ struct session_row {
 	struct plm_handle handle;
 	uint32_t home;
 	uint8_t role;
+	char by[8];
 	uint64_t age_s;
 	uint64_t quiet_s;
 	struct plm_ctl_rates rates;
@@ -400,7 +401,6 @@ fill_session(struct plm_ctl *ctl, const struct plm_member *m, uint64_t now_ns,
 {
 	const struct plm_session_table *sessions = plm_ctl_sessions(ctl);
 	const struct plm_session_hot *hot = &sessions->hot[m->session_idx];
-	const struct plm_tuple *tuple;
 	struct plm_admit_info info;
 
 	*row = (struct session_row){
@@ -414,9 +414,8 @@ fill_session(struct plm_ctl *ctl, const struct plm_member *m, uint64_t now_ns,
 		return;
 	row->age_s = (now_ns - info.since_ns) / PLM_NS_PER_S;
 	row->quiet_s = (now_ns - info.consent_ns) / PLM_NS_PER_S;
-	tuple = plm_session_tuple(sessions, row->handle, info.bound_slot);
-	if (tuple != NULL)
-		tuple_text(tuple, row->address);
+	snprintf(row->by, sizeof(row->by), "%s", session_by(&info));
+	session_address(ctl, row->handle, &info, row->address);
 }
 
 static int
@@ -427,7 +426,7 @@ call_sessions(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32
 	const struct plm_member *m = NULL;
 	uint32_t pos = *cursor;
 	uint32_t idx;
-	int ret = plm_room_find(plm_ctl_rooms(ctl), 'r', arg, &idx);
+	int ret = room_find(ctl, arg, &idx);
 
 	if (ret < 0)
 		return ret;
@@ -453,6 +452,7 @@ add_session(struct rte_tel_data *list, const struct session_row *row)
 	rte_tel_data_add_dict_string(d, "session", id);
 	rte_tel_data_add_dict_string(d, "participant", row->participant);
 	rte_tel_data_add_dict_string(d, "role", role_name(row->role));
+	rte_tel_data_add_dict_string(d, "by", row->by);
 	rte_tel_data_add_dict_string(d, "address", row->address);
 	rte_tel_data_add_dict_u64(d, "home", row->home);
 	rte_tel_data_add_dict_u64(d, "age_s", row->age_s);
@@ -630,6 +630,39 @@ latency(const struct question *q)
 	return ret;
 }
 
+/* --- QUIC ----------------------------------------------------------------------------------- */
+
+static int
+call_quic(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
+		uint64_t now_ns, uint64_t wall_s)
+{
+	struct plm_ctl_quic_totals totals;
+
+	plm_ctl_quic_totals(ctl, &totals);
+	return app_answer(out, &totals, sizeof(totals));
+}
+
+static int
+quic(const struct question *q)
+{
+	struct plm_ctl_quic_totals t;
+	uint32_t cursor = 0;
+
+	if (ask(q, call_quic, NULL, 0, &cursor) < 0)
+		return 0;
+	memcpy(&t, answer, sizeof(t));
+	rte_tel_data_add_dict_u64(q->d, "connections_max", t.max_connections);
+	rte_tel_data_add_dict_u64(q->d, "connections_established", t.established);
+	rte_tel_data_add_dict_u64(q->d, "handshakes_in_progress", t.handshakes);
+	rte_tel_data_add_dict_u64(q->d, "connections_ending", t.ending);
+	rte_tel_data_add_dict_u64(q->d, "connections_free",
+			t.max_connections - t.established - t.handshakes - t.ending);
+	rte_tel_data_add_dict_u64(q->d, "extents", t.extents);
+	rte_tel_data_add_dict_u64(q->d, "extents_in_use", t.extents_used);
+	rte_tel_data_add_dict_u64(q->d, "retries", t.retries);
+	return 0;
+}
+
 /* --- the table ------------------------------------------------------------------------------ */
 
 static const struct command {
@@ -645,6 +678,7 @@ static const struct command {
 	{ "/plenum/room", room, "Members, rates and settings. Parameter: the room's name" },
 	{ "/plenum/sessions", sessions,
 			"A room's sessions, 32 at a time. Parameters: its name[,`next` of the page before]" },
+	{ "/plenum/quic", quic, "QUIC connections, handshakes and their memory. No parameters" },
 	{ "/plenum/drops", drops,
 			"Drops by reason since `clear`. Parameter: a worker's number, or slow_path" },
 	{ "/plenum/counters", counters, "Every counter, likewise" },

@@ -98,7 +98,7 @@ call_arm(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *c
 	struct plm_room_settings settings;
 	struct plm_room_info info;
 	uint32_t idx;
-	int ret = plm_room_find(rooms, 'r', arm->room, &idx);
+	int ret = plm_room_find(rooms, PLM_ROOM_RTP, arm->room, &idx);
 
 	if (ret == 0)
 		ret = plm_room_info(rooms, idx, &info);
@@ -117,7 +117,7 @@ call_armed(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t 
 {
 	struct plm_room_info info;
 	uint32_t idx;
-	int ret = plm_room_find(plm_ctl_rooms(ctl), 'r', arg, &idx);
+	int ret = plm_room_find(plm_ctl_rooms(ctl), PLM_ROOM_RTP, arg, &idx);
 
 	if (ret == 0)
 		ret = plm_room_info(plm_ctl_rooms(ctl), idx, &info);
@@ -390,6 +390,11 @@ cmd_trace_room(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 	if (app->conf.trace_dir[0] == '\0') {
 		plm_cli_print(cli, "there is no place for it: set trace_dir in %s\n",
 				app->conf_path);
+		return -ENOTSUP;
+	}
+	if (strncmp(args->arg[0].word, ROOM_QUIC, strlen(ROOM_QUIC)) == 0) {
+		plm_cli_print(cli,
+				"rooms of QUIC clients are not traced: what comes is encrypted\n");
 		return -ENOTSUP;
 	}
 	if (!plm_name_valid(args->arg[0].word, strlen(args->arg[0].word))) {

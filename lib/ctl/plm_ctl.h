@@ -136,6 +136,19 @@ const struct plm_ctl_conf *plm_ctl_conf(const struct plm_ctl *ctl);
 int plm_ctl_quic_send(struct plm_ctl *ctl, struct plm_handle session, bool uni, const void *buf,
 		size_t len);
 
+/** How many QUIC connections there are, and what they hold. */
+struct plm_ctl_quic_totals {
+	uint32_t max_connections; /**< 0: QUIC is not served, and all of this is 0 */
+	uint32_t established;     /**< of participants in rooms */
+	uint32_t handshakes;      /**< in progress */
+	uint32_t ending;          /**< ended, but a worker may still look at them */
+	uint32_t extents;         /**< of PLM_QUIC_EXTENT bytes, that connections share */
+	uint32_t extents_used;
+	bool retries; /**< whoever comes now must show first that it receives */
+};
+/** Slow path only. */
+void plm_ctl_quic_totals(const struct plm_ctl *ctl, struct plm_ctl_quic_totals *totals);
+
 /** How a session's QUIC connection stands, and from where it entered. False: it has none. Slow path. */
 bool plm_ctl_quic_shown(const struct plm_ctl *ctl, struct plm_handle session,
 		struct plm_quic_path *since, struct plm_quic_shown *shown);

@@ -81,6 +81,8 @@ struct ctl_quic {
 	uint32_t free_head;
 	uint32_t due_head; /* those with a message due */
 	uint32_t nb_handshakes;
+	uint32_t nb_taken;            /* slots that are not free */
+	uint32_t nb_adopted;          /* of them, their worker's */
 	uint32_t by_prefix[PREFIXES]; /* of them, by hash of the source's /24 or /64 */
 	struct plm_wheel wheel;
 	struct plm_quic_out out;
@@ -155,6 +157,7 @@ slot_take(struct ctl_quic *q)
 	slot = &q->table->slots[idx];
 	c = &q->conns[idx];
 	q->free_head = c->next;
+	q->nb_taken++;
 	*c = (struct ctl_quic_conn){ .next = NONE };
 	gen = atomic_load_explicit(&slot->gen, memory_order_relaxed) + 1;
 	if (gen > PLM_CID_GEN_MAX)
@@ -195,6 +198,7 @@ slot_free(struct ctl_quic *q, struct plm_quic_slot *slot)
 	plm_quic_slot_pass(slot, PLM_QUIC_SLOT_FREE);
 	c->next = q->free_head;
 	q->free_head = idx;
+	q->nb_taken--;
 }
 
 static void
@@ -365,6 +369,7 @@ enter(struct ctl_quic *q, struct plm_quic_slot *slot)
 	plm_wheel_disarm(&q->wheel, idx);
 	handshake_uncount(q, c);
 	c->is_adopted = true;
+	q->nb_adopted++;
 	if (!tell(q, idx, PLM_MSG_QUIC_ADOPT)) {
 		due_add(q, idx);
 		c->adopt_due = true;
@@ -558,6 +563,14 @@ begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
 	return true;
 }
 
+static bool
+retries(const struct ctl_quic *q)
+{
+	const struct plm_ctl_quic_conf *conf = &q->ctl->conf.quic;
+
+	return conf->retry_always || q->nb_handshakes >= conf->retry_above;
+}
+
 /*
  * Must the client show first that it receives at its address? Under load everybody must, which costs nothing
  * but this answer; whoever has is told by its token. False: it was answered, or its token is not good.
@@ -566,7 +579,6 @@ static bool
 is_validated(struct ctl_quic *q, struct rte_mbuf *request, const struct plm_initial_source *source,
 		const struct plm_initial_hd *hd)
 {
-	const struct plm_ctl_quic_conf *conf = &q->ctl->conf.quic;
 	struct plm_counters *counters = &q->ctl->counters;
 	uint8_t odcid[PLM_QUIC_ID_MAX];
 	uint8_t buf[PLM_ANSWER_MAX];
@@ -582,7 +594,7 @@ is_validated(struct ctl_quic *q, struct rte_mbuf *request, const struct plm_init
 		refuse(q, request, hd, PLM_QUIC_INVALID_TOKEN, "token");
 		return false;
 	}
-	if (!conf->retry_always && q->nb_handshakes < conf->retry_above)
+	if (!retries(q))
 		return true;
 	plm_rand_fill(&q->ctl->conf.rand, id, sizeof(id));
 	plm_count(counters, PLM_CNT_QUIC_RETRIES);
@@ -929,6 +941,7 @@ ctl_quic_gone(struct plm_ctl *ctl, struct plm_handle handle)
 
 	plm_count(&ctl->counters, PLM_CNT_QUIC_ENDED);
 	c->is_gone = true;
+	q->nb_adopted--;
 	if (c->session.gen != 0)
 		plm_admit_end_code(ctl->admit, c->session, reason_of(&slot->end),
 				(int)RTE_MIN(slot->end.code, (uint64_t)INT_MAX), ctl->now_ns,
@@ -1111,6 +1124,25 @@ plm_ctl_quic_shown(const struct plm_ctl *ctl, struct plm_handle session,
 		return false;
 	*since = q->conns[idx].since;
 	return plm_quic_slot_shown(&q->table->slots[idx], shown);
+}
+
+void
+plm_ctl_quic_totals(const struct plm_ctl *ctl, struct plm_ctl_quic_totals *totals)
+{
+	const struct ctl_quic *q = ctl->quic;
+
+	*totals = (struct plm_ctl_quic_totals){ 0 };
+	if (q == NULL)
+		return;
+	*totals = (struct plm_ctl_quic_totals){
+		.max_connections = q->table->nb_slots,
+		.established = q->nb_adopted,
+		.handshakes = q->nb_handshakes,
+		.ending = q->nb_taken - q->nb_adopted - q->nb_handshakes,
+		.extents = q->table->extents->size,
+		.extents_used = rte_mempool_in_use_count(q->table->extents),
+		.retries = retries(q),
+	};
 }
 
 bool

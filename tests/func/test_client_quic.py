@@ -4,12 +4,15 @@
 the relay."""
 
 import os
+import re
 import signal
 import time
 
+from endpoint import Clients
 from lab import PORT, RELAY4, RELAY6, Failure, expect, run
 from relay import Relay, in_lab, test
 from test_rooms import expect_whole, sent_streams
+from test_surfaces import pages, with_telemetry
 
 CIPHERS = {"aes128": "AES-128-GCM", "aes256": "AES-256-GCM", "chacha20": "CHACHA20-POLY1305"}
 REBIND_S = 1
@@ -155,6 +158,80 @@ def client_quic_relay(lab, long):
     whole_session(lab, 30 if long else 4)
     ends = [e["reason"] for e in relay.events() if e["event"] == "end"]
     expect(ends == ["closed"] * 11, f"ended: {ends}")
+    relay.stop()
+
+
+@test()
+@in_lab
+def quic_surfaces(lab, long):
+    """What an operator asks of QUIC: rooms by quic/NAME, sessions, totals, fingerprints, limits, kicks"""
+    relay, asks = with_telemetry(lab, "quic", quic={"connections": 8,
+                                                   "identity": f"{lab.dir}/identity"},
+                                 wzp={"open_rooms": True}, trace_dir=lab.dir)
+    rtp = Clients(lab).client("198.18.0.2", *relay.credential("r", "ice"))
+    rtp.join()
+    said = relay.ctl("show quic")
+    expect("0 established, 0 handshakes in progress, 0 ending, 8 of 8 free" in said, said)
+    pins = dict(re.findall(r"certificate (\S+) +SHA-256 (\S+)", said))
+    expect(set(pins) == {"Ed25519", "P-256"}, said)
+    talks = Peer(lab, "both", "talks", "--generate", "pps=50,size=200", "--pin", pins["Ed25519"],
+                 room="r").wait_ready()
+    hears = Peer(lab, "subscribe", "hears", v6=True, room="r").wait_ready()
+    end = time.monotonic() + 10  # rates are of the last full second
+    while time.monotonic() < end:
+        room = asks.ask("/plenum/room,quic/r")
+        if room["rx_packets_per_s"] > 25 and room["tx_packets_per_s"] > 25:
+            break
+        time.sleep(0.1)
+    expect(room["members"] == 2 and room["rx_packets_per_s"] > 25, f"{room}")
+
+    # A room of either kind, though they have one name.
+    names = [line.split()[:2] for line in relay.ctl("show room all").splitlines()[1:]]
+    expect(names == [["r", "1"], ["quic/r", "2"]], f"rooms: {names}")
+    said = relay.ctl("show room quic/r")
+    expect("room quic/r: 2 members" in said and said.count(" quic ") == 2, said)
+    expect("ice" in relay.ctl("show room r"), "RTP comes first")
+    said = relay.ctl("show session all")
+    sessions = re.findall(r"^(\d+\.\d+) +quic/r +(quic-\S+)", said, re.M)
+    expect(len(sessions) == 2, said)
+    said = relay.ctl(f"show session {sessions[0][0]}")
+    for what in (r"in room quic/r, both, home worker 0", r"over QUIC", r"address \S+ when it entered",
+                 r"rtt: [\d.]+ ms, least [\d.]+ ms", r"window: \d+ bytes, in flight \d+",
+                 r"\d+ acknowledged, 0 lost; 0 packets that no key opened", r"AES-128-GCM, 0 key",
+                 r"^in:  [1-9]"):
+        expect(re.search(what, said, re.M), f"nothing of {what!r} in: {said}")
+    expect("2 established" in relay.ctl("show quic"), relay.ctl("show quic"))
+    expect("quic0" in relay.ctl("show memory"), relay.ctl("show memory"))
+    said = relay.ctl("trace room quic/r 10", check=False)
+    expect("what comes is encrypted" in said, said)
+
+    totals = asks.ask("/plenum/quic")
+    expect((totals["connections_max"], totals["connections_established"],
+            totals["handshakes_in_progress"], totals["connections_free"]) == (8, 2, 0, 6), f"{totals}")
+    expect(totals["extents"] >= totals["extents_in_use"] and totals["retries"] == 0, f"{totals}")
+    rows, _ = pages(asks, "/plenum/sessions,quic/r", "sessions")
+    expect({r["by"] for r in rows.values()} == {"quic"}, f"{rows}")
+    expect(sorted(r["participant"] for r in rows.values()) == sorted(n for _, n in sessions) and
+           {r["address"].startswith("[") for r in rows.values()} == {True, False}, f"{rows}")
+    listed = {r["name"] for r in pages(asks, "/plenum/rooms", "rooms")[0].values()}
+    expect(listed == {"r", "quic/r"}, f"{listed}")
+    counters = asks.ask("/plenum/counters")
+    expect(counters["quic_admitted"] == 2 and counters["datagrams_media"] > 25, f"{counters}")
+
+    # A full room, and somebody who is shown out; not the RTP room's.
+    relay.ctl("set room quic/r max 2")
+    late = Peer(lab, "subscribe", "late", room="r")
+    late.report(status=2)
+    expect('application code 0 "no room"' in late.process.errors(), late.process.errors())
+    expect(relay.counter("quic_refused") == 1, f"{relay.counters()}")
+    expect("no ice in" in relay.ctl("kick quic/r ice", check=False), "an RTP participant is kicked")
+    for _, name in sessions:
+        relay.ctl(f"kick quic/r {name}")
+    for peer in (talks, hears):
+        peer.report(status=2)
+        expect('code 0 "kicked"' in peer.process.errors(), peer.process.errors())
+    expect("there is no room quic/r" in relay.ctl("show room quic/r", check=False), "it is still there")
+    expect(relay.ctl("show room all").splitlines()[1].split()[:2] == ["r", "1"], "the RTP room is gone")
     relay.stop()
 
 

@@ -33,7 +33,7 @@ class Plenum(Target):
         found = []
         for line in self.relay.ctl("show session all").splitlines()[1:]:
             words = line.split()
-            if len(words) > 1 and words[1] == room:
+            if len(words) > 1 and words[1] == f"quic/{room}":
                 found.append(self.relay.ctl(f"show session {words[0]}"))
         return found
 

@@ -34,6 +34,60 @@ bad 'rooms = ( { max = 1001; } );' 'rooms[0].max: 1001 is out of range, must be 
 bad 'tuning = { turn_copies = 1; };' 'tuning.turn_copies: 1 is out of range'
 bad 'max_session = 5000000000;' '5000000000: does not fit into 32 bits'
 
+# QUIC: values, what belongs together, and what the files hold.
+quic() { bad "quic = { $1 };" "quic.$2"; }
+quic 'connections = 1000001;' 'connections: 1000001 is out of range, must be 0 to 1000000'
+quic 'connection = 1;' 'connection: unknown setting'
+quic 'handshakes = 0;' 'handshakes: 0 is out of range, must be 1 to 1000000'
+quic 'retry_above = 0;' 'retry_above: 0 is out of range, must be 1 to 1000000'
+quic 'retry_always = 1;' 'retry_always: must be true or false'
+quic 'idle_timeout = 601;' 'idle_timeout: 601 is out of range, must be 1 to 600'
+quic 'identity = 7;' 'identity: must be a string'
+bad 'wzp = { open_rooms = "maybe"; };' 'wzp.open_rooms: must be true or false'
+bad 'wzp = { rooms = true; };' 'wzp.rooms: unknown setting'
+quic 'connections = 8;' 'identity: must name a file where QUIC is served (connections 8)'
+quic 'connections = 8; certificate = "c.pem";' 'key: must be there'
+quic 'connections = 8; identity = "seed"; key = "k.pem";' 'certificate: must be there'
+quic 'connections = 8; identity = "nowhere/seed";' "identity: $DIR/nowhere/seed: cannot be made: No such"
+(umask 077 && printf 'zz\n' >"$DIR/seed")
+quic 'connections = 8; identity = "seed";' "identity: $DIR/seed: corrupt: "
+chmod 644 "$DIR/seed"
+quic 'connections = 8; identity = "seed";' "identity: $DIR/seed: mode 0644 lets others read"
+# pem NAME ALGORITHM...: NAME.pem, and its key NAME.key.
+pem() {
+	name=$1
+	shift
+	(umask 077 && openssl req -x509 -nodes -subj /CN=relay -days 10 -keyout "$DIR/$name.key" \
+		-out "$DIR/$name.pem" "$@" 2>"$DIR/said") || die "$(cat "$DIR/said")"
+}
+pem rsa -newkey rsa:2048
+pem one -newkey ed25519
+pem two -newkey ec -pkeyopt ec_paramgen_curve:P-256
+files() { quic "connections = 8; certificate = \"$1\"; key = \"$2\";" "$3"; }
+files none.pem one.key "certificate: $DIR/none.pem: No such file"
+files secret one.key "certificate: $DIR/secret: no PEM certificate"
+files rsa.pem rsa.key "certificate: $DIR/rsa.pem: an RSA key"
+files one.pem none.key "key: $DIR/none.key: No such file"
+files one.pem two.key "key: $DIR/two.key: not the key of the certificate in $DIR/one.pem"
+chmod 640 "$DIR/one.key"
+files one.pem one.key "key: $DIR/one.key: mode 0640 lets others read"
+printf 'quic = { connections = 8; certificate = "two.pem"; key = "two.key"; };\n' | write_conf
+expect 0 'QUIC pool: ' "$PLENUM" --check -f "$CONF"
+# One that is no longer valid is taken, with a word.
+printf '%s\n' '[ca]' 'default_ca=a' '[a]' "database=$DIR/index" "new_certs_dir=$DIR" 'default_md=sha256' \
+	'rand_serial=yes' 'policy=p' '[p]' 'commonName=supplied' >"$DIR/ca.conf"
+: >"$DIR/index"
+openssl req -new -key "$DIR/two.key" -subj /CN=relay -out "$DIR/two.req" 2>"$DIR/said" ||
+	die "$(cat "$DIR/said")"
+openssl ca -batch -notext -selfsign -config "$DIR/ca.conf" -keyfile "$DIR/two.key" -in "$DIR/two.req" \
+	-startdate 20200101000000Z -enddate 20210101000000Z -out "$DIR/two.pem" 2>"$DIR/said" ||
+	die "$(cat "$DIR/said")"
+expect 0 "warning: $DIR/two.pem: certificate 1 " "$PLENUM" --check -f "$CONF"
+rm "$DIR/seed"
+printf 'quic = { connections = 8; identity = "seed"; };\n' | write_conf
+expect 0 'QUIC pool: ' "$PLENUM" --check -f "$CONF"
+[ ! -e "$DIR/seed" ] || die "--check made an identity"
+
 # Static endpoints: their own values, and what holds between them, ports and limits.
 static() { bad "trusted_network = true; static = ( $1 );" "$2"; }
 ONE='room = "r"; participant = "a"; role = "b"; address = "198.18.0.7"; udp_port = 5004;'
