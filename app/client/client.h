@@ -32,6 +32,7 @@
 #define CLIENT_SOURCES_MAX   8 /**< SSRCs of one producer that are told apart */
 #define CLIENT_BATCH         64
 #define CLIENT_DATAGRAM_MAX  9216
+#define CLIENT_QUIC_SIZE_MAX 1400 /**< of a datagram that fits a packet of PLM_QUIC_PACKET_MAX */
 #define CLIENT_REPORT_NS     (5 * PLM_NS_PER_S)
 #define CLIENT_RTCP_MAX      1200
 
@@ -83,6 +84,7 @@ struct client_conf {
 	enum quic_cipher cipher;
 	uint64_t key_update_ns; /**< after joining; 0: never of our own */
 	uint64_t keep_alive_ns; /**< 0: none */
+	bool has_keep_alive;    /**< it was given */
 	bool has_pin;
 	uint8_t pin[QUIC_PIN_SIZE];
 

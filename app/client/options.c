@@ -104,7 +104,7 @@ static const struct {
 	{ "rtp-bind", OPT_RTP_BIND, FOR_PUBLISH, "ADDR", "local address of --rtp (127.0.0.1)" },
 	{ "generate", OPT_GENERATE, FOR_PUBLISH,
 			"pps=50,size=200[,count=N|seconds=S][,ssrc=X][,pt=96][,clock=90000]",
-			"send a stream of verifiable packets; may be repeated" },
+			"send a stream of verifiable packets; may be repeated; over --quic to 1400 bytes" },
 	{ "pcap", OPT_REPLAY, 1 << VERB_PUBLISH, "FILE",
 			"send the RTP and RTCP of a capture, with its timing" },
 	{ "pcap-port", OPT_REPLAY_PORT, 1 << VERB_PUBLISH, "N",
@@ -314,6 +314,7 @@ take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_
 		ret = options_seconds(arg, &conf->key_update_ns);
 		break;
 	case OPT_KEEP_ALIVE:
+		conf->has_keep_alive = true;
 		ret = options_seconds(arg, &conf->keep_alive_ns);
 		break;
 	case OPT_PIN:
@@ -422,10 +423,14 @@ check_admission(const struct client_conf *conf)
 			return "--quic needs --room";
 		if (conf->no_consent || conf->controlled || conf->nomination != ICE_AGGRESSIVE)
 			return "--role, --nomination and --no-consent are ICE's: not with --quic";
+		for (unsigned int i = 0; i < conf->nb_gens; i++)
+			if (conf->gens[i].size > CLIENT_QUIC_SIZE_MAX)
+				return "--generate: more than 1400 bytes fit no QUIC packet";
 		return NULL;
 	}
-	if (conf->cipher != QUIC_CIPHER_ANY || conf->key_update_ns != 0 || conf->has_pin)
-		return "--cipher, --key-update-after and --pin say how to do --quic";
+	if (conf->cipher != QUIC_CIPHER_ANY || conf->key_update_ns != 0 || conf->has_pin ||
+			conf->has_keep_alive)
+		return "--cipher, --key-update-after, --keep-alive and --pin say how to do --quic";
 	if (given == minted)
 		return "give either --ufrag and --pwd, or --secret, --room and --participant, "
 		       "or --quic and --room";

@@ -90,12 +90,13 @@ static const struct {
 	{ "rooms", OPT_ROOMS, "R", "rooms (1)" },
 	{ "publishers", OPT_PUBLISHERS, "P", "of each room (1)" },
 	{ "subscribers", OPT_SUBSCRIBERS, "S", "of each room (10)" },
-	{ "join-rate", OPT_JOIN_RATE, "N", "participants that begin to join per second (500)" },
+	{ "join-rate", OPT_JOIN_RATE, "N",
+			"of --secret: participants that begin to join per second (500)" },
 	{ "quic", OPT_QUIC, NULL, "participants are QUIC clients, their room the server name" },
 	{ "handshakes-per-s", OPT_HANDSHAKES, "N", "of QUIC that begin per second (200)" },
 	{ "churn", OPT_CHURN, "N",
 			"more QUIC clients per second that join for a second and leave (0)" },
-	{ "cipher", OPT_CIPHER, "aes128|aes256|chacha20", "the only one offered (all)" },
+	{ "cipher", OPT_CIPHER, "aes128|aes256|chacha20", "of QUIC, the only one offered (all)" },
 	{ "timeout", OPT_TIMEOUT, "SECONDS", "to find the relay and join (60)" },
 	{ "rate", OPT_RATE, "PPS|max",
 			"packets per second into the relay, all publishers and garbage together (1000)" },
@@ -414,8 +415,11 @@ check_together(struct options *o, struct plm_text *why)
 		plm_text_add(why, "no port: give --vdev or --port");
 	else if (conf->is_static + conf->is_quic + (o->secret_path != NULL) != 1)
 		plm_text_add(why, "give one of --secret, --static and --quic");
-	else if (!conf->is_quic && (conf->churn != 0 || conf->has_cipher))
-		plm_text_add(why, "--churn and --cipher are of --quic");
+	else if (!conf->is_quic &&
+			(conf->churn != 0 || conf->has_cipher || conf->handshakes_per_s != 0))
+		plm_text_add(why, "--handshakes-per-s, --churn and --cipher are of --quic");
+	else if (conf->is_quic && conf->join_rate != 0)
+		plm_text_add(why, "--join-rate is of --secret: --quic has --handshakes-per-s");
 	for (unsigned int i = 0; conf->is_quic && why->len == 0 && i < conf->nb_sizes; i++)
 		if (conf->sizes[i].size > LOAD_QUIC_SIZE_MAX)
 			plm_text_add(why, "a datagram of %u bytes fits no QUIC packet: at most %d",
@@ -443,6 +447,10 @@ check_together(struct options *o, struct plm_text *why)
 		plm_text_add(why, "--gateway and --relay are of different address families");
 		return -EINVAL;
 	}
+	if (o->conf.join_rate == 0)
+		o->conf.join_rate = 500;
+	if (o->conf.handshakes_per_s == 0)
+		o->conf.handshakes_per_s = 200;
 	if (o->port[0] == '\0' && o->nb_vdevs != 0)
 		snprintf(o->port, sizeof(o->port), "%.*s", (int)strcspn(o->vdevs[0], ","),
 				o->vdevs[0]);
@@ -468,8 +476,6 @@ load_options(int argc, char **argv, struct options *o)
 				.publishers = 1,
 				.subscribers = 10,
 				.room = "load",
-				.join_rate = 500,
-				.handshakes_per_s = 200,
 				.sizes = { { .size = 200, .weight = 1 } },
 				.nb_sizes = 1,
 				.wait_ns = 200 * PLM_NS_PER_MS },

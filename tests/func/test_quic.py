@@ -8,12 +8,12 @@ import re
 import time
 
 from endpoint import Clients, Stream
-from lab import PORT, RELAY4, RELAY6, Failure, expect
+from lab import PORT, RELAY4, RELAY6, Failure, expect, run
 from quic import scenarios
 from quic.scenarios import STACKS, UNSUPPORTED, Target, Unsupported
 from relay import Relay, in_lab, test
 
-AT_ONCE = 4
+AT_ONCE, ROUNDS = 4, 3
 CLIENT4, CLIENT6 = "198.18.0.2", "fd00:198:18::2"
 
 
@@ -60,14 +60,19 @@ class Plenum(Target):
 def quic_retry(lab, long):
     """Every client must show first that it receives: Retry, with a ClientHello of one or two Initials"""
     target = Plenum(lab, retry_always=True)
-    for stack in STACKS:
-        for v6 in (False, True) if long else (stack in ("aioquic", "quinn"),):
-            scenarios.handshake(target, stack, v6)
-            scenarios.big_hello(target, stack, v6)
+    retry(target, long)
+    target.relay.stop()
+
+
+def retry(target, long):
+    cases = [(scenario, stack, v6) for scenario in (scenarios.handshake, scenarios.big_hello)
+             for stack in STACKS
+             for v6 in ((False, True) if long else (stack in ("aioquic", "quinn"),))]
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda case: case[0](target, *case[1:]), cases))
     counters = target.relay.counters()
     expect(counters["quic_retries"] >= counters["quic_handshakes"] > 0, f"{counters}")
     expect(counters["quic_handshakes"] == counters["quic_admitted"], f"{counters}")
-    target.relay.stop()
 
 
 @test()
@@ -124,8 +129,7 @@ QUIC_RATE, QUIC_SIZES = 25, (60, 1100)
 @test("30 s instead of 4, and 2 workers on one queue, too")
 @in_lab
 def quic_beside_rtp(lab, long):
-    """RTP and QUIC rooms of the same names on one port, IPv4 and IPv6, 1 and 2 workers: every byte at
-    every receiver"""
+    """RTP and QUIC rooms of one name on one port, IPv4 and IPv6, 1 and 2 workers: every byte arrives"""
     for workers, queues in ((1, 1), (2, 2), (2, 1)) if long else ((1, 1), (2, 2)):
         target = Plenum(lab, workers=workers, queues=queues, name=f"relay-{workers}-{queues}")
         beside_rtp(lab, target, 30 if long else 4)
@@ -180,14 +184,46 @@ def beside_rtp(lab, target, seconds):
           f"datagrams, {counters['copies_sent']} copies")
 
 
-@test("each scenario over IPv4 and IPv6, three times, with 1 and 2 workers")
+@test("every stack over IPv4 and IPv6")
+@in_lab
+def quic_ecn(lab, long):
+    """The relay marks what it sends ECT(0); where every packet meets congestion (CE), nothing is lost"""
+    target = Plenum(lab)
+    lab.nft("add table inet marks",
+            "add chain inet marks in { type filter hook prerouting priority -300; }",
+            "add chain inet marks out { type filter hook output priority 0; }")
+    for family in ("ip", "ip6"):
+        lab.nft(f"add rule inet marks in iifname p0 udp sport {PORT} {family} ecn ect0 counter "
+                f"{family} ecn set ce",
+                f"add rule inet marks out oifname p0 udp dport {PORT} {family} ecn set ce")
+    for stack in STACKS:
+        for v6 in (False, True) if long else (stack in ("aioquic", "quinn"),):
+            a, b = scenarios.pair(target, stack, v6)
+            with a, b:
+                scenarios.joined(target, a, b)
+                scenarios.exchange(a, b, 100)
+    listed = run("ip", "netns", "exec", lab.outside, "nft", "list", "chain", "inet", "marks", "in")
+    marked = [int(nb) for nb in re.findall(r"counter packets (\d+)", listed)]
+    print(f"  {marked[0]} packets over IPv4 and {marked[1]} over IPv6 left as ECT(0) and came as CE")
+    expect(all(nb > 20 for nb in marked), f"ECT(0): {listed}")
+    ended = {e["reason"] for e in target.relay.events() if e["event"] == "end"}
+    expect(ended <= {"closed", "idle"}, f"connections ended: {ended}")
+    target.relay.stop()
+
+
+@test("each scenario over IPv4 and IPv6, three times, with 1 and 2 workers; then those of quic_retry")
 @in_lab
 def quic_interop(lab, long):
     """aioquic, quic-go, quinn and msquic in the relay's rooms: handshake to close, Retry, IPv6"""
     for workers in (1, 2) if long else (2,):
         target = Plenum(lab, workers=workers, name=f"relay-{workers}")
-        for _ in range(3 if long else 1):
+        for _ in range(ROUNDS if long else 1):
             interop(target, long)
+        target.relay.stop()
+    if long:
+        target = Plenum(lab, workers=2, name="relay-retry", retry_always=True)
+        for _ in range(ROUNDS):
+            retry(target, long)
         target.relay.stop()
 
 

@@ -50,6 +50,8 @@ static const struct {
 	{ GOOD "--quic", -EINVAL },
 	{ BASE "--quic --static", -EINVAL },
 	{ BASE "--quic --cipher des", -EINVAL },
+	{ BASE "--quic --join-rate 10", -EINVAL },
+	{ GOOD "--handshakes-per-s 10", -EINVAL },
 	{ BASE "--quic --churn 1001", -EINVAL },
 	{ BASE "--quic --handshakes-per-s 0", -EINVAL },
 	{ GOOD "--churn 1", -EINVAL }, /* not over QUIC */
