@@ -11,6 +11,7 @@
 #define CLIENT_H
 
 #include <netinet/in.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -202,6 +203,7 @@ struct batch {
 	struct mmsghdr msg[CLIENT_BATCH];
 	struct iovec iov[CLIENT_BATCH];
 	struct sockaddr_storage from[CLIENT_BATCH];
+	alignas(struct cmsghdr) uint8_t control[CLIENT_BATCH][CMSG_SPACE(sizeof(int))];
 	uint8_t buf[CLIENT_BATCH][CLIENT_DATAGRAM_MAX];
 };
 

@@ -109,6 +109,7 @@ open_socket(struct participant *p, bool rebind)
 	struct client_addr bind_to = conf->bind;
 	bool v6 = conf->relay.sa.ss_family == AF_INET6;
 	int size = SOCKET_BUFFER;
+	int on = 1;
 	int discover = v6 ? IPV6_PMTUDISC_DO : IP_PMTUDISC_DO;
 	struct client_addr local = { .len = sizeof(local.sa) };
 	int ret;
@@ -127,6 +128,9 @@ open_socket(struct participant *p, bool rebind)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &discover, sizeof(discover));
 	else
 		setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &discover, sizeof(discover));
+	if (conf->quic) /* with each packet its ECN bits, see ecn_of() */
+		setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVTCLASS : IP_RECVTOS,
+				&on, sizeof(on));
 	if (rebind)
 		((struct sockaddr_in *)&bind_to.sa)->sin_port = 0;
 	if ((bind_to.len != 0 && bind(fd, (struct sockaddr *)&bind_to.sa, bind_to.len) < 0) ||
@@ -302,11 +306,28 @@ participant_media(struct participant *p, const uint8_t *buf, size_t len, uint64_
 	}
 }
 
+/* How the network marked a packet (RFC 3168): the kernel tells IPv4's octet as one byte. */
+static uint8_t
+ecn_of(struct msghdr *hdr)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c != NULL; c = CMSG_NXTHDR(hdr, c)) {
+		int tclass;
+
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TOS)
+			return *CMSG_DATA(c) & 3;
+		if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_TCLASS) {
+			memcpy(&tclass, CMSG_DATA(c), sizeof(tclass));
+			return (uint8_t)(tclass & 3);
+		}
+	}
+	return 0;
+}
+
 static void
-input(struct participant *p, uint8_t *buf, size_t len, uint64_t now_ns)
+input(struct participant *p, uint8_t *buf, size_t len, struct msghdr *hdr, uint64_t now_ns)
 {
 	if (p->client->conf->quic) {
-		quic_link_input(p, buf, len, now_ns);
+		quic_link_input(p, ecn_of(hdr), buf, len, now_ns);
 	} else if (len != 0 && plm_wire_classify(buf, len) == PLM_PROTO_STUN) {
 		ice_input(&p->ice, now_ns, buf, len);
 		client_touch(p->client, p);
@@ -333,8 +354,10 @@ receive(struct participant *p, unsigned int rounds)
 
 		for (unsigned int i = 0; i < CLIENT_BATCH; i++) {
 			rx->iov[i] = (struct iovec){ rx->buf[i], sizeof(rx->buf[i]) };
-			rx->msg[i].msg_hdr =
-					(struct msghdr){ .msg_iov = &rx->iov[i], .msg_iovlen = 1 };
+			rx->msg[i].msg_hdr = (struct msghdr){ .msg_iov = &rx->iov[i],
+				.msg_iovlen = 1,
+				.msg_control = rx->control[i],
+				.msg_controllen = sizeof(rx->control[i]) };
 		}
 		n = recvmmsg(fd, rx->msg, CLIENT_BATCH, MSG_DONTWAIT, NULL);
 		if (n < 0) {
@@ -348,7 +371,8 @@ receive(struct participant *p, unsigned int rounds)
 			if ((rx->msg[i].msg_hdr.msg_flags & MSG_TRUNC) != 0)
 				p->truncated++;
 			else
-				input(p, rx->buf[i], rx->msg[i].msg_len, now_ns);
+				input(p, rx->buf[i], rx->msg[i].msg_len, &rx->msg[i].msg_hdr,
+						now_ns);
 		}
 		if (p->client->conf->quic && n != 0)
 			client_touch(p->client, p);

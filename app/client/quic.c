@@ -43,6 +43,7 @@ struct quic_links {
 	unsigned int nb_tx;
 	struct mmsghdr msg[TX_PACKETS];
 	struct iovec iov[TX_PACKETS];
+	alignas(struct cmsghdr) uint8_t control[TX_PACKETS][CMSG_SPACE(sizeof(int))];
 	uint8_t buf[TX_PACKETS][PLM_QUIC_PACKET_MAX];
 };
 
@@ -66,6 +67,25 @@ tx_get(struct plm_quic_out *out)
 	return quic->buf[quic->nb_tx];
 }
 
+/* Have the kernel send a packet with these ECN bits. */
+static void
+tx_mark(struct quic_links *quic, struct msghdr *hdr, uint8_t *control, uint8_t ecn)
+{
+	bool v6 = quic->sender->client->conf->relay.sa.ss_family == AF_INET6;
+	struct cmsghdr *c = (struct cmsghdr *)control;
+	int tos = ecn;
+
+	hdr->msg_control = ecn != 0 ? control : NULL;
+	hdr->msg_controllen = ecn != 0 ? CMSG_SPACE(sizeof(tos)) : 0;
+	if (ecn == 0)
+		return;
+	c->cmsg_level = v6 ? IPPROTO_IPV6 : IPPROTO_IP;
+	c->cmsg_type = v6 ? IPV6_TCLASS : IP_TOS;
+	c->cmsg_len = CMSG_LEN(sizeof(tos));
+	memcpy(CMSG_DATA(c), &tos, sizeof(tos));
+	quic->sender->quic.ecn_sent++;
+}
+
 /* The socket is connected, so there is one path to send on. */
 static void
 tx_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
@@ -76,6 +96,7 @@ tx_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
 	if (len == 0)
 		return;
 	quic->iov[quic->nb_tx].iov_len = len;
+	tx_mark(quic, &quic->msg[quic->nb_tx].msg_hdr, quic->control[quic->nb_tx], ecn);
 	quic->nb_tx++;
 	quic->sender->quic.packets_sent++;
 }
@@ -297,11 +318,12 @@ quic_link_start(struct participant *p, uint64_t now_ns)
 }
 
 void
-quic_link_input(struct participant *p, uint8_t *buf, size_t len, uint64_t now_ns)
+quic_link_input(struct participant *p, uint8_t ecn, uint8_t *buf, size_t len, uint64_t now_ns)
 {
 	p->quic.packets_received++;
+	p->quic.ecn_received[ecn]++;
 	if (p->quic.conn != NULL)
-		plm_quic_recv(p->quic.conn, &p->quic.path, 0, buf, len, now_ns);
+		plm_quic_recv(p->quic.conn, &p->quic.path, ecn, buf, len, now_ns);
 }
 
 uint64_t

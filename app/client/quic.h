@@ -39,6 +39,8 @@ struct quic_link {
 	uint64_t verdicts[QUIC_VERDICTS]; /**< of datagrams to be sent */
 	uint64_t packets_sent;
 	uint64_t packets_received;
+	uint64_t ecn_sent;        /**< of them, with ECT(0) */
+	uint64_t ecn_received[4]; /**< by the two bits: none, ECT(1), ECT(0), CE */
 };
 
 /** What connections share. 0 or negative errno, said on stderr. */
@@ -49,7 +51,7 @@ void quic_links_fini(struct quic_links *quic);
 /** The first packet. */
 void quic_link_start(struct participant *p, uint64_t now_ns);
 /** A packet came; `buf` is overwritten. quic_link_turn() is due after a burst of them. */
-void quic_link_input(struct participant *p, uint8_t *buf, size_t len, uint64_t now_ns);
+void quic_link_input(struct participant *p, uint8_t ecn, uint8_t *buf, size_t len, uint64_t now_ns);
 /** All that is due; returns when to come back. */
 uint64_t quic_link_turn(struct participant *p);
 /** The first `n` messages of client->tx as datagrams. Media does not wait: what cannot go is counted. */

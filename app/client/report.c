@@ -245,6 +245,11 @@ json_quic(const struct quic_link *link)
 	json_object_set_new(o, "refused", refused);
 	json_object_set_new(o, "packets_sent", json_count(link->packets_sent));
 	json_object_set_new(o, "packets_received", json_count(link->packets_received));
+	json_object_set_new(o, "ecn",
+			json_pack("{s:o, s:o, s:o, s:o}", "sent", json_count(link->ecn_sent),
+					"ect0", json_count(link->ecn_received[2]), "ect1",
+					json_count(link->ecn_received[1]), "ce",
+					json_count(link->ecn_received[3])));
 	json_object_set_new(o, "undecryptable", json_count(f.undecryptable));
 	json_object_set_new(o, "key_updates", json_count(f.key_updates));
 	json_object_set_new(o, "path_mtu", json_integer(f.max_payload));

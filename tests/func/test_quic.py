@@ -4,6 +4,7 @@
 import concurrent.futures
 import contextlib
 import hashlib
+import os
 import re
 import time
 
@@ -202,6 +203,21 @@ def quic_ecn(lab, long):
             with a, b:
                 scenarios.joined(target, a, b)
                 scenarios.exchange(a, b, 100)
+    # plenum-client tells what it saw.
+    client = os.path.join(lab.build, "app", "client", "plenum-client")
+    for v6, to in ((False, f"{RELAY4}:{PORT}"), (True, f"[{RELAY6}]:{PORT}")):
+        common = ("--quic", "--relay", to, "--room", f"marked-{v6}", "--verify", "--json")
+        hears = lab.start(lab.outside, [client, "subscribe", *common, "--until-bye", "--expect", 100,
+                                        "--expect-streams", 1, "--interval", 1], f"hears-{v6}")
+        time.sleep(0.5)
+        talks = lab.start(lab.outside, [client, "publish", *common, "--generate",
+                                        "pps=100,size=200,count=100"], f"talks-{v6}")
+        for peer in (talks, hears):
+            expect(peer.wait(20) == 0, f"{peer.name}: {peer.errors()}")
+            (participant,) = peer.events()[-1]["participants"]
+            ecn = participant["quic"]["ecn"]
+            expect(ecn["sent"] > 0 and ecn["ce"] > 0 and ecn["ect0"] == ecn["ect1"] == 0,
+                   f"{peer.name}: {ecn}")
     listed = run("ip", "netns", "exec", lab.outside, "nft", "list", "chain", "inet", "marks", "in")
     marked = [int(nb) for nb in re.findall(r"counter packets (\d+)", listed)]
     print(f"  {marked[0]} packets over IPv4 and {marked[1]} over IPv6 left as ECT(0) and came as CE")
