@@ -97,6 +97,8 @@ def quic_drive(lab, relay, vdev, seconds, *arguments, churn=0, rate=5000,
                f"quic_{name} {counters[f'quic_{name}']}: {relay_drops(relay)}")
     expect(counters["quic_failed"] == 0, f"failed: {counters['quic_failed']}")
     expect(counters["copies_sent"] >= run["received"] + run["passing"], f"{relay_drops(relay)}: {run}")
+    said = relay.ctl("show latency")
+    expect(int(re.search(r"^all +(\d+)", said, re.M).group(1)) > 0, f"no latency was seen: {said}")
     if churn == 0:
         expect(counters["copies_sent"] == run["received"], f"{relay_drops(relay)}: {run}")
     return run
