@@ -182,7 +182,7 @@ def beside_rtp(lab, target, seconds):
     nb = sum(len(peer.floods) for peers in quic.values() for peer in peers)
     expect(counters["datagrams_media"] == nb, f"{counters['datagrams_media']} datagrams of {nb}")
     print(f"  {len(homes)} workers: {sum(s.sent for _, s in streams.values())} RTP packets, {nb} "
-          f"datagrams, {counters['copies_sent']} copies")
+          f"datagrams, {counters['copies_due']} copies")
 
 
 @test("every stack over IPv4 and IPv6")
