@@ -160,8 +160,8 @@ void ctl_quic_fini(struct plm_ctl *ctl);
 struct plm_quic_table *ctl_quic_table(struct plm_ctl *ctl);
 /** A QUIC packet that a worker handed up. Consumes `m`. */
 void ctl_quic_packet(struct plm_ctl *ctl, unsigned int worker, struct rte_mbuf *m);
-/** A part of a stream. Consumes `m`. */
-void ctl_quic_stream(struct plm_ctl *ctl, uint32_t idx, struct rte_mbuf *m);
+/** A part of a stream that a worker handed up. Consumes `m`. */
+void ctl_quic_stream(struct plm_ctl *ctl, unsigned int worker, uint32_t idx, struct rte_mbuf *m);
 /** A connection has ended, says its worker. */
 void ctl_quic_gone(struct plm_ctl *ctl, struct plm_handle handle);
 /** A session ends: so must its connection. */

@@ -161,7 +161,7 @@ known(struct plm_ctl *ctl, unsigned int worker)
 		if (msg.type == PLM_MSG_SSRC_CLAIM)
 			claim(ctl, worker, &msg);
 		else if (msg.type == PLM_MSG_QUIC_STREAM)
-			ctl_quic_stream(ctl, msg.idx, msg.mbuf);
+			ctl_quic_stream(ctl, worker, msg.idx, msg.mbuf);
 		else if (msg.type == PLM_MSG_QUIC_GONE)
 			ctl_quic_gone(ctl, (struct plm_handle){ msg.idx, msg.gen });
 		else

@@ -66,6 +66,13 @@ struct ctl_quic_conn {
 	uint32_t next;              /* of the free ones, or of those with a message due */
 };
 
+/* Parts of streams that were read and wait for room in the ring of the worker that they came from: of PLM_QUIC_WORKER_PARTS
+ * that it may have under way. Linked by `next`. */
+struct credits {
+	struct rte_mbuf *head;
+	struct rte_mbuf **tail;
+};
+
 struct ctl_quic {
 	/* const */
 	struct plm_ctl *ctl;
@@ -87,8 +94,7 @@ struct ctl_quic {
 	struct plm_wheel wheel;
 	struct plm_quic_out out;
 	uint8_t packet[PLM_QUIC_PACKET_MAX];
-	struct rte_mbuf *read; /* parts of streams whose credit waits for room; linked by `next` */
-	struct rte_mbuf **read_tail;
+	struct credits credits[PLM_WORKERS_MAX];
 	struct rte_mbuf *waiting[WAITING];
 	unsigned int waiting_worker[WAITING];
 	unsigned int waiting_head;
@@ -835,27 +841,29 @@ ctl_quic_packet(struct plm_ctl *ctl, unsigned int worker, struct rte_mbuf *m)
 
 /* Back to the worker, which lets the peer send as much more. */
 static void
-credits_flush(struct ctl_quic *q)
+credits_flush(struct ctl_quic *q, unsigned int worker)
 {
-	while (q->read != NULL) {
-		struct rte_mbuf *m = q->read;
+	struct plm_mailbox *box = plm_relay_box_down(q->ctl->relay, worker);
+	struct credits *c = &q->credits[worker];
+
+	while (c->head != NULL) {
+		struct rte_mbuf *m = c->head;
 		struct rte_mbuf *next = m->next;
 		struct plm_msg msg = { .type = PLM_MSG_QUIC_STREAM, .idx = m->hash.usr, .mbuf = m };
 
+		/* It is another lcore's once it is in the ring. */
 		m->next = NULL;
-		if (plm_mailbox_put(plm_relay_box_down(q->ctl->relay,
-						    q->table->slots[m->hash.usr].home),
-				    &msg, 1) == 0) {
+		if (plm_mailbox_put(box, &msg, 1) == 0) {
 			m->next = next;
 			return;
 		}
-		q->read = next;
+		c->head = next;
 	}
-	q->read_tail = &q->read;
+	c->tail = &c->head;
 }
 
 void
-ctl_quic_stream(struct plm_ctl *ctl, uint32_t idx, struct rte_mbuf *m)
+ctl_quic_stream(struct plm_ctl *ctl, unsigned int worker, uint32_t idx, struct rte_mbuf *m)
 {
 	struct ctl_quic *q = ctl->quic;
 	const struct plm_quic_part *part = plm_quic_part(m);
@@ -864,10 +872,11 @@ ctl_quic_stream(struct plm_ctl *ctl, uint32_t idx, struct rte_mbuf *m)
 	if (atomic_load_explicit(&slot->gen, memory_order_relaxed) == part->gen)
 		signal_in(q, idx, part->stream_id, rte_pktmbuf_mtod(m, const uint8_t *),
 				m->data_len, part->fin);
+	/* To whom it came from: the slot may be another connection's by now, which lives elsewhere. */
 	m->next = NULL;
-	*q->read_tail = m;
-	q->read_tail = &m->next;
-	credits_flush(q);
+	*q->credits[worker].tail = m;
+	q->credits[worker].tail = &m->next;
+	credits_flush(q, worker);
 }
 
 int
@@ -1023,8 +1032,9 @@ ctl_quic_turn(struct plm_ctl *ctl)
 		timers(q);
 	if (q->due_head != NONE)
 		due_flush(q);
-	if (q->read != NULL)
-		credits_flush(q);
+	for (unsigned int w = 0; w < ctl->conf.nb_workers; w++)
+		if (q->credits[w].head != NULL)
+			credits_flush(q, w);
 	return n;
 }
 
@@ -1085,7 +1095,8 @@ ctl_quic_init(struct plm_ctl *ctl)
 	ctl->quic = q;
 	q->ctl = ctl;
 	q->free_head = q->due_head = NONE;
-	q->read_tail = &q->read;
+	for (unsigned int w = 0; w < PLM_WORKERS_MAX; w++)
+		q->credits[w].tail = &q->credits[w].head;
 	q->out.get = out_get;
 	q->out.put = out_put;
 	memcpy(table.pools, conf->quic.pools, sizeof(table.pools));
@@ -1164,13 +1175,14 @@ ctl_quic_fini(struct plm_ctl *ctl)
 
 	if (q == NULL)
 		return;
-	while (q->read != NULL) {
-		struct rte_mbuf *m = q->read;
+	for (unsigned int w = 0; w < PLM_WORKERS_MAX; w++)
+		while (q->credits[w].head != NULL) {
+			struct rte_mbuf *m = q->credits[w].head;
 
-		q->read = m->next;
-		m->next = NULL;
-		rte_pktmbuf_free(m);
-	}
+			q->credits[w].head = m->next;
+			m->next = NULL;
+			rte_pktmbuf_free(m);
+		}
 	for (unsigned int i = 0; i < q->nb_waiting; i++)
 		rte_pktmbuf_free(q->waiting[(q->waiting_head + i) % WAITING]);
 	for (uint32_t i = 0; q->table != NULL && i < q->table->nb_slots; i++) {

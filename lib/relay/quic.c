@@ -402,6 +402,7 @@ relay_quic_credit(struct relay_worker *w, uint32_t idx, struct rte_mbuf *m)
 	const struct plm_quic_part *part = plm_quic_part(m);
 	struct plm_quic_slot *slot = slot_at(q, idx, part->gen);
 
+	assert(q->nb_parts > 0);
 	q->nb_parts--;
 	if (slot != NULL) {
 		slot->nb_parts--;
@@ -859,7 +860,8 @@ relay_quic_turn(struct relay_worker *w)
 		flush_dirty(q);
 	if (q->parts != NULL)
 		hand_up_parts(q);
-	if (q->gone.nb > 0)
+	/* What it said last is read before its end is told. */
+	if (q->gone.nb > 0 && q->parts == NULL)
 		report_gone(q);
 }
 

@@ -9,7 +9,7 @@
 
 #include "plm_wire.h"
 
-#define FRAME_MAX 512
+#define FRAME_MAX 1600
 
 static const uint8_t own_ip[4] = { 198, 18, 0, 1 };
 static const uint8_t far_mac[6] = { 2, 0, 0, 0, 0, 9 };
@@ -185,6 +185,7 @@ inject(struct fx *fx, unsigned int queue, const void *frame, size_t len)
 	struct rte_mbuf *m = rte_pktmbuf_alloc(fx->rx_pools[queue]);
 
 	assert_non_null(m);
+	assert_true(len <= rte_pktmbuf_tailroom(m));
 	memcpy(rte_pktmbuf_append(m, (uint16_t)len), frame, len);
 	assert_int_equal(rte_ring_enqueue(fx->rx[queue], m), 0);
 }
@@ -224,6 +225,14 @@ collect(struct fx *fx, unsigned int queue)
 
 		if (p[12] == 0x08 && p[13] == 0x06) {
 			answer_arp(fx, p, len);
+		} else if (p[12] == 0x08 && p[13] == 0x00 && fx->sink != NULL) {
+			const uint8_t *udp = p + PLM_ETH_HDR + PLM_IP4_HDR;
+			uint8_t payload[FRAME_MAX];
+			uint16_t n = (uint16_t)((udp[4] << 8 | udp[5]) - PLM_UDP_HDR);
+
+			assert_int_equal(PLM_ETH_HDR + PLM_IP4_HDR + PLM_UDP_HDR + n, m->pkt_len);
+			memcpy(payload, udp + PLM_UDP_HDR, n);
+			fx->sink(fx->sink_ctx, p, (uint16_t)(udp[2] << 8 | udp[3]), payload, n);
 		} else if (p[12] == 0x08 && p[13] == 0x00 && fx->nb_out < RTE_DIM(fx->out)) {
 			const uint8_t *udp = p + PLM_ETH_HDR + PLM_IP4_HDR;
 			uint16_t n = (uint16_t)((udp[4] << 8 | udp[5]) - PLM_UDP_HDR);
@@ -245,6 +254,8 @@ fx_step(struct fx *fx, unsigned int n)
 
 	while (n-- > 0) {
 		for (unsigned int w = 0; w < FX_WORKERS; w++) {
+			if (fx->stopped >> w & 1)
+				continue;
 			plm_relay_turn(plm_ctl_relay(fx->ctl), w, fx->now_ns);
 			fx->beats[w] += (fx->no_beats >> w & 1) == 0;
 		}
@@ -288,6 +299,8 @@ fx_udp(struct fx *fx, const struct fx_client *c, const void *payload, uint16_t l
 
 	memcpy(frame, fx->port.mac.addr_bytes, 6);
 	memcpy(frame + 6, far_mac, 6);
+	if (c->mac != 0)
+		frame[11] = c->mac;
 	frame[12] = 0x08;
 	ip[0] = 0x45;
 	ip[2] = (uint8_t)(total >> 8);

@@ -25,6 +25,7 @@ struct fx {
 	uint64_t wall_s;
 	uint64_t beats[FX_WORKERS];
 	uint32_t no_beats; /* bit w: worker w's turns are not counted */
+	uint32_t stopped;  /* bit w: worker w takes no turns */
 	unsigned int busy[FX_WORKERS];
 	enum plm_event_type events[FX_EVENTS];
 	unsigned int nb_events;
@@ -37,12 +38,17 @@ struct fx {
 	} out[256];
 	unsigned int nb_out;
 	unsigned int nb_announced; /* gratuitous ARP for our own address */
+	/* who gets what leaves instead of `out`, with the MAC address that it goes to; NULL: nobody */
+	void (*sink)(void *ctx, const uint8_t *mac, uint16_t dst_port, uint8_t *payload,
+			uint16_t len);
+	void *sink_ctx;
 };
 
 /* A participant, and which queue its packets come in on. */
 struct fx_client {
 	uint8_t addr[4];
 	uint16_t port;
+	uint8_t mac; /* last byte of its gateway's; 0: the usual one's */
 	unsigned int queue;
 	char ufrag[PLM_UFRAG_MAX + 1];
 	char pwd[PLM_PWD_LEN + 1];

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/** @file QUIC clients of our own at the relay of fixture.h: their packets cross no network, and lose nothing. */
+#ifndef CTL_QUIC_FIXTURE_H
+#define CTL_QUIC_FIXTURE_H
+
+#include "fixture.h"
+#include "plm_quic.h"
+
+#define FXQ_CLIENTS 24
+#define FXQ_POOL    8191 /* mbufs of a worker's QUIC pool */
+
+struct fxq;
+struct quic_tls;
+
+struct fxq_client {
+	struct plm_quic_out out; /* first: callbacks get it */
+	struct fxq *q;
+	struct plm_quic_conn *conn; /* NULL: there is none */
+	struct fx_client net; /* the test may change its port and MAC address: a NAT, a gateway */
+	uint16_t entered;     /* the port that it had at first */
+	void *tls;
+	void *arena;
+	uint8_t buf[PLM_QUIC_PACKET_MAX];
+
+	/* the test's */
+	bool is_deaf;  /* what is sent to it is lost */
+	bool keeps;    /* bytes of streams are not given back */
+	bool keeps_tx; /* packets are kept in `kept` instead of being sent */
+	uint8_t kept[PLM_QUIC_PACKET_MAX];
+	uint16_t kept_len;
+	uint8_t mac_seen; /* last byte of the MAC address that its last packet went to */
+
+	/* what it was told */
+	bool is_established;
+	uint64_t nb_packets;
+	uint64_t nb_datagrams;
+	uint8_t last[2000]; /* datagram */
+	size_t last_len;
+	unsigned int nb_chunks_done;
+	unsigned int nb_fins;
+	int64_t last_stream; /* ids never fall: messages come in order */
+	uint8_t *bytes;      /* of all streams, one after the other */
+	size_t nb_bytes;
+};
+
+struct fxq {
+	struct fx fx;
+	struct plm_quic_identity *identity;
+	struct plm_aead *aead;
+	struct plm_quic *engine; /* of all clients */
+	struct quic_tls *tls;
+	struct plm_cid_key cid_key;
+	struct plm_quic_memory memory;
+	struct fxq_client clients[FXQ_CLIENTS];
+	unsigned int nb;
+};
+
+/* As fx_conf(), with QUIC for 32 connections, rooms open; and as fx_create(). */
+void fxq_conf(struct fxq *q);
+void fxq_create(struct fxq *q);
+/* Checks that every mbuf is back. */
+void fxq_free(struct fxq *q);
+/* A turn of every client, then of the relay, `n` times. */
+void fxq_step(struct fxq *q, unsigned int n);
+/* One that begins its handshake; its packets come in on `queue`, from 198.18.`net`.x. */
+struct fxq_client *fxq_begin(struct fxq *q, const char *room, unsigned int queue, uint8_t net);
+/* And one that is in its room. */
+struct fxq_client *fxq_join(struct fxq *q, const char *room, unsigned int queue);
+/* Write what is due now. */
+void fxq_flush(struct fxq_client *c);
+/* A message on a stream of its own; the bytes stay until the end. */
+int fxq_message(struct fxq_client *c, const uint8_t *buf, size_t len);
+enum plm_quic_verdict fxq_send(struct fxq_client *c, const void *buf, size_t len);
+/* Its session at the relay. */
+struct plm_handle fxq_session(const struct fxq_client *c);
+/* Sum over workers and slow path. */
+uint64_t fxq_count(const struct fxq *q, enum plm_counter counter);
+
+#endif
