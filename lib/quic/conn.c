@@ -597,6 +597,12 @@ plm_quic_conn_opened(const struct plm_quic_conn *conn)
 	return conn->opened;
 }
 
+uint64_t
+plm_quic_conn_newest(const struct plm_quic_conn *conn)
+{
+	return conn->newest;
+}
+
 const struct plm_quic_path *
 plm_quic_conn_path(const struct plm_quic_conn *conn)
 {

@@ -29,6 +29,16 @@ is_ours(const void *handle)
 
 /* --- callbacks on the packet path ---------------------------------------------------------- */
 
+/* The number of the packet that a nonce is for (RFC 9001 §5.3). */
+static inline uint64_t
+packet_number(const struct quic_key *key, const uint8_t *nonce)
+{
+	uint64_t n;
+
+	memcpy(&n, nonce + PLM_AEAD_NONCE - sizeof(n), sizeof(n));
+	return rte_be_to_cpu_64(n ^ key->iv);
+}
+
 static int
 encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *ctx,
 		const uint8_t *plain, size_t len, const uint8_t *nonce, size_t nonce_len,
@@ -101,6 +111,7 @@ decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 	}
 	key->conn->opened++;
 	key->conn->rx_key = key;
+	key->conn->newest = RTE_MAX(key->conn->newest, packet_number(key, nonce) + 1);
 	if (asks_nothing(dest, len - PLM_AEAD_TAG))
 		return 0;
 	key->conn->got_more = true;
@@ -223,6 +234,7 @@ derive(struct plm_quic_conn *conn, const uint8_t *secret, size_t len, ngtcp2_cry
 	plm_crypto_erase(bytes, sizeof(bytes));
 	if (key == NULL)
 		return -1;
+	memcpy(&key->iv, iv + PLM_AEAD_NONCE - sizeof(key->iv), sizeof(key->iv));
 	ctx->native_handle = (void *)((uintptr_t)key | 1);
 	return 0;
 }

@@ -292,6 +292,10 @@ uint64_t plm_quic_in_flight(const struct plm_quic_conn *conn);
 /** 1-RTT packets that could be opened: whoever sent the last one has the keys. */
 uint64_t plm_quic_conn_opened(const struct plm_quic_conn *conn);
 
+/** Grows when one was newer than all before: where it came from is where the peer is (RFC 9000 §9.3), which
+ *  one that was late, or repeated by somebody else, does not tell. */
+uint64_t plm_quic_conn_newest(const struct plm_quic_conn *conn);
+
 /** The path that the connection uses now. */
 const struct plm_quic_path *plm_quic_conn_path(const struct plm_quic_conn *conn);
 void *plm_quic_conn_ctx(const struct plm_quic_conn *conn);

@@ -66,6 +66,7 @@ struct quic_key {
 	const struct plm_aead *aead;
 	struct plm_quic_conn *conn;
 	uint8_t cipher;
+	uint64_t iv; /* its last eight bytes, which a packet's number is added to */
 	alignas(RTE_CACHE_LINE_SIZE) uint8_t bytes[];
 };
 
@@ -171,6 +172,7 @@ struct plm_quic_conn {
 	struct quic_control control;
 	uint64_t now_ns; /* of the call that ngtcp2 is in, or was last in */
 	uint64_t opened;
+	uint64_t newest; /* 1 + the largest number of a 1-RTT packet that could be opened; 0: none could */
 	uint64_t undecryptable;
 	/* for plm_quic_prefetch_more() */
 	const struct quic_key *tx_key; /* that was used last */

@@ -170,9 +170,10 @@ void plm_quic_path_of(const struct plm_pkt *pkt, struct plm_quic_path *path);
 void plm_quic_way_of(const struct plm_net *net, const struct plm_pkt *pkt, const uint8_t *frame,
 		struct plm_quic_way *way);
 
-/** Note that an authentic packet came this way. */
+/** Note that an authentic packet came this way. What is known already changes only by one that is newer than all
+ *  before: another may be a copy that somebody else sent. */
 void plm_quic_slot_heard(struct plm_quic_slot *slot, const struct plm_net *net,
-		const struct plm_pkt *pkt, const uint8_t *frame);
+		const struct plm_pkt *pkt, const uint8_t *frame, bool is_newest);
 
 /** The way of a path; NULL: none is known. */
 const struct plm_quic_way *plm_quic_slot_way(const struct plm_quic_slot *slot,

@@ -472,7 +472,8 @@ read_packet(struct relay_quic *q, struct plm_quic_slot *slot, struct rte_mbuf *m
 	struct plm_pkt *pkt = plm_pkt(m);
 	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
 	struct plm_quic_path path;
-	uint64_t opened = plm_quic_conn_opened(slot->conn);
+	const uint64_t opened = plm_quic_conn_opened(slot->conn);
+	const uint64_t newest = plm_quic_conn_newest(slot->conn);
 
 	if (unlikely(q->nb_media >= PLM_BURST))
 		relay_quic_media(w);
@@ -483,7 +484,8 @@ read_packet(struct relay_quic *q, struct plm_quic_slot *slot, struct rte_mbuf *m
 	plm_quic_recv(slot->conn, &path, pkt->tos & 3, frame + pkt->payload_off, pkt->payload_len,
 			w->now_ns);
 	if (likely(plm_quic_conn_opened(slot->conn) != opened))
-		plm_quic_slot_heard(slot, w->net, pkt, frame);
+		plm_quic_slot_heard(slot, w->net, pkt, frame,
+				plm_quic_conn_newest(slot->conn) != newest);
 	plm_count(&w->counters, PLM_CNT_QUIC_IN);
 	rte_pktmbuf_free(m);
 	if (!slot->is_queued)

@@ -190,9 +190,10 @@ plm_quic_way_of(const struct plm_net *net, const struct plm_pkt *pkt, const uint
 
 void
 plm_quic_slot_heard(struct plm_quic_slot *slot, const struct plm_net *net,
-		const struct plm_pkt *pkt, const uint8_t *frame)
+		const struct plm_pkt *pkt, const uint8_t *frame, bool is_newest)
 {
 	struct plm_quic_path path;
+	struct plm_quic_way *other;
 
 	plm_quic_path_of(pkt, &path);
 	for (unsigned int i = 0; i < RTE_DIM(slot->ways); i++) {
@@ -200,12 +201,14 @@ plm_quic_slot_heard(struct plm_quic_slot *slot, const struct plm_net *net,
 
 		if (memcmp(&path, &way->path, sizeof(path)) != 0)
 			continue;
-		if (unlikely(way->mac != source_mac(frame)))
+		if (unlikely(way->mac != source_mac(frame)) && is_newest)
 			way->mac = source_mac(frame);
 		return;
 	}
 	/* The one that is in use stays. */
-	plm_quic_way_of(net, pkt, frame, &slot->ways[slot->ways[0].mac != 0]);
+	other = &slot->ways[slot->ways[0].mac != 0];
+	if (is_newest || other->mac == 0)
+		plm_quic_way_of(net, pkt, frame, other);
 }
 
 const struct plm_quic_way *

@@ -56,11 +56,110 @@ streams__are_credited_beside_a_worker_that_stands_still(void **state)
 	free(buf);
 }
 
+/* --- ways ---------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	bool is_repeated; /* else it is late: never seen before, but newer ones were */
+	uint8_t mac;
+	uint16_t port; /* 0: the client's */
+} copies[] = {
+	{ "repeated by another gateway", true, 66, 0 },
+	{ "late, by another gateway", false, 66, 0 },
+	{ "repeated from another address", true, 66, 9999 },
+	{ "late, from another address", false, 66, 9999 },
+};
+
+static void
+way__is_not_moved_by_a_packet_that_is_not_the_newest(void **state)
+{
+	for (size_t i = 0; i < RTE_DIM(copies); i++) {
+		struct plm_quic_path since;
+		struct plm_quic_shown shown;
+		struct fxq_client *a, *b;
+		struct fx_client copy;
+		uint64_t had;
+
+		print_message("%s\n", copies[i].name);
+		fxq_conf(&q);
+		fxq_create(&q);
+		a = fxq_join(&q, "room", 0);
+		b = fxq_join(&q, "room", 0);
+		a->keeps_tx = true;
+		assert_int_equal(fxq_send(a, "first", 5), PLM_QUIC_SENT);
+		a->keeps_tx = false;
+		if (copies[i].is_repeated)
+			fx_udp(&q.fx, &a->net, a->kept, a->kept_len);
+		assert_int_equal(fxq_send(a, "second", 6), PLM_QUIC_SENT);
+		fxq_step(&q, 5);
+		assert_int_equal(b->nb_datagrams, copies[i].is_repeated ? 2 : 1);
+		copy = a->net;
+		copy.mac = copies[i].mac;
+		if (copies[i].port != 0)
+			copy.port = copies[i].port;
+		/* Nothing of the client's own comes between the copy and what is sent to it. */
+		fxq_step(&q, 50);
+		fx_udp(&q.fx, &copy, a->kept, a->kept_len);
+		had = a->nb_datagrams;
+		assert_int_equal(fxq_send(b, "down", 4), PLM_QUIC_SENT);
+		fx_step(&q.fx, 1);
+		assert_int_equal(a->nb_datagrams, had + 1);
+		assert_int_equal(a->mac_seen, 9);
+		fxq_step(&q, 50);
+		assert_int_equal(a->mac_seen, 9);
+		assert_true(plm_ctl_quic_shown(q.fx.ctl, fxq_session(a), &since, &shown));
+		assert_int_equal(rte_be_to_cpu_16(shown.path.port), a->net.port);
+		/* But for another gateway that its newest packet came by. */
+		a->net.mac = 77;
+		assert_int_equal(fxq_send(a, "third", 5), PLM_QUIC_SENT);
+		fxq_step(&q, 2);
+		assert_int_equal(fxq_send(b, "down", 4), PLM_QUIC_SENT);
+		fxq_step(&q, 5);
+		assert_int_equal(a->mac_seen, 77);
+		fxq_free(&q);
+	}
+}
+
+/* A client whose NAT gave it another port while a copy of an old packet holds the second place. */
+static void
+way__of_a_client_that_moves_is_found_beside_copies_of_its_packets(void **state)
+{
+	struct fxq_client *a, *b;
+	struct fx_client copy;
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	a = fxq_join(&q, "room", 0);
+	b = fxq_join(&q, "room", 0);
+	a->keeps_tx = true;
+	assert_int_equal(fxq_send(a, "first", 5), PLM_QUIC_SENT);
+	a->keeps_tx = false;
+	copy = a->net;
+	copy.port = 9999;
+	for (unsigned int i = 0; i < 20; i++) {
+		fx_udp(&q.fx, i == 0 ? &a->net : &copy, a->kept, a->kept_len);
+		fxq_step(&q, 1);
+	}
+	a->net.port = 8888;
+	for (unsigned int i = 0; i < 20; i++) {
+		assert_int_equal(fxq_send(a, "up", 2), PLM_QUIC_SENT);
+		fx_udp(&q.fx, &copy, a->kept, a->kept_len);
+		fxq_step(&q, 5);
+	}
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_MOVED), 1);
+	assert_int_equal(fxq_send(b, "down", 4), PLM_QUIC_SENT);
+	fxq_step(&q, 5);
+	assert_int_equal(a->last_len, 4);
+	fxq_free(&q);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams__are_credited_beside_a_worker_that_stands_still),
+		cmocka_unit_test(way__is_not_moved_by_a_packet_that_is_not_the_newest),
+		cmocka_unit_test(way__of_a_client_that_moves_is_found_beside_copies_of_its_packets),
 	};
 
 	test_eal_init(512);
