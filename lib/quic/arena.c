@@ -57,24 +57,33 @@ quic_arena_fini(struct quic_arena *arena)
 		arena->memory->put(arena->memory->ctx, arena->extents[--arena->nb_extents]);
 }
 
+static bool
+extent_add(struct quic_arena *arena, uint32_t max_extents)
+{
+	void *extent;
+
+	max_extents = RTE_MIN(max_extents, arena->max_extents);
+	if (arena->memory == NULL || arena->nb_extents >= max_extents)
+		return false;
+	extent = arena->memory->get(arena->memory->ctx);
+	if (extent == NULL)
+		return false;
+	arena->extents[arena->nb_extents++] = extent;
+	region_add(arena, &arena->regions[arena->nb_extents], extent, arena->memory->size);
+	return true;
+}
+
 /* Where `size` bytes are left: in what there is, or in another region. NULL: nowhere. */
 static struct quic_region *
 region_with(struct quic_arena *arena, size_t size, uint32_t max_extents)
 {
 	struct quic_region *region = arena->regions;
-	void *extent;
 
 	for (; region <= &arena->regions[arena->nb_extents]; region++)
 		if (size <= (size_t)(region->end - region->top))
 			return region;
-	max_extents = RTE_MIN(max_extents, arena->max_extents);
-	if (arena->memory == NULL || arena->nb_extents >= max_extents || size > arena->memory->size)
+	if (arena->memory == NULL || size > arena->memory->size || !extent_add(arena, max_extents))
 		return NULL;
-	extent = arena->memory->get(arena->memory->ctx);
-	if (extent == NULL)
-		return NULL;
-	arena->extents[arena->nb_extents++] = extent;
-	region_add(arena, region, extent, arena->memory->size);
 	return region;
 }
 
@@ -82,6 +91,41 @@ bool
 quic_arena_has(struct quic_arena *arena, size_t size, uint32_t max_extents)
 {
 	return region_with(arena, size, max_extents) != NULL;
+}
+
+/* Smaller ones are taken where there is room first, so what comes before that is not counted on. A block that takes
+ * their place leaves them as much elsewhere: `beside` is no more than a block. */
+bool
+quic_arena_has_blocks(struct quic_arena *arena, size_t size, unsigned int n, size_t beside,
+		uint32_t max_extents)
+{
+	const size_t need = class_size(class_of(size)) + sizeof(struct quic_block);
+	const struct quic_block *block = arena->free_list[class_of(size)];
+	unsigned int had = 0;
+
+	for (; block != NULL && had < n; block = block->next)
+		had++;
+	for (;;) {
+		unsigned int have = had;
+		bool has_beside = false;
+
+		for (uint32_t i = 0; i <= arena->nb_extents; i++) {
+			const struct quic_region *r = &arena->regions[i];
+			size_t left = (size_t)(r->end - r->top);
+
+			if (!has_beside) {
+				if (left < beside)
+					continue;
+				has_beside = true;
+				left -= beside;
+			}
+			have += (unsigned int)(left / need);
+		}
+		if (has_beside && have >= n)
+			return true;
+		if (!extent_add(arena, max_extents))
+			return false;
+	}
 }
 
 static void *

@@ -53,6 +53,9 @@ void quic_arena_init(struct quic_arena *arena, void *base, size_t size,
 void quic_arena_fini(struct quic_arena *arena);
 /* Are `size` bytes to be had, by way of an extent if need be and there are fewer than `max_extents`? */
 bool quic_arena_has(struct quic_arena *arena, size_t size, uint32_t max_extents);
+/* And `n` blocks of `size` bytes, with another `beside` in smaller ones? */
+bool quic_arena_has_blocks(struct quic_arena *arena, size_t size, unsigned int n, size_t beside,
+		uint32_t max_extents);
 void *quic_arena_alloc(struct quic_arena *arena, size_t size);
 void quic_arena_release(struct quic_arena *arena, void *block);
 /* For ngtcp2; user_data is the arena. */
@@ -81,10 +84,12 @@ struct quic_chunks {
 	struct plm_quic_chunk **tail;
 };
 
-/* How far a stream of the peer's was handed up. */
+/* How far a stream of the peer's was handed up, and where there is memory for what comes next: bit i stands for
+ * the i-th block from the one on that `offset` is in. */
 struct quic_rx_stream {
 	int64_t stream_id;
 	uint64_t offset;
+	uint32_t blocks;
 };
 
 void quic_stream_callbacks(ngtcp2_callbacks *cb);

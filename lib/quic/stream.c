@@ -194,9 +194,18 @@ quic_stream_write(struct plm_quic_conn *conn, ngtcp2_path *path, ngtcp2_pkt_info
 
 /* --- what comes out of order ---------------------------------------------------------------- */
 
-/* ngtcp2 keeps it in blocks of 8 KB, and cannot go on without; so much stays for all else. */
-#define REORDER_BYTES (8 * 1024 + 1280)
+/* ngtcp2 keeps it in blocks of 8 KB, aligned to as much, and cannot go on without. Beside them so much stays
+ * for all else: for lists of gaps of each stream, and for the packet. */
+#define BLOCK_DATA    ((uint64_t)8 * 1024)
+#define BLOCK_BYTES   (8 * 1024 + 64)
+#define BLOCKS_MAX    32 /* of one stream that are told apart */
 #define RESERVE_BYTES 4096
+#define STREAM_BYTES  2560
+/* Of one packet: streams that are told apart, and those whose data may be the first that waits. */
+#define PACKET_STREAMS 8
+#define PACKET_NEW     3
+static_assert(RESERVE_BYTES + (PACKET_NEW - 1) * STREAM_BYTES <= BLOCK_BYTES + 1024,
+		"quic_arena_has_blocks()");
 
 /* Numbers of a frame up to NEW_TOKEN and from MAX_DATA to RETIRE_CONNECTION_ID, by type (RFC 9000 §19). */
 static const uint8_t frame_varints[0x1a] = {
@@ -277,53 +286,139 @@ frame_skip(struct plm_cursor *c, uint8_t type)
 	}
 }
 
-/* Where the data that was handed up ends; 0 for a stream that is none of the last. */
-static uint64_t
-next_offset(const struct plm_quic_conn *conn, int64_t stream_id)
+/* NULL: none of the last that data came for. */
+static struct quic_rx_stream *
+rx_find(struct plm_quic_conn *conn, int64_t stream_id)
 {
 	for (unsigned int i = 0; i < RTE_DIM(conn->rx); i++)
 		if (conn->rx[i].stream_id == stream_id)
-			return conn->rx[i].offset;
-	return 0;
+			return &conn->rx[i];
+	return NULL;
+}
+
+static struct quic_rx_stream *
+rx_get(struct plm_quic_conn *conn, int64_t stream_id)
+{
+	struct quic_rx_stream *rx = rx_find(conn, stream_id);
+
+	if (rx != NULL)
+		return rx;
+	rx = &conn->rx[conn->rx_next++ % RTE_DIM(conn->rx)];
+	*rx = (struct quic_rx_stream){ .stream_id = stream_id };
+	return rx;
 }
 
 static void
-handed_up(struct plm_quic_conn *conn, int64_t stream_id, uint64_t offset)
+rx_advance(struct quic_rx_stream *rx, uint64_t offset)
 {
-	struct quic_rx_stream *rx = NULL;
+	uint64_t passed = offset / BLOCK_DATA - rx->offset / BLOCK_DATA;
 
-	for (unsigned int i = 0; i < RTE_DIM(conn->rx); i++)
-		if (rx == NULL && conn->rx[i].stream_id == stream_id)
-			rx = &conn->rx[i];
-	if (rx == NULL)
-		rx = &conn->rx[conn->rx_next++ % RTE_DIM(conn->rx)];
-	*rx = (struct quic_rx_stream){ stream_id, offset };
+	rx->blocks = passed < BLOCKS_MAX ? rx->blocks >> passed : 0;
+	rx->offset = offset;
+}
+
+/* Blocks that the data needs and that are not there; they are from then on. */
+static unsigned int
+rx_reserve(struct quic_rx_stream *rx, uint64_t offset, uint64_t size)
+{
+	const uint64_t base = rx->offset / BLOCK_DATA;
+	unsigned int n = 0;
+
+	if (size == 0)
+		return 0;
+	for (uint64_t at = offset / BLOCK_DATA; at <= (offset + size - 1) / BLOCK_DATA; at++) {
+		uint32_t bit = at - base < BLOCKS_MAX ? 1u << (at - base) : 0;
+
+		n += (rx->blocks & bit) == 0;
+		rx->blocks |= bit;
+	}
+	return n;
+}
+
+/* What a packet's frames of streams come to, looked at in their order. */
+struct demand {
+	struct {
+		struct quic_rx_stream rx;
+		uint64_t next; /* where its data ends once the packet is read */
+	} streams[PACKET_STREAMS];
+	unsigned int nb_streams;
+	unsigned int nb_waiting; /* frames */
+	unsigned int nb_new;     /* streams whose data is the first that waits */
+	unsigned int nb_blocks;
+};
+
+static void
+demand_add(struct plm_quic_conn *conn, struct demand *d, int64_t stream_id, uint64_t offset,
+		uint64_t size)
+{
+	unsigned int i = 0;
+
+	while (i < d->nb_streams && d->streams[i].rx.stream_id != stream_id)
+		i++;
+	if (i == PACKET_STREAMS) /* the last one's place: it may be looked for what nobody needs */
+		i--;
+	if (i == d->nb_streams || d->streams[i].rx.stream_id != stream_id) {
+		const struct quic_rx_stream *rx = rx_find(conn, stream_id);
+
+		d->streams[i].rx = rx != NULL ? *rx : (struct quic_rx_stream){ stream_id, 0, 0 };
+		d->streams[i].next = d->streams[i].rx.offset;
+		d->nb_streams = i + 1;
+	}
+	if (offset <= d->streams[i].next) { /* goes up at once */
+		d->streams[i].next = RTE_MAX(d->streams[i].next, offset + size);
+		return;
+	}
+	d->nb_waiting++;
+	d->nb_new += d->streams[i].rx.blocks == 0;
+	d->nb_blocks += rx_reserve(&d->streams[i].rx, offset, size);
+}
+
+/* All of it or nothing. */
+static bool
+demand_meet(struct plm_quic_conn *conn, const struct demand *d)
+{
+	unsigned int nb_more = d->nb_new > 0 ? d->nb_new - 1 : 0;
+
+	if (d->nb_waiting == 0)
+		return true;
+	if (d->nb_new > PACKET_NEW ||
+			!quic_arena_has_blocks(&conn->arena, BLOCK_BYTES, d->nb_blocks,
+					RESERVE_BYTES + nb_more * STREAM_BYTES,
+					PLM_QUIC_EXTENTS_MAX))
+		return false;
+	for (unsigned int i = 0; i < d->nb_streams; i++)
+		if (d->streams[i].rx.blocks != 0)
+			rx_get(conn, d->streams[i].rx.stream_id)->blocks = d->streams[i].rx.blocks;
+	return true;
 }
 
 bool
 quic_stream_has_memory(struct plm_quic_conn *conn, const uint8_t *frames, size_t len)
 {
 	struct plm_cursor c = plm_cursor(frames, len);
+	struct demand d;
 
+	d.nb_streams = d.nb_waiting = d.nb_new = d.nb_blocks = 0;
 	while (plm_cursor_left(&c) > 0) {
-		uint64_t id, offset = 0, size = plm_cursor_left(&c);
 		uint8_t type = plm_cursor_u8(&c);
+		uint64_t id, offset = 0, size;
 
 		if (type < 0x08 || type > 0x0f) {
 			if (!frame_skip(&c, type))
-				return true;
+				break;
 			continue;
 		}
-		if (!varint(&c, &id) || (type & 4 && !varint(&c, &offset)) ||
-				(type & 2 && !varint(&c, &size)))
-			return true;
-		if (offset > next_offset(conn, (int64_t)id))
-			return quic_arena_has(&conn->arena, REORDER_BYTES + RESERVE_BYTES,
-					PLM_QUIC_EXTENTS_MAX);
-		if (!(type & 2) || !skip(&c, size))
-			return true;
+		if (!varint(&c, &id) || (type & 4 && !varint(&c, &offset)))
+			break;
+		size = plm_cursor_left(&c);
+		if (type & 2 && !varint(&c, &size))
+			break;
+		if (size > plm_cursor_left(&c)) /* nonsense: the connection ends of it */
+			break;
+		demand_add(conn, &d, (int64_t)id, offset, size);
+		skip(&c, size);
 	}
-	return true;
+	return demand_meet(conn, &d);
 }
 
 /* --- callbacks ----------------------------------------------------------------------------- */
@@ -334,7 +429,7 @@ recv_stream_data(ngtcp2_conn *ng, uint32_t flags, int64_t stream_id, uint64_t of
 {
 	struct plm_quic_conn *conn = user_data;
 
-	handed_up(conn, stream_id, offset + len);
+	rx_advance(rx_get(conn, stream_id), offset + len);
 	if (conn->ops->stream(conn->ops_ctx, conn, stream_id, buf, len,
 			    flags & NGTCP2_STREAM_DATA_FLAG_FIN) < 0)
 		return NGTCP2_ERR_CALLBACK_FAILURE;
