@@ -7,6 +7,7 @@
  * A client's Initials are opened before there is a connection, since the room that its ClientHello names
  * decides where the connection will live, which stands in every id that it gets.
  */
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -478,11 +479,13 @@ answer(struct ctl_quic *q, struct rte_mbuf *request, const uint8_t *buf, int len
 }
 
 static void
-source_of(const struct ctl_quic *q, const struct plm_pkt *pkt, struct plm_initial_source *source)
+source_of(const struct ctl_quic *q, struct rte_mbuf *m, struct plm_initial_source *source)
 {
+	const struct plm_pkt *pkt = plm_pkt(m);
 	struct plm_quic_path path;
 
 	plm_quic_path_of(pkt, &path);
+	source->mac = plm_quic_source_mac(rte_pktmbuf_mtod(m, const uint8_t *));
 	memcpy(source->key, &path, sizeof(source->key));
 	source->prefix = plm_siphash(q->prefix_key, pkt->src_addr, pkt->is_v6 ? 8 : 3);
 }
@@ -496,7 +499,7 @@ refuse(struct ctl_quic *q, struct rte_mbuf *request, const struct plm_initial_hd
 	answer(q, request, buf, plm_answers_close(hd, code, reason, buf, sizeof(buf)));
 }
 
-/* Make the connection and feed it what has come. False: there is no place for it. */
+/* Make the connection and feed it what has come. False: there is no place or no memory for it, and that is counted. */
 static bool
 begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
 		const struct plm_initial_flight *flight, const uint8_t *odcid, size_t odcid_len)
@@ -541,21 +544,18 @@ begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
 	new.path = slot->ways[0].path;
 	plm_quic_slot_pass(slot, PLM_QUIC_SLOT_HANDSHAKE);
 	handshake_count(q, c, flight->source.prefix);
-	if (quic_tls_server_session(q->tls, &tls) < 0) {
-		handshake_end(q, slot);
-		return true;
-	}
-	new.tls = tls;
-	if (plm_quic_conn_server(q->table->quic, &new, ctl->now_ns, &slot->conn) < 0) {
-		slot->conn = NULL;
-		gnutls_deinit(tls);
-		handshake_end(q, slot);
-		return true;
-	}
 	memcpy(c->first.id, hd->dcid, hd->dcid_len);
 	c->first.len = hd->dcid_len;
 	c->has_first = rte_hash_add_key_data(q->by_first_id, &c->first,
 				       (void *)(uintptr_t)index_of(q, slot)) == 0;
+	if (!c->has_first || quic_tls_server_session(q->tls, &tls) < 0)
+		goto no_memory;
+	new.tls = tls;
+	if (plm_quic_conn_server(q->table->quic, &new, ctl->now_ns, &slot->conn) < 0) {
+		slot->conn = NULL;
+		gnutls_deinit(tls);
+		goto no_memory;
+	}
 	plm_count(&ctl->counters, PLM_CNT_QUIC_HANDSHAKES);
 	if (odcid_len > 0)
 		plm_answers_token_used(q->answers, hd, ctl->now_ns);
@@ -567,6 +567,12 @@ begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
 	}
 	settle(q, slot);
 	return true;
+
+no_memory:
+	plm_count(&ctl->counters, PLM_CNT_QUIC_MEMORY);
+	handshake_uncount(q, c);
+	slot_free(q, slot);
+	return false;
 }
 
 static bool
@@ -657,28 +663,32 @@ static void
 late_hello(struct ctl_quic *q, const struct plm_initial_flight *flight)
 {
 	struct plm_ctl *ctl = q->ctl;
-	struct plm_quic_way way = { .mac = 0 };
+	struct plm_quic_way way = { .mac = flight->source.mac };
 	uint8_t odcid[PLM_QUIC_ID_MAX];
 	size_t odcid_len = 0;
 	struct plm_ip remote = { 0 };
 
+	if (!flight->has_start) {
+		plm_count(&ctl->counters, PLM_CNT_QUIC_EVICTED);
+		return;
+	}
+	if (!ctl->conf.quic.open_rooms) {
+		plm_count(&ctl->counters, PLM_CNT_QUIC_REFUSED);
+		return;
+	}
+	if (!handshake_allowed(q, flight->source.prefix)) {
+		plm_count(&ctl->counters, PLM_CNT_QUIC_FULL);
+		return;
+	}
 	memcpy(&way.path, flight->source.key, sizeof(way.path));
 	memcpy(remote.addr, way.path.addr, sizeof(remote.addr));
 	remote.is_v6 = way.path.is_v6;
-	/* Nothing was received just now whose way back could be taken. */
-	if (flight->has_start && handshake_allowed(q, flight->source.prefix) &&
-			plm_net_route(ctl->net, way.path.local_idx, &remote, way.path.port,
-					&way.tmpl, ctl->now_ns) == 0) {
-		way.mac = atomic_load_explicit(&plm_net_nexthops(ctl->net)[way.tmpl.nexthop_idx],
-				memory_order_relaxed);
-		plm_net_route_put(ctl->net, &way.tmpl);
-	}
+	/* Back the way that the first of it came. */
+	plm_net_template(ctl->net, way.path.local_idx, &remote, way.path.port, &way.tmpl);
 	if (plm_answers_token(q->answers, &flight->source, &flight->hd, ctl->now_ns, odcid,
 			    &odcid_len) < 0)
 		odcid_len = 0;
-	if (way.mac == 0 || !ctl->conf.quic.open_rooms ||
-			!begin(q, &way, PLM_WORKERS_MAX, flight, odcid, odcid_len))
-		plm_count(&ctl->counters, PLM_CNT_QUIC_EVICTED);
+	begin(q, &way, PLM_WORKERS_MAX, flight, odcid, odcid_len);
 }
 
 /* A packet for a handshake in progress. */
@@ -775,7 +785,7 @@ initial(struct ctl_quic *q, struct rte_mbuf *m, unsigned int worker)
 			return;
 		}
 	}
-	source_of(q, pkt, &source);
+	source_of(q, m, &source);
 	if (ret == PLM_INITIAL_READY && !is_validated(q, m, &source, &hd))
 		return;
 	ret = plm_initials_take(q->initials, &source, &dgram, q->ctl->now_ns, &flight);
@@ -830,7 +840,7 @@ ctl_quic_packet(struct plm_ctl *ctl, unsigned int worker, struct rte_mbuf *m)
 	const uint8_t *p = rte_pktmbuf_mtod_offset(m, const uint8_t *, pkt->payload_off);
 
 	if (m->nb_segs > 1) {
-		plm_count(&ctl->counters, PLM_CNT_CTL_MALFORMED);
+		plm_count(&ctl->counters, PLM_CNT_QUIC_MALFORMED);
 		rte_pktmbuf_free(m);
 	} else if (!known(q, m, p)) {
 		unknown(q, m, worker);
@@ -869,10 +879,11 @@ ctl_quic_stream(struct plm_ctl *ctl, unsigned int worker, uint32_t idx, struct r
 	const struct plm_quic_part *part = plm_quic_part(m);
 	const struct plm_quic_slot *slot = &q->table->slots[idx];
 
-	if (atomic_load_explicit(&slot->gen, memory_order_relaxed) == part->gen)
-		signal_in(q, idx, part->stream_id, rte_pktmbuf_mtod(m, const uint8_t *),
-				m->data_len, part->fin);
-	/* To whom it came from: the slot may be another connection's by now, which lives elsewhere. */
+	/* Its connection is not forgotten before its end is told, which comes behind this. */
+	assert(atomic_load_explicit(&slot->gen, memory_order_relaxed) == part->gen);
+	signal_in(q, idx, part->stream_id, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len,
+			part->fin);
+	/* To whom it came from: when there is room, the slot may be another connection's, which lives elsewhere. */
 	m->next = NULL;
 	*q->credits[worker].tail = m;
 	q->credits[worker].tail = &m->next;

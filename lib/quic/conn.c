@@ -591,16 +591,10 @@ plm_quic_in_flight(const struct plm_quic_conn *conn)
 	return conn->control.in_flight;
 }
 
-uint64_t
-plm_quic_conn_opened(const struct plm_quic_conn *conn)
+const struct plm_quic_heard *
+plm_quic_conn_heard(const struct plm_quic_conn *conn)
 {
-	return conn->opened;
-}
-
-uint64_t
-plm_quic_conn_newest(const struct plm_quic_conn *conn)
-{
-	return conn->newest;
+	return &conn->heard;
 }
 
 const struct plm_quic_path *
@@ -635,7 +629,7 @@ plm_quic_conn_figures(const struct plm_quic_conn *conn, struct plm_quic_figures 
 		.in_flight = cinfo.bytes_in_flight,
 		.datagrams_lost = conn->control.lost,
 		.datagrams_acked = conn->control.acked,
-		.undecryptable = conn->undecryptable,
+		.undecryptable = conn->heard.undecryptable,
 		/* The keys after the present ones are made ahead of time. */
 		.key_updates = conn->key_updates > 0 ? conn->key_updates - 1 : 0,
 		.max_payload = conn->control.mtu_known,

@@ -98,6 +98,7 @@ decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 		const uint8_t *cipher, size_t len, const uint8_t *nonce, size_t nonce_len,
 		const uint8_t *aad, size_t aad_len)
 {
+	struct plm_quic_heard *heard;
 	struct quic_key *key;
 
 	if (unlikely(!is_ours(ctx->native_handle)))
@@ -106,17 +107,22 @@ decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 	key = ours(ctx->native_handle);
 	if (plm_aead_open(key->aead, key->cipher, key->bytes, dest, cipher, len, nonce, aad,
 			    aad_len) < 0) {
-		key->conn->undecryptable++;
+		key->conn->heard.undecryptable++;
 		return NGTCP2_ERR_DECRYPT;
 	}
-	key->conn->opened++;
+	heard = &key->conn->heard;
+	if (!asks_nothing(dest, len - PLM_AEAD_TAG)) {
+		key->conn->got_more = true;
+		/* As if it had been lost: the peer sends it again. */
+		if (unlikely(!quic_stream_has_memory(key->conn, dest, len - PLM_AEAD_TAG))) {
+			heard->late++;
+			return NGTCP2_ERR_DECRYPT;
+		}
+	}
+	heard->opened++;
 	key->conn->rx_key = key;
-	key->conn->newest = RTE_MAX(key->conn->newest, packet_number(key, nonce) + 1);
-	if (asks_nothing(dest, len - PLM_AEAD_TAG))
-		return 0;
-	key->conn->got_more = true;
-	/* As if it had been lost: the peer sends it again. */
-	return quic_stream_has_memory(key->conn, dest, len - PLM_AEAD_TAG) ? 0 : NGTCP2_ERR_DECRYPT;
+	heard->newest = RTE_MAX(heard->newest, packet_number(key, nonce) + 1);
+	return 0;
 }
 
 static int

@@ -289,12 +289,18 @@ void plm_quic_conn_figures(const struct plm_quic_conn *conn, struct plm_quic_fig
 /** Datagrams that were neither acknowledged nor lost yet. */
 uint64_t plm_quic_in_flight(const struct plm_quic_conn *conn);
 
-/** 1-RTT packets that could be opened: whoever sent the last one has the keys. */
-uint64_t plm_quic_conn_opened(const struct plm_quic_conn *conn);
+/** What came in 1-RTT packets. */
+struct plm_quic_heard {
+	uint64_t opened; /**< that could be opened, and were taken: whoever sent the last one has the keys */
+	/** 1 + the largest number of one of those. Where a packet came from by which it grew is where the peer is (RFC
+	 *  9000 §9.3), which one that was late, or repeated by somebody else, does not tell. */
+	uint64_t newest;
+	uint64_t late; /**< that there was no memory for, having data out of order: as if they had been lost */
+	uint64_t undecryptable;
+};
 
-/** Grows when one was newer than all before: where it came from is where the peer is (RFC 9000 §9.3), which
- *  one that was late, or repeated by somebody else, does not tell. */
-uint64_t plm_quic_conn_newest(const struct plm_quic_conn *conn);
+/** As long as the connection: it changes with plm_quic_recv(). */
+const struct plm_quic_heard *plm_quic_conn_heard(const struct plm_quic_conn *conn);
 
 /** The path that the connection uses now. */
 const struct plm_quic_path *plm_quic_conn_path(const struct plm_quic_conn *conn);

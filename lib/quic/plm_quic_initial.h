@@ -64,6 +64,7 @@ enum plm_initial_result {
 struct plm_initial_source {
 	uint8_t key[24]; /**< address, port, own address: compared as bytes, so without padding */
 	uint64_t prefix; /**< keyed hash of the network whose clients share limits */
+	uint64_t mac;    /**< the link's address that it came from; the caller's */
 };
 
 struct plm_initial_dgram {

@@ -176,9 +176,7 @@ struct plm_quic_conn {
 
 	struct quic_control control;
 	uint64_t now_ns; /* of the call that ngtcp2 is in, or was last in */
-	uint64_t opened;
-	uint64_t newest; /* 1 + the largest number of a 1-RTT packet that could be opened; 0: none could */
-	uint64_t undecryptable;
+	struct plm_quic_heard heard;
 	/* for plm_quic_prefetch_more() */
 	const struct quic_key *tx_key; /* that was used last */
 	const struct quic_key *rx_key;

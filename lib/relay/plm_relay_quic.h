@@ -167,6 +167,8 @@ bool plm_quic_slot_shown(const struct plm_quic_slot *slot, struct plm_quic_shown
 
 /** Where a packet came from, and the way back there. */
 void plm_quic_path_of(const struct plm_pkt *pkt, struct plm_quic_path *path);
+/** The MAC address that a frame came from, as in struct plm_quic_way. */
+uint64_t plm_quic_source_mac(const uint8_t *frame);
 void plm_quic_way_of(const struct plm_net *net, const struct plm_pkt *pkt, const uint8_t *frame,
 		struct plm_quic_way *way);
 

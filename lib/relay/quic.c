@@ -168,8 +168,11 @@ out_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
 	}
 	txq = &w->txq[way->tmpl.port_idx];
 	hdr_len = way->tmpl.is_v6 ? RELAY_HDR6 : RELAY_HDR4;
-	if (unlikely(hdr_len - PLM_ETH_HDR + len > w->ports[way->tmpl.port_idx]->mtu ||
-			    !plm_txq_reserve(txq, 1))) {
+	if (unlikely(hdr_len - PLM_ETH_HDR + len > w->ports[way->tmpl.port_idx]->mtu)) {
+		plm_count(&w->counters, PLM_CNT_QUIC_TX_MTU);
+		return;
+	}
+	if (unlikely(!plm_txq_reserve(txq, 1))) {
 		plm_count(&w->counters, PLM_CNT_QUIC_TX_QUEUE);
 		return;
 	}
@@ -238,9 +241,12 @@ part_add(struct relay_quic *q, struct plm_quic_slot *slot, int64_t stream_id, co
 	uint32_t left = PLM_QUIC_WORKER_PARTS - q->nb_parts;
 	struct rte_mbuf *m;
 
-	if (unlikely(slot->nb_parts >= RTE_MIN((uint32_t)PLM_QUIC_PARTS, left / 4) ||
-			    (q->nb_mbufs == 0 && !mbufs_refill(q)))) {
+	if (unlikely(slot->nb_parts >= RTE_MIN((uint32_t)PLM_QUIC_PARTS, left / 4))) {
 		plm_count(&q->w->counters, PLM_CNT_QUIC_STREAM_FLOOD);
+		return -ENOBUFS;
+	}
+	if (unlikely(q->nb_mbufs == 0 && !mbufs_refill(q))) {
+		plm_count(&q->w->counters, PLM_CNT_QUIC_STREAM_MBUF);
 		return -ENOBUFS;
 	}
 	m = q->mbufs[--q->nb_mbufs];
@@ -472,8 +478,8 @@ read_packet(struct relay_quic *q, struct plm_quic_slot *slot, struct rte_mbuf *m
 	struct plm_pkt *pkt = plm_pkt(m);
 	uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
 	struct plm_quic_path path;
-	const uint64_t opened = plm_quic_conn_opened(slot->conn);
-	const uint64_t newest = plm_quic_conn_newest(slot->conn);
+	const struct plm_quic_heard *heard = plm_quic_conn_heard(slot->conn);
+	const struct plm_quic_heard before = *heard;
 
 	if (unlikely(q->nb_media >= PLM_BURST))
 		relay_quic_media(w);
@@ -483,9 +489,12 @@ read_packet(struct relay_quic *q, struct plm_quic_slot *slot, struct rte_mbuf *m
 	q->reading_pkt = pkt;
 	plm_quic_recv(slot->conn, &path, pkt->tos & 3, frame + pkt->payload_off, pkt->payload_len,
 			w->now_ns);
-	if (likely(plm_quic_conn_opened(slot->conn) != opened))
-		plm_quic_slot_heard(slot, w->net, pkt, frame,
-				plm_quic_conn_newest(slot->conn) != newest);
+	if (likely(heard->opened != before.opened))
+		plm_quic_slot_heard(slot, w->net, pkt, frame, heard->newest != before.newest);
+	else
+		plm_count(&w->counters,
+				heard->late != before.late ? PLM_CNT_QUIC_STREAM_LATE
+							   : PLM_CNT_QUIC_UNOPENED);
 	plm_count(&w->counters, PLM_CNT_QUIC_IN);
 	rte_pktmbuf_free(m);
 	if (!slot->is_queued)

@@ -167,8 +167,8 @@ plm_quic_path_of(const struct plm_pkt *pkt, struct plm_quic_path *path)
 	memcpy(path->addr, pkt->src_addr, sizeof(path->addr));
 }
 
-static uint64_t
-source_mac(const uint8_t *frame)
+uint64_t
+plm_quic_source_mac(const uint8_t *frame)
 {
 	uint64_t mac = 0;
 
@@ -185,7 +185,7 @@ plm_quic_way_of(const struct plm_net *net, const struct plm_pkt *pkt, const uint
 	memcpy(remote.addr, pkt->src_addr, sizeof(remote.addr));
 	plm_quic_path_of(pkt, &way->path);
 	plm_net_template(net, pkt->local_idx, &remote, pkt->src_port, &way->tmpl);
-	way->mac = source_mac(frame);
+	way->mac = plm_quic_source_mac(frame);
 }
 
 void
@@ -201,8 +201,8 @@ plm_quic_slot_heard(struct plm_quic_slot *slot, const struct plm_net *net,
 
 		if (memcmp(&path, &way->path, sizeof(path)) != 0)
 			continue;
-		if (unlikely(way->mac != source_mac(frame)) && is_newest)
-			way->mac = source_mac(frame);
+		if (unlikely(way->mac != plm_quic_source_mac(frame)) && is_newest)
+			way->mac = plm_quic_source_mac(frame);
 		return;
 	}
 	/* The one that is in use stays. */

@@ -28,7 +28,7 @@ enum plm_counter_class {
 	PLM_CLASS_COPY_DROP,  /**< copies that were due and not sent */
 	PLM_CLASS_CARRY_DROP, /**< another lcore's copies, taken over and not sent */
 	PLM_CLASS_QUIC,       /**< QUIC packets and the datagrams in them */
-	PLM_CLASS_QUIC_DROP,  /**< QUIC packets that were made and not sent */
+	PLM_CLASS_QUIC_DROP, /**< QUIC packets that were made and not sent, or came and were not taken */
 	PLM_CLASS_DGRAM_DROP, /**< datagrams that came and went nowhere */
 	PLM_CLASS_CTL,        /**< the slow path's work */
 	PLM_CLASS_CTL_DROP,   /**< what the slow path, or the way to it, gave up */
@@ -140,6 +140,13 @@ enum plm_counter_class {
 	X(DGRAMS_MEDIA, "datagrams_media", QUIC, "of those, accepted for fan-out")                                 \
 	X(QUIC_TX_QUEUE, "quic_tx_queue", QUIC_DROP,                                                               \
 			"QUIC packets that found the TX queue full, or no link, or the relay ended")               \
+	X(QUIC_TX_MTU, "quic_tx_mtu", QUIC_DROP, "QUIC packets larger than the port can send")                     \
+	X(QUIC_UNOPENED, "quic_unopened", QUIC_DROP,                                                               \
+			"packets that their connection could not open, or reads no more")                          \
+	X(QUIC_STREAM_LATE, "quic_stream_late", QUIC_DROP,                                                         \
+			"packets with data out of order that there was no memory for: as if lost")                 \
+	X(QUIC_STREAM_MBUF, "quic_stream_mbuf", QUIC_DROP,                                                         \
+			"QUIC connections closed: no mbuf for what came on a stream")                              \
 	X(QUIC_STREAM_FLOOD, "quic_stream_flood", QUIC_DROP,                                                       \
 			"QUIC connections closed: more on their streams than is read of it")                       \
 	X(QUIC_STREAM_FULL, "quic_stream_full", QUIC_DROP,                                                         \
@@ -217,6 +224,8 @@ enum plm_counter_class {
 			"QUIC first packets given up: for others', or their rest did not come")                    \
 	X(QUIC_FULL, "quic_full", CTL_DROP,                                                                        \
 			"QUIC handshakes refused: no slot for another connection")                                 \
+	X(QUIC_MEMORY, "quic_memory", CTL_DROP,                                                                    \
+			"QUIC handshakes refused: no memory for TLS or the connection")                            \
 	X(QUIC_FAILED, "quic_failed", CTL_DROP,                                                                    \
 			"QUIC handshakes that failed or were never finished")                                      \
 	X(QUIC_REFUSED, "quic_refused", CTL_DROP, "QUIC clients that no room took")                                \

@@ -96,6 +96,10 @@ out_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
 		c->kept_len = (uint16_t)len;
 		return;
 	}
+	if (c->nb_drop > 0) {
+		c->nb_drop--;
+		return;
+	}
 	fx_udp(&c->q->fx, &c->net, c->buf, (uint16_t)len);
 }
 
@@ -253,7 +257,7 @@ fxq_step(struct fxq *q, unsigned int n)
 		for (unsigned int i = 0; i < q->nb; i++) {
 			struct fxq_client *c = &q->clients[i];
 
-			if (c->conn == NULL)
+			if (c->conn == NULL || c->is_mute)
 				continue;
 			if (plm_quic_expiry(c->conn) <= q->fx.now_ns)
 				plm_quic_timer(c->conn, q->fx.now_ns);
@@ -328,6 +332,29 @@ fxq_send(struct fxq_client *c, const void *buf, size_t len)
 
 	plm_quic_send(c->conn, &c->out, &d, 1, c->q->fx.now_ns);
 	return d.verdict;
+}
+
+void
+fxq_send_small(struct fxq_client *c, unsigned int n)
+{
+	static const uint8_t byte = 'x';
+	struct plm_quic_dgram *d = calloc(n, sizeof(*d));
+
+	assert_non_null(d);
+	for (unsigned int i = 0; i < n; i++)
+		d[i] = (struct plm_quic_dgram){ .buf = &byte, .len = 1 };
+	assert_int_equal(plm_quic_send(c->conn, &c->out, d, n, c->q->fx.now_ns), n);
+	free(d);
+}
+
+void
+fxq_step_workers(struct fxq *q, unsigned int n)
+{
+	while (n-- > 0) {
+		for (unsigned int w = 0; w < FX_WORKERS; w++)
+			plm_relay_turn(plm_ctl_relay(q->fx.ctl), w, q->fx.now_ns);
+		q->fx.now_ns += PLM_NS_PER_MS;
+	}
 }
 
 struct plm_handle

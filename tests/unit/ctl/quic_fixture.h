@@ -23,9 +23,11 @@ struct fxq_client {
 	uint8_t buf[PLM_QUIC_PACKET_MAX];
 
 	/* the test's */
-	bool is_deaf;  /* what is sent to it is lost */
-	bool keeps;    /* bytes of streams are not given back */
-	bool keeps_tx; /* packets are kept in `kept` instead of being sent */
+	bool is_deaf;         /* what is sent to it is lost */
+	bool is_mute;         /* it does nothing any more */
+	unsigned int nb_drop; /* of its packets, that are lost */
+	bool keeps;           /* bytes of streams are not given back */
+	bool keeps_tx;        /* packets are kept in `kept` instead of being sent */
 	uint8_t kept[PLM_QUIC_PACKET_MAX];
 	uint16_t kept_len;
 	uint8_t mac_seen; /* last byte of the MAC address that its last packet went to */
@@ -71,6 +73,10 @@ void fxq_flush(struct fxq_client *c);
 /* A message on a stream of its own; the bytes stay until the end. */
 int fxq_message(struct fxq_client *c, const uint8_t *buf, size_t len);
 enum plm_quic_verdict fxq_send(struct fxq_client *c, const void *buf, size_t len);
+/* As many datagrams of one byte, in packets that are as full as they get. */
+void fxq_send_small(struct fxq_client *c, unsigned int n);
+/* The slow path stands still for `n` turns of the workers. */
+void fxq_step_workers(struct fxq *q, unsigned int n);
 /* Its session at the relay. */
 struct plm_handle fxq_session(const struct fxq_client *c);
 /* Sum over workers and slow path. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "quic_fixture.h"
+#include "test_initial.h"
 
 static struct fxq q;
 
@@ -54,6 +55,132 @@ streams__are_credited_beside_a_worker_that_stands_still(void **state)
 	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_FLOOD), 0);
 	fxq_free(&q);
 	free(buf);
+}
+
+/* --- datagrams ---------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	unsigned int at; /* byte that is changed */
+	enum plm_counter counter;
+} spoilt[] = {
+	{ "its tag", 40, PLM_CNT_QUIC_UNOPENED },
+	{ "its id", 5, PLM_CNT_QUIC_STRAY },
+	{ "its id's worker", 1, PLM_CNT_QUIC_STRAY },
+};
+
+/* One byte of a packet is changed. Resets are bounded, and never sent to what is too short for one. */
+static void
+packet__that_is_spoilt_is_counted_and_harms_nobody(void **state)
+{
+	for (size_t i = 0; i < RTE_DIM(spoilt); i++) {
+		struct fxq_client *a, *b;
+
+		print_message("%s\n", spoilt[i].name);
+		fxq_conf(&q);
+		fxq_create(&q);
+		a = fxq_join(&q, "room", 0);
+		b = fxq_join(&q, "room", 0);
+		a->keeps_tx = true;
+		assert_int_equal(fxq_send(a, "x", 1), PLM_QUIC_SENT);
+		a->keeps_tx = false;
+		assert_in_range(a->kept_len, 38, 43); /* too short to be answered */
+		a->kept[RTE_MIN(spoilt[i].at, a->kept_len - 1u)] ^= 0x10;
+		for (unsigned int k = 0; k < 10; k++) {
+			fx_udp(&q.fx, &a->net, a->kept, a->kept_len);
+			fxq_step(&q, 5);
+		}
+		assert_int_equal(fxq_count(&q, spoilt[i].counter), 10);
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_RESETS), 0);
+		assert_int_equal(b->nb_datagrams, 0);
+		assert_int_equal(fxq_send(a, "x", 1), PLM_QUIC_SENT);
+		fxq_step(&q, 5);
+		assert_int_equal(b->nb_datagrams, 1);
+		fxq_free(&q);
+	}
+}
+
+/* --- handshakes ---------------------------------------------------------------------------------- */
+
+/* One network may have so many in progress, and others still get in beside them; unfinished, they end. */
+static void
+handshakes__that_are_never_finished_are_bounded_by_network_and_time(void **state)
+{
+	struct fxq_client *fine;
+
+	fxq_conf(&q);
+	q.fx.conf.quic.max_handshakes = 20;
+	q.fx.conf.quic.retry_above = 100;
+	q.fx.conf.quic.handshake_timeout_ns = PLM_NS_PER_S;
+	fxq_create(&q);
+	for (unsigned int i = 0; i < 19; i++) {
+		struct fxq_client *c = fxq_begin(&q, "room", i % 2, 3);
+
+		c->is_deaf = true;
+		fxq_step(&q, 5);
+		c->is_mute = true;
+	}
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_HANDSHAKES), 16);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_FULL), 3);
+	fine = fxq_join(&q, "room", 0);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_ADMITTED), 1);
+	fxq_step(&q, 1200);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_FAILED), 16);
+	assert_int_equal(plm_quic_conn_state(fine->conn), PLM_QUIC_ESTABLISHED);
+	/* Their places are free again. */
+	fxq_begin(&q, "room", 0, 3);
+	fxq_step(&q, 50);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_ADMITTED), 2);
+	fxq_free(&q);
+}
+
+static const struct {
+	const char *name;
+	unsigned int dgram; /* of two: the one that comes */
+	bool is_full;
+	bool is_closed;
+	enum plm_counter counter;
+} late[] = {
+	{ "its end alone", 1, false, false, PLM_CNT_QUIC_EVICTED },
+	{ "its beginning", 0, false, false, PLM_CNT_QUIC_HANDSHAKES },
+	{ "its beginning, beside as many handshakes as there may be", 0, true, false,
+			PLM_CNT_QUIC_FULL },
+	{ "its beginning, where nobody is let in", 0, false, true, PLM_CNT_QUIC_REFUSED },
+};
+
+/* A ClientHello of which half never comes is counted under what became of it, once. */
+static void
+handshakes__that_lack_half_a_hello_are_counted_once(void **state)
+{
+	static const enum plm_counter all[] = { PLM_CNT_QUIC_EVICTED, PLM_CNT_QUIC_HANDSHAKES,
+		PLM_CNT_QUIC_FULL, PLM_CNT_QUIC_REFUSED, PLM_CNT_ADMIT_NO_ROUTE,
+		PLM_CNT_QUIC_MEMORY, PLM_CNT_QUIC_MALFORMED, PLM_CNT_QUIC_STRAY };
+	const struct test_client_conf conf = { .name = "room",
+		.alpn = "wzp",
+		.dcid_len = 8,
+		.scid_len = 8,
+		.hello_pad = 1100 };
+
+	for (size_t i = 0; i < RTE_DIM(late); i++) {
+		struct fx_client net = { .addr = { 198, 18, 2, 77 }, .port = 9000 };
+		const struct plm_initial_dgram *d;
+		struct test_client client;
+
+		print_message("%s\n", late[i].name);
+		fxq_conf(&q);
+		q.fx.conf.quic.max_handshakes = late[i].is_full ? 0 : 64;
+		q.fx.conf.quic.open_rooms = !late[i].is_closed;
+		fxq_create(&q);
+		test_client_init(&client, &conf);
+		assert_int_equal(client.nb_dgrams, 2);
+		d = &client.dgrams[late[i].dgram];
+		fx_udp(&q.fx, &net, d->buf, (uint16_t)d->len);
+		fxq_step(&q, 300);
+		for (size_t k = 0; k < RTE_DIM(all); k++)
+			assert_int_equal(fxq_count(&q, all[k]), all[k] == late[i].counter);
+		test_client_fini(&client);
+		fxq_free(&q);
+	}
 }
 
 /* --- ways ---------------------------------------------------------------------------------------- */
@@ -158,6 +285,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams__are_credited_beside_a_worker_that_stands_still),
+		cmocka_unit_test(packet__that_is_spoilt_is_counted_and_harms_nobody),
+		cmocka_unit_test(
+				handshakes__that_are_never_finished_are_bounded_by_network_and_time),
+		cmocka_unit_test(handshakes__that_lack_half_a_hello_are_counted_once),
 		cmocka_unit_test(way__is_not_moved_by_a_packet_that_is_not_the_newest),
 		cmocka_unit_test(way__of_a_client_that_moves_is_found_beside_copies_of_its_packets),
 	};

@@ -359,6 +359,7 @@ packet__of_several_late_frames_is_taken_whole_or_lost(void **state)
 			forge(pair, &f);
 			assert_int_equal(plm_quic_conn_state(pair->server.conn),
 					PLM_QUIC_ESTABLISHED);
+			assert_int_equal(plm_quic_conn_heard(pair->server.conn)->late, !fits);
 			for (unsigned int k = 0; !fits && k < pair->server.nb_messages; k++)
 				assert_int_equal(pair->server.messages[k].len, 0);
 			/* What was missing: in order, so it needs nothing. */
