@@ -57,6 +57,174 @@ streams__are_credited_beside_a_worker_that_stands_still(void **state)
 	free(buf);
 }
 
+/* --- messages to clients ---------------------------------------------------------------------- */
+
+static int
+say(struct fxq_client *c, bool uni, const uint8_t *buf, size_t len)
+{
+	return plm_ctl_quic_send(q.fx.ctl, fxq_session(c), uni, buf, len);
+}
+
+static void
+messages__arrive_whole_and_in_order(void **state)
+{
+	static const size_t sizes[] = { 1, 2, 1400, 1500, 3000, PLM_CTL_MESSAGE, 7, 20000 };
+	uint8_t *buf = bytes(PLM_CTL_MESSAGE + 1);
+
+	for (unsigned int home = 0; home < FX_WORKERS; home++)
+		for (unsigned int uni = 0; uni < 2; uni++) {
+			struct fxq_client *a;
+			size_t at = 0;
+
+			fxq_conf(&q);
+			fxq_create(&q);
+			a = fxq_join(&q, "room", home);
+			assert_int_equal(say(a, uni, buf, 0), -EMSGSIZE);
+			assert_int_equal(say(a, uni, buf, PLM_CTL_MESSAGE + 1), -EMSGSIZE);
+			for (size_t i = 0; i < RTE_DIM(sizes); i++) {
+				assert_int_equal(say(a, uni, buf, sizes[i]), 0);
+				fxq_step(&q, sizes[i] > 10000 ? 300 : 1);
+			}
+			fxq_step(&q, 500);
+			assert_int_equal(a->nb_fins, RTE_DIM(sizes));
+			for (size_t i = 0; i < RTE_DIM(sizes); i++) {
+				assert_true(at + sizes[i] <= a->nb_bytes);
+				assert_memory_equal(a->bytes + at, buf, sizes[i]);
+				at += sizes[i];
+			}
+			assert_int_equal(a->nb_bytes, at);
+			assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_MESSAGES), RTE_DIM(sizes));
+			assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_FULL), 0);
+			assert_int_equal(rte_mempool_in_use_count(q.fx.conf.frame_pool), 0);
+			/* And of one whose session has ended there is nothing to say to. */
+			{
+				struct plm_handle gone = fxq_session(a);
+
+				plm_quic_close(a->conn, 0, "bye");
+				fxq_step(&q, 500);
+				assert_int_equal(plm_ctl_quic_send(q.fx.ctl, gone, uni, "x", 1),
+						-ENOENT);
+			}
+			fxq_free(&q);
+		}
+	free(buf);
+}
+
+/* What waits for who never reads is bounded, refused and counted then; the other one in its room waits for nothing. */
+static void
+messages__to_a_client_that_never_reads_delay_nobody(void **state)
+{
+	uint8_t *buf = bytes(1000);
+	struct fxq_client *a, *b;
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	a = fxq_join(&q, "room", 0);
+	b = fxq_join(&q, "room", 0);
+	a->keeps = true;
+	for (unsigned int i = 1; i <= 400; i++) {
+		assert_int_equal(say(a, true, buf, 1000), 0);
+		assert_int_equal(say(b, true, buf, 1000), 0);
+		assert_int_equal(fxq_send(b, "media", 5), PLM_QUIC_SENT);
+		fxq_step(&q, 3);
+		assert_int_equal(b->nb_bytes, i * 1000);
+		assert_int_equal(a->nb_datagrams, i);
+		/* An mbuf for each message: of its queue, and of the other's that was not acknowledged. */
+		assert_true(rte_mempool_in_use_count(q.fx.conf.frame_pool) <= 64 + 40);
+	}
+	assert_int_equal(b->nb_fins, 400);
+	assert_true(a->nb_bytes <= PLM_QUIC_WINDOW_MAX);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_FULL) + a->nb_fins + 64, 400);
+	/* It reads after all: what was taken comes, in order. */
+	for (unsigned int i = 0; i < a->nb_fins; i++)
+		plm_quic_stream_consumed(a->conn, 3 + 4 * (int64_t)i, 1000);
+	a->keeps = false;
+	fxq_step(&q, 300);
+	assert_int_equal(a->nb_bytes, 1000 * (400 - fxq_count(&q, PLM_CNT_QUIC_STREAM_FULL)));
+	for (size_t at = 0; at < a->nb_bytes; at += 1000)
+		assert_memory_equal(a->bytes + at, buf, 1000);
+	assert_int_equal(plm_quic_conn_state(a->conn), PLM_QUIC_ESTABLISHED);
+	fxq_free(&q);
+	free(buf);
+}
+
+static const struct {
+	const char *name;
+	bool is_told;  /* the relay ends it; else it is silent until it times out */
+	bool is_large; /* of many mbufs each */
+} waiting[] = {
+	{ "kicked", true, false },
+	{ "kicked, with large ones", true, true },
+	{ "silent for ever", false, false },
+	{ "silent for ever, with large ones", false, true },
+};
+
+static void
+messages__that_wait_when_the_connection_ends_are_given_back(void **state)
+{
+	uint8_t *buf = bytes(PLM_CTL_MESSAGE);
+
+	for (size_t i = 0; i < RTE_DIM(waiting); i++) {
+		struct fxq_client *a;
+
+		print_message("%s\n", waiting[i].name);
+		fxq_conf(&q);
+		q.fx.conf.quic.idle_timeout_ns = 2 * PLM_NS_PER_S;
+		fxq_create(&q);
+		a = fxq_join(&q, "room", 0);
+		a->keeps = true;
+		for (unsigned int k = 0; k < 100; k++) {
+			say(a, true, buf, waiting[i].is_large ? PLM_CTL_MESSAGE : 1000);
+			fxq_step(&q, 3);
+		}
+		assert_true(fxq_count(&q, PLM_CNT_QUIC_STREAM_FULL) > 0);
+		assert_true(rte_mempool_in_use_count(q.fx.conf.frame_pool) >= 20);
+		if (waiting[i].is_told)
+			assert_int_equal(plm_admit_end(plm_ctl_admit(q.fx.ctl), fxq_session(a),
+							 PLM_END_KICKED, q.fx.now_ns, q.fx.wall_s),
+					0);
+		else
+			a->is_mute = true;
+		fxq_step(&q, 4000);
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_ENDED), 1);
+		assert_int_equal(rte_mempool_in_use_count(q.fx.conf.frame_pool), 0);
+		fxq_free(&q);
+	}
+	free(buf);
+}
+
+/* To a worker that stands still: refused when its ring is full, and what was taken arrives. */
+static void
+messages__to_a_worker_that_stands_still_are_refused(void **state)
+{
+	uint8_t *buf = bytes(1000);
+	struct fxq_client *a;
+	unsigned int taken = 0;
+
+	fxq_conf(&q);
+	q.fx.conf.ring_size = 32;
+	fxq_create(&q);
+	a = fxq_join(&q, "room", 1);
+	q.fx.stopped = 2;
+	for (unsigned int i = 0; i < 100; i++) {
+		int ret = say(a, true, buf + taken, 10);
+
+		taken += ret == 0;
+		assert_true(ret == 0 || ret == -ENOBUFS);
+	}
+	assert_in_range(taken, 16, 64);
+	assert_int_equal(fxq_count(&q, PLM_CNT_CTL_TX_RING), 100 - taken);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_MESSAGES), taken);
+	assert_int_equal(rte_mempool_in_use_count(q.fx.conf.frame_pool), taken);
+	q.fx.stopped = 0;
+	fxq_step(&q, 50);
+	assert_int_equal(a->nb_fins, taken);
+	for (unsigned int i = 0; i < taken; i++)
+		assert_memory_equal(a->bytes + 10 * i, buf + i, 10);
+	fxq_free(&q);
+	free(buf);
+}
+
 /* --- datagrams ---------------------------------------------------------------------------------- */
 
 static const struct {
@@ -285,6 +453,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams__are_credited_beside_a_worker_that_stands_still),
+		cmocka_unit_test(messages__arrive_whole_and_in_order),
+		cmocka_unit_test(messages__to_a_client_that_never_reads_delay_nobody),
+		cmocka_unit_test(messages__that_wait_when_the_connection_ends_are_given_back),
+		cmocka_unit_test(messages__to_a_worker_that_stands_still_are_refused),
 		cmocka_unit_test(packet__that_is_spoilt_is_counted_and_harms_nobody),
 		cmocka_unit_test(
 				handshakes__that_are_never_finished_are_bounded_by_network_and_time),
