@@ -57,6 +57,73 @@ streams__are_credited_beside_a_worker_that_stands_still(void **state)
 	free(buf);
 }
 
+/* What waited for a lost packet comes in one piece that is larger than an mbuf. */
+static void
+streams__that_wait_for_a_lost_packet_are_cut(void **state)
+{
+	uint8_t *buf = bytes(9000);
+	struct fxq_client *a;
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	a = fxq_join(&q, "room", 0);
+	a->nb_drop = 1;
+	assert_int_equal(fxq_message(a, buf, 9000), 0);
+	fxq_flush(a);
+	fx_step(&q.fx, 1);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_BYTES), 0);
+	fxq_step(&q, 500);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_BYTES), 9000);
+	assert_int_equal(a->nb_chunks_done, 1);
+	assert_int_equal(plm_quic_conn_state(a->conn), PLM_QUIC_ESTABLISHED);
+	fxq_free(&q);
+	free(buf);
+}
+
+/* Bytes one by one, while nobody reads: who does so loses the connection, and nobody beside it. */
+static void
+streams__that_flood_close_the_connection(void **state)
+{
+	uint8_t *buf = bytes(600);
+	struct fxq_client *a, *b;
+	struct plm_quic_chunk *first = NULL, **at = &first;
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	a = fxq_join(&q, "room", 0);
+	b = fxq_join(&q, "room", 0);
+	for (unsigned int i = 0; i < 600; i++) {
+		*at = calloc(1, sizeof(**at));
+		assert_non_null(*at);
+		(*at)->buf = &buf[i];
+		(*at)->len = 1;
+		at = &(*at)->next;
+	}
+	assert_int_equal(plm_quic_stream_send(a->conn, first), 0);
+	fxq_flush(a);
+	assert_int_equal(fxq_message(b, buf, 600), 0);
+	fxq_flush(b);
+	fxq_step_workers(&q, 5);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_FLOOD), 1);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_BYTES), 0);
+	fxq_step(&q, 50);
+	/* Alone it may have a fifth of the places, so that as much as four times that is left. What it said before was read; it was told, and the other one is heard. */
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_BYTES), PLM_QUIC_WORKER_PARTS / 5 + 600);
+	assert_true(plm_quic_conn_state(a->conn) >= PLM_QUIC_CLOSING);
+	assert_true(plm_quic_conn_end(a->conn).is_remote);
+	assert_int_equal(b->nb_chunks_done, 1);
+	assert_int_equal(plm_quic_conn_state(b->conn), PLM_QUIC_ESTABLISHED);
+	/* And every place is free again. */
+	for (unsigned int i = 0; i < 8; i++) {
+		assert_int_equal(fxq_message(b, buf, 600), 0);
+		fxq_step(&q, 20);
+	}
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_BYTES),
+			PLM_QUIC_WORKER_PARTS / 5 + 9 * 600);
+	fxq_free(&q);
+	free(buf);
+}
+
 /* --- messages to clients ---------------------------------------------------------------------- */
 
 static int
@@ -226,6 +293,39 @@ messages__to_a_worker_that_stands_still_are_refused(void **state)
 }
 
 /* --- datagrams ---------------------------------------------------------------------------------- */
+
+/* The datagrams of two packets of one burst, each of whose senders gets the other's: more than are served at once, so
+ * that some fall due while the packet of their receiver is being read. */
+static void
+datagrams__are_served_behind_the_packet_that_is_read(void **state)
+{
+	uint64_t counts[2];
+	struct fxq_client *a, *b;
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	a = fxq_join(&q, "room", 0);
+	b = fxq_join(&q, "room", 0);
+	for (unsigned int i = 1; i <= 50; i++) {
+		fxq_send_small(a, 20);
+		fxq_send_small(b, 200);
+		fxq_send_small(a, 200);
+		fxq_step(&q, 20);
+		assert_int_equal(b->nb_datagrams, i * 220);
+		assert_int_equal(a->nb_datagrams, i * 200);
+	}
+	/* More than are kept of one packet are dropped, and counted. */
+	counts[0] = a->nb_datagrams;
+	counts[1] = fxq_count(&q, PLM_CNT_DGRAMS);
+	fxq_send_small(b, 350);
+	fxq_step(&q, 20);
+	assert_int_equal(fxq_count(&q, PLM_CNT_DGRAMS) - counts[1], 350);
+	assert_in_range(fxq_count(&q, PLM_CNT_DGRAM_MANY), 1, 350 - 256);
+	assert_int_equal(a->nb_datagrams - counts[0], 350 - fxq_count(&q, PLM_CNT_DGRAM_MANY));
+	assert_int_equal(fxq_count(&q, PLM_CNT_DGRAMS),
+			fxq_count(&q, PLM_CNT_DGRAMS_MEDIA) + fxq_count(&q, PLM_CNT_DGRAM_MANY));
+	fxq_free(&q);
+}
 
 static const struct {
 	const char *name;
@@ -453,10 +553,13 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams__are_credited_beside_a_worker_that_stands_still),
+		cmocka_unit_test(streams__that_wait_for_a_lost_packet_are_cut),
+		cmocka_unit_test(streams__that_flood_close_the_connection),
 		cmocka_unit_test(messages__arrive_whole_and_in_order),
 		cmocka_unit_test(messages__to_a_client_that_never_reads_delay_nobody),
 		cmocka_unit_test(messages__that_wait_when_the_connection_ends_are_given_back),
 		cmocka_unit_test(messages__to_a_worker_that_stands_still_are_refused),
+		cmocka_unit_test(datagrams__are_served_behind_the_packet_that_is_read),
 		cmocka_unit_test(packet__that_is_spoilt_is_counted_and_harms_nobody),
 		cmocka_unit_test(
 				handshakes__that_are_never_finished_are_bounded_by_network_and_time),
