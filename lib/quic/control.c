@@ -30,10 +30,10 @@
 /* Of the window, what is kept for urgent datagrams: an eighth. */
 #define URGENT_PART 8
 /* Memory that a packet in flight may take at once; what stays for all else, such as gaps in what came, beside
- * the last two extents; and packets for which the handshake has left enough. */
+ * the last four extents; and packets for which the handshake has left enough. */
 #define FLIGHT_BYTES   4096
 #define RESERVE_BYTES  4096
-#define FLIGHT_EXTENTS (PLM_QUIC_EXTENTS_MAX - 2)
+#define FLIGHT_EXTENTS (PLM_QUIC_EXTENTS_MAX - 4)
 #define FLIGHT_FREE    8
 
 #define ID_LARGE (UINT64_C(1) << 63)

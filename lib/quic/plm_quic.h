@@ -25,10 +25,11 @@
 #define PLM_QUIC_ARENA_MIN (38 * 1024)
 /** Further regions that a connection may have while much of what it sent is in flight, and the largest
  *  block that is ever asked for: no region is smaller. */
-#define PLM_QUIC_EXTENTS_MAX 6
+#define PLM_QUIC_EXTENTS_MAX 8
 #define PLM_QUIC_BLOCK_MAX   (12 * 1024)
 /** Bytes of streams that a peer may have under way, of one or of all, whatever the settings say: what comes
- *  out of order waits in blocks of 8 KB of the connection's memory. */
+ *  out of order waits in blocks of 8 KB of the connection's memory, four at most, of an extent each. There is no more
+ *  credit than that: who sends what cannot be taken gets no acknowledgement, and may repeat it for ever. */
 #define PLM_QUIC_WINDOW_MAX (24 * 1024)
 /** Bytes of a UDP payload that the engine ever writes. */
 #define PLM_QUIC_PACKET_MAX 1452

@@ -6,8 +6,9 @@
 #include "quic_priv.h"
 
 /* Of memory: what a packet in flight may take at once; and bytes in flight that need no more. */
-#define FLIGHT_BYTES 4096
-#define FLIGHT_FREE  9600
+#define FLIGHT_BYTES   4096
+#define FLIGHT_EXTENTS (PLM_QUIC_EXTENTS_MAX - 2)
+#define FLIGHT_FREE    9600
 
 void
 quic_stream_init(struct plm_quic_conn *conn)
@@ -144,7 +145,7 @@ has_memory(struct plm_quic_conn *conn)
 
 	ngtcp2_conn_get_conn_info(conn->ng, &info);
 	return info.bytes_in_flight < FLIGHT_FREE ||
-			quic_arena_has(&conn->arena, FLIGHT_BYTES, PLM_QUIC_EXTENTS_MAX);
+			quic_arena_has(&conn->arena, FLIGHT_BYTES, FLIGHT_EXTENTS);
 }
 
 ngtcp2_ssize

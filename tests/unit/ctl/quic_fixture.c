@@ -77,6 +77,29 @@ static const struct plm_quic_ops ops = {
 
 /* --- packets ---------------------------------------------------------------------------------- */
 
+static void
+fill(void *ctx, void *buf, size_t len)
+{
+	static uint64_t seed = 77;
+	uint8_t *p = buf;
+
+	while (len-- > 0) {
+		seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+		*p++ = (uint8_t)(seed >> 56);
+	}
+}
+
+static bool
+is_lost(const struct fxq_client *c)
+{
+	uint8_t byte;
+
+	if (c->loss == 0)
+		return false;
+	fill(NULL, &byte, 1);
+	return byte * 100u < c->loss * 256u;
+}
+
 static uint8_t *
 out_get(struct plm_quic_out *out)
 {
@@ -100,7 +123,8 @@ out_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
 		c->nb_drop--;
 		return;
 	}
-	fx_udp(&c->q->fx, &c->net, c->buf, (uint16_t)len);
+	if (!is_lost(c))
+		fx_udp(&c->q->fx, &c->net, c->buf, (uint16_t)len);
 }
 
 /* Where the relay is, for clients. */
@@ -126,7 +150,7 @@ sink(void *ctx, const uint8_t *mac, uint16_t dst_port, uint8_t *payload, uint16_
 			continue;
 		c->nb_packets++;
 		c->mac_seen = mac[5];
-		if (c->conn != NULL && !c->is_deaf)
+		if (c->conn != NULL && !c->is_deaf && !is_lost(c))
 			plm_quic_recv(c->conn, &path, 0, payload, len, q->fx.now_ns);
 	}
 }
@@ -141,18 +165,6 @@ static void
 extent_put(void *ctx, void *region)
 {
 	free(region);
-}
-
-static void
-fill(void *ctx, void *buf, size_t len)
-{
-	static uint64_t seed = 77;
-	uint8_t *p = buf;
-
-	while (len-- > 0) {
-		seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
-		*p++ = (uint8_t)(seed >> 56);
-	}
 }
 
 /* --- made and ended ---------------------------------------------------------------------------- */

@@ -26,6 +26,7 @@ struct fxq_client {
 	bool is_deaf;         /* what is sent to it is lost */
 	bool is_mute;         /* it does nothing any more */
 	unsigned int nb_drop; /* of its packets, that are lost */
+	unsigned int loss;    /* percent of its packets, and of those to it */
 	bool keeps;           /* bytes of streams are not given back */
 	bool keeps_tx;        /* packets are kept in `kept` instead of being sent */
 	uint8_t kept[PLM_QUIC_PACKET_MAX];

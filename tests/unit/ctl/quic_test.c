@@ -80,6 +80,44 @@ streams__that_wait_for_a_lost_packet_are_cut(void **state)
 	free(buf);
 }
 
+static const struct {
+	size_t size;
+	unsigned int loss; /* percent, either way */
+} large[] = {
+	{ 64 * 1024 + 4, 0 },
+	{ 64 * 1024 + 4, 5 },
+	{ 256 * 1024, 0 },
+	{ 256 * 1024, 1 },
+	{ 256 * 1024, 5 },
+	{ 256 * 1024, 10 },
+};
+
+/* More than there is credit for at once, on one stream: as it is read, there is more. */
+static void
+streams__of_any_length_are_read_whatever_is_lost(void **state)
+{
+	for (size_t i = 0; i < RTE_DIM(large); i++) {
+		uint8_t *buf = bytes(large[i].size);
+		struct fxq_client *a;
+		unsigned int n = 0;
+
+		fxq_conf(&q);
+		fxq_create(&q);
+		a = fxq_join(&q, "room", 0);
+		a->loss = large[i].loss;
+		assert_int_equal(fxq_message(a, buf, large[i].size), 0);
+		while (a->nb_chunks_done == 0 && n++ < 20000)
+			fxq_step(&q, 1);
+		print_message("%zu bytes, %u %% lost: %u ms\n", large[i].size, large[i].loss, n);
+		assert_int_equal(a->nb_chunks_done, 1);
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_BYTES), large[i].size);
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_LATE), 0);
+		assert_int_equal(plm_quic_conn_state(a->conn), PLM_QUIC_ESTABLISHED);
+		fxq_free(&q);
+		free(buf);
+	}
+}
+
 /* Bytes one by one, while nobody reads: who does so loses the connection, and nobody beside it. */
 static void
 streams__that_flood_close_the_connection(void **state)
@@ -554,6 +592,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams__are_credited_beside_a_worker_that_stands_still),
 		cmocka_unit_test(streams__that_wait_for_a_lost_packet_are_cut),
+		cmocka_unit_test(streams__of_any_length_are_read_whatever_is_lost),
 		cmocka_unit_test(streams__that_flood_close_the_connection),
 		cmocka_unit_test(messages__arrive_whole_and_in_order),
 		cmocka_unit_test(messages__to_a_client_that_never_reads_delay_nobody),

@@ -391,6 +391,42 @@ packet__of_several_late_frames_is_taken_whole_or_lost(void **state)
 		}
 }
 
+/* All that a peer's credit lets it have under way may wait, in as many blocks as it may touch, beside as much as may
+ * be in flight to it. */
+static void
+packet__of_late_frames_is_taken_as_far_as_the_credit_goes(void **state)
+{
+	struct fx_pair *pair = connected(fx_default.nb_extents);
+	const uint64_t begin = 14000, end = 13000 + PLM_QUIC_WINDOW_MAX;
+	struct quic_arena *arena = &pair->server.conn->arena;
+	struct frames f = { .len = 0 };
+	int64_t id;
+
+	assert_int_equal(ngtcp2_conn_open_uni_stream(pair->client.conn->ng, &id, NULL), 0);
+	for (uint64_t at = 0; at < begin; at += 1000) {
+		f.len = 0;
+		put_stream(&f, id, at, 1000, false);
+		forge(pair, &f);
+	}
+	while (quic_arena_has(arena, 4000, 4))
+		assert_non_null(quic_arena_alloc(arena, 3500));
+	/* From its end on; it was last told of its credit a packet ago. */
+	for (uint64_t at = end; at > begin + 1000; at -= 1000) {
+		f.len = 0;
+		put_stream(&f, id, at - 1000, 1000, at == end);
+		forge(pair, &f);
+		assert_int_equal(plm_quic_conn_heard(pair->server.conn)->late, 0);
+	}
+	assert_int_equal(got_of(&pair->server, id), begin);
+	f.len = 0;
+	put_stream(&f, id, begin, 1000, false);
+	forge(pair, &f);
+	assert_int_equal(got_of(&pair->server, id), end);
+	assert_true(pair->server.messages[0].fin);
+	assert_int_equal(plm_quic_conn_state(pair->server.conn), PLM_QUIC_ESTABLISHED);
+	fx_end(pair);
+}
+
 int
 main(void)
 {
@@ -399,6 +435,7 @@ main(void)
 		cmocka_unit_test(frame__in_the_wrong_space_is_never_taken),
 		cmocka_unit_test(acknowledgements__that_lie_win_no_more_than_the_largest_window),
 		cmocka_unit_test(packet__of_several_late_frames_is_taken_whole_or_lost),
+		cmocka_unit_test(packet__of_late_frames_is_taken_as_far_as_the_credit_goes),
 	};
 
 	test_eal_init(64);
