@@ -303,7 +303,6 @@ quic_bare_create(uint32_t nb, enum plm_aead_backend backend, const char *cipher)
 		.max_stream_bytes = 64 * 1024,
 		.max_bytes = 256 * 1024,
 		.max_chunks = 64,
-		.is_server = true,
 	};
 	struct quic_bare *b = calloc(1, sizeof(*b));
 	char text[256];

@@ -102,7 +102,6 @@ quic_init(struct kernel *k, enum plm_aead_backend backend, uint64_t idle_ns)
 		.max_stream_bytes = 65536,
 		.max_bytes = 262144,
 		.max_chunks = 16,
-		.is_server = true,
 	};
 	int ret;
 

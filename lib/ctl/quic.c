@@ -1068,7 +1068,6 @@ ctl_quic_init(struct plm_ctl *ctl)
 			.max_stream_bytes = PLM_QUIC_WINDOW_MAX,
 			.max_bytes = PLM_QUIC_WINDOW_MAX,
 			.max_chunks = 64,
-			.is_server = true,
 		},
 		.name = conf->name,
 		.socket = conf->socket,

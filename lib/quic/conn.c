@@ -173,13 +173,6 @@ handshake_completed(ngtcp2_conn *ng, void *user_data)
 	return 0;
 }
 
-static int
-handshake_confirmed(ngtcp2_conn *ng, void *user_data)
-{
-	((struct plm_quic_conn *)user_data)->is_confirmed = true;
-	return 0;
-}
-
 /* Handshake messages belong to the handshake: a server has no tickets to give, and none are read. */
 static int
 recv_crypto(ngtcp2_conn *ng, ngtcp2_encryption_level level, uint64_t offset, const uint8_t *buf,
@@ -248,7 +241,6 @@ quic_conn_callbacks(struct plm_quic *quic)
 	ngtcp2_callbacks both = {
 		.recv_crypto_data = recv_crypto,
 		.handshake_completed = handshake_completed,
-		.handshake_confirmed = handshake_confirmed,
 		.rand = fill_rand,
 		.get_new_connection_id = get_new_cid,
 		.path_validation = path_validated,
@@ -601,12 +593,6 @@ const struct plm_quic_path *
 plm_quic_conn_path(const struct plm_quic_conn *conn)
 {
 	return &conn->path;
-}
-
-void *
-plm_quic_conn_ctx(const struct plm_quic_conn *conn)
-{
-	return conn->ops_ctx;
 }
 
 uint32_t

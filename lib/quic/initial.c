@@ -86,17 +86,6 @@ chains_for(uint32_t max_entries)
 	return rte_align32pow2(max_entries);
 }
 
-size_t
-plm_initials_bytes(uint32_t max_entries)
-{
-	return sizeof(struct plm_initials) +
-			(size_t)max_entries *
-			(sizeof(struct initial_entry) + sizeof(struct initial_prefix)) +
-			(max_entries + 1) * sizeof(struct initial_prefix_queue) +
-			(size_t)chains_for(max_entries) *
-			(sizeof(struct initial_entry_list) + sizeof(struct initial_prefix_list));
-}
-
 struct plm_initials *
 plm_initials_create(const struct plm_initials_conf *conf)
 {
@@ -165,14 +154,6 @@ uint32_t
 plm_initials_count(const struct plm_initials *t)
 {
 	return t->nb;
-}
-
-uint64_t
-plm_initials_expiry(const struct plm_initials *t)
-{
-	const struct initial_entry *e = TAILQ_FIRST(&t->by_age);
-
-	return e != NULL ? e->came_ns + t->conf.hold_ns : UINT64_MAX;
 }
 
 /* --- lists ------------------------------------------------------------------------------------- */

@@ -60,11 +60,4 @@ void plm_cid_make(const struct plm_cid_key *key, uint8_t worker, uint32_t slot, 
 int plm_cid_read(const struct plm_cid_key *key, const uint8_t cid[PLM_CID_LEN],
 		struct plm_cid *out);
 
-/** The worker that an id claims; to be believed when plm_cid_read() has said 0. */
-static inline uint8_t
-plm_cid_worker(const uint8_t cid[PLM_CID_LEN])
-{
-	return cid[0];
-}
-
 #endif

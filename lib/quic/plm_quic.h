@@ -112,7 +112,6 @@ struct plm_quic_conf {
 	uint32_t max_stream_bytes;
 	uint32_t max_bytes;  /**< of all streams that were not consumed */
 	uint32_t max_chunks; /**< of ours that wait or travel, of one connection */
-	bool is_server;
 };
 
 /** Settings and secrets of all connections; const after this. NULL and rte_errno. */
@@ -305,7 +304,6 @@ const struct plm_quic_heard *plm_quic_conn_heard(const struct plm_quic_conn *con
 
 /** The path that the connection uses now. */
 const struct plm_quic_path *plm_quic_conn_path(const struct plm_quic_conn *conn);
-void *plm_quic_conn_ctx(const struct plm_quic_conn *conn);
 uint32_t plm_quic_conn_slot(const struct plm_quic_conn *conn);
 
 #endif

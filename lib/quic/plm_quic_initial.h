@@ -115,9 +115,6 @@ struct plm_initials_conf {
 struct plm_initials *plm_initials_create(const struct plm_initials_conf *conf);
 void plm_initials_free(struct plm_initials *initials);
 
-/** Bytes that a table takes, but for what OpenSSL's contexts take. */
-size_t plm_initials_bytes(uint32_t max_entries);
-
 /**
  * Read a datagram's first header: what a look-up by id, a Retry or a refusal needs. Opens nothing.
  *
@@ -153,9 +150,6 @@ enum plm_initial_result plm_initials_take(struct plm_initials *initials,
  */
 bool plm_initials_expired(struct plm_initials *initials, uint64_t now_ns,
 		struct plm_initial_flight *flight);
-
-/** When the oldest will have waited long enough; UINT64_MAX: nobody waits. */
-uint64_t plm_initials_expiry(const struct plm_initials *initials);
 
 /** Clients that wait. */
 uint32_t plm_initials_count(const struct plm_initials *initials);

@@ -159,7 +159,6 @@ struct plm_quic_conn {
 	bool is_dirty;
 	bool got_more; /* in the packet at hand: frames other than ACK and PADDING */
 	bool close_due;
-	bool is_confirmed;
 	uint8_t worker;
 	uint16_t cid_seq;
 	uint32_t slot;

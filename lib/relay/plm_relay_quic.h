@@ -87,8 +87,7 @@ struct plm_quic_message {
 	bool uni;     /**< on a unidirectional stream; in the first */
 };
 
-/** Parts that may wait for the slow path: of one connection, and of one worker. */
-#define PLM_QUIC_PARTS        512
+/** Parts of one worker's connections that may wait for the slow path. */
 #define PLM_QUIC_WORKER_PARTS 2048
 
 struct plm_quic_table {

@@ -241,7 +241,7 @@ part_add(struct relay_quic *q, struct plm_quic_slot *slot, int64_t stream_id, co
 	uint32_t left = PLM_QUIC_WORKER_PARTS - q->nb_parts;
 	struct rte_mbuf *m;
 
-	if (unlikely(slot->nb_parts >= RTE_MIN((uint32_t)PLM_QUIC_PARTS, left / 4))) {
+	if (unlikely(slot->nb_parts >= left / 4)) {
 		plm_count(&q->w->counters, PLM_CNT_QUIC_STREAM_FLOOD);
 		return -ENOBUFS;
 	}

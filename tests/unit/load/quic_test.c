@@ -467,7 +467,6 @@ setup(void **state)
 		.max_stream_bytes = 4096,
 		.max_bytes = 16384,
 		.max_chunks = 4,
-		.is_server = true,
 	};
 	char buf[128];
 	struct plm_text why;

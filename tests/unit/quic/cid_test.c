@@ -35,7 +35,7 @@ cid__says_what_was_put_in(void **state)
 		plm_cid_make(*state, cases[i].worker, cases[i].slot, cases[i].gen, cases[i].seq,
 				again);
 		assert_memory_equal(cid, again, sizeof(cid));
-		assert_int_equal(plm_cid_worker(cid), cases[i].worker);
+		assert_int_equal(cid[0], cases[i].worker);
 		assert_int_equal(plm_cid_read(*state, cid, &got), 0);
 		assert_int_equal(got.worker, cases[i].worker);
 		assert_int_equal(got.slot, cases[i].slot);

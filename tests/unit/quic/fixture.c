@@ -411,7 +411,6 @@ fx_begin(const struct fx_conf *conf)
 	};
 	memcpy(c.reset_secret, FX_RESET_SECRET, sizeof(c.reset_secret));
 	for (unsigned int i = 0; i < 2; i++) {
-		c.is_server = i == 1;
 		pair->quic[i] = plm_quic_create(&c);
 		assert_non_null(pair->quic[i]);
 		if (pair->conf.prepare != NULL)
