@@ -48,7 +48,8 @@ def check_calls(calls, counted):
 def garbage_af_packet(lab, long):
     """calls keep all packets and consents beside 50 000 packets/s of garbage; a newcomer joins in 1 s"""
     seconds = 60 if long else 8
-    relay = Relay(lab)
+    relay = Relay(lab, quic={"connections": 100, "identity": f"{lab.dir}/identity"},
+                  wzp={"open_rooms": True})
     clients = Clients(lab)
     calls = []
     for room in range(4):
@@ -85,6 +86,10 @@ def garbage_af_packet(lab, long):
     expect(not silent, f"{len(silent)} participants had no consent answered")
     after = clients.client("198.18.0.2", *relay.credential("newcomers", "two"))
     after.join(timeout=1.0)
+    counters = relay.counters()
+    for name in ("quic_initials", "quic_malformed", "quic_filter", "quic_versions"):
+        expect(counters[name] > 0, f"garbage counts no {name}")
+    expect(counters["quic_handshakes"] == 0, "a handshake with nobody")
     expect(sent >= 0.9 * RATE * seconds, f"only {sent / seconds:.0f} packets/s of garbage")
     print(f"  {sent / seconds:.0f} packets/s of garbage, {lost} lost and counted, of calls "
           f"{missing} missing, newcomer in {took * 1000:.0f} ms")

@@ -60,14 +60,14 @@ sum16(const uint8_t *p, size_t len, uint32_t sum)
 	return sum;
 }
 
-/* STUN, RTP, RTCP, or nothing known; returns the bytes written, at most `max` (>= 256). */
+/* STUN, RTP, RTCP, first packets of QUIC, or nothing known; returns the bytes written, at most `max` (>= 256). */
 static size_t
 make_payload(uint64_t *rnd, uint8_t *p, size_t max)
 {
 	size_t len = 1 + below(rnd, (uint32_t)max);
 
 	fill_random(rnd, p, len);
-	switch (below(rnd, 5)) {
+	switch (below(rnd, 6)) {
 	case 0: /* STUN: a header that is right, attributes that lie */
 		len = 20 + below(rnd, 50) * 4;
 		fill_random(rnd, p, len);
@@ -94,16 +94,31 @@ make_payload(uint64_t *rnd, uint8_t *p, size_t max)
 		p[1] = (uint8_t)(192 + below(rnd, 32));
 		put16(p + 2, below(rnd, 2) ? (uint32_t)(len / 4 - 1) : below(rnd, 32));
 		break;
+	case 3: /* an Initial: as long as it must be, a version now and then, ids of some length, no token */
+		len = max - below(rnd, below(rnd, 2) ? 30 : 200);
+		fill_random(rnd, p, len);
+		p[0] = (uint8_t)(0xc0 | below(rnd, 16));
+		put32(p + 1, below(rnd, 4) ? 1 : (uint32_t)next_random(rnd));
+		p[5] = (uint8_t)(below(rnd, 8) ? 8 + below(rnd, 13) : below(rnd, 256));
+		p[6 + p[5]] = 8;
+		p[15 + p[5]] = 0;
+		put16(p + 16 + p[5],
+				0x4000 |
+						(below(rnd, 8) ? (uint32_t)(len - 18 - p[5])
+							       : below(rnd, 0x4000)));
+		break;
 	default:
 		break;
 	}
 	return len;
 }
 
+#define PAYLOAD_MAX 1225
+
 static size_t
 make_ipv4(uint64_t *rnd, const struct garbage_target *to, uint8_t *ip)
 {
-	const size_t len = make_payload(rnd, ip + 28, 1000);
+	const size_t len = make_payload(rnd, ip + 28, PAYLOAD_MAX);
 	const bool lie = below(rnd, 4) == 0;
 	uint32_t sum;
 
@@ -152,7 +167,7 @@ make_ipv6(uint64_t *rnd, const struct garbage_target *to, uint8_t *ip)
 		sum = sum16(ip + 8, 32, IPPROTO_ICMPV6 + (uint32_t)len);
 		put16(ip + 42, ~sum16(ip + 40, len, sum) & 0xffff);
 	} else {
-		len = 8 + make_payload(rnd, ip + 48, 1000);
+		len = 8 + make_payload(rnd, ip + 48, PAYLOAD_MAX);
 		ip[6] = lie ? (uint8_t)next_random(rnd) : IPPROTO_UDP;
 		put16(ip + 40, below(rnd, 65536));
 		put16(ip + 42, to->port);

@@ -365,6 +365,30 @@ datagrams__are_served_behind_the_packet_that_is_read(void **state)
 	fxq_free(&q);
 }
 
+/* One that comes with the handshake's last packet goes nowhere, is counted, and costs its sender nothing. */
+static void
+datagrams__before_their_sender_is_in_a_room_are_dropped(void **state)
+{
+	struct fxq_client *a, *b;
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	b = fxq_join(&q, "room", 0);
+	a = fxq_begin(&q, "room", 0, 2);
+	while (!a->is_established)
+		fxq_step(&q, 1);
+	assert_int_equal(fxq_send(a, "early", 5), PLM_QUIC_SENT);
+	fxq_step(&q, 50);
+	assert_int_equal(fxq_count(&q, PLM_CNT_DGRAM_EARLY), 1);
+	assert_int_equal(b->nb_datagrams, 0);
+	assert_int_equal(fxq_send(a, "in time", 7), PLM_QUIC_SENT);
+	fxq_step(&q, 5);
+	assert_int_equal(b->nb_datagrams, 1);
+	assert_int_equal(fxq_count(&q, PLM_CNT_DGRAMS), 2);
+	assert_int_equal(fxq_count(&q, PLM_CNT_DGRAMS_MEDIA), 1);
+	fxq_free(&q);
+}
+
 static const struct {
 	const char *name;
 	unsigned int at; /* byte that is changed */
@@ -599,6 +623,7 @@ main(void)
 		cmocka_unit_test(messages__that_wait_when_the_connection_ends_are_given_back),
 		cmocka_unit_test(messages__to_a_worker_that_stands_still_are_refused),
 		cmocka_unit_test(datagrams__are_served_behind_the_packet_that_is_read),
+		cmocka_unit_test(datagrams__before_their_sender_is_in_a_room_are_dropped),
 		cmocka_unit_test(packet__that_is_spoilt_is_counted_and_harms_nobody),
 		cmocka_unit_test(
 				handshakes__that_are_never_finished_are_bounded_by_network_and_time),
