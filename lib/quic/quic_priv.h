@@ -172,6 +172,7 @@ struct plm_quic_conn {
 	uint64_t tx_offset;
 	struct quic_rx_stream rx[16]; /* those that data came for last */
 	uint32_t rx_next;
+	int64_t rx_top[4]; /* of each kind of streams, beyond the last that data came for */
 
 	struct quic_control control;
 	uint64_t now_ns; /* of the call that ngtcp2 is in, or was last in */

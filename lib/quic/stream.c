@@ -345,6 +345,7 @@ struct demand {
 	unsigned int nb_streams;
 	unsigned int nb_waiting; /* frames */
 	unsigned int nb_new;     /* streams whose data is the first that waits */
+	bool has_forgotten;      /* data of a stream of which it is not known how far it came */
 	unsigned int nb_blocks;
 };
 
@@ -361,6 +362,11 @@ demand_add(struct plm_quic_conn *conn, struct demand *d, int64_t stream_id, uint
 	if (i == d->nb_streams || d->streams[i].rx.stream_id != stream_id) {
 		const struct quic_rx_stream *rx = rx_find(conn, stream_id);
 
+		/* One of many that take turns: most likely it is in order. */
+		if (rx == NULL && offset > 0 && stream_id < conn->rx_top[stream_id & 3]) {
+			d->has_forgotten = true;
+			return;
+		}
 		d->streams[i].rx = rx != NULL ? *rx : (struct quic_rx_stream){ stream_id, 0, 0 };
 		d->streams[i].next = d->streams[i].rx.offset;
 		d->nb_streams = i + 1;
@@ -380,10 +386,11 @@ demand_meet(struct plm_quic_conn *conn, const struct demand *d)
 {
 	unsigned int nb_more = d->nb_new > 0 ? d->nb_new - 1 : 0;
 
-	if (d->nb_waiting == 0)
+	if (d->nb_waiting == 0 && !d->has_forgotten)
 		return true;
 	if (d->nb_new > PACKET_NEW ||
-			!quic_arena_has_blocks(&conn->arena, BLOCK_BYTES, d->nb_blocks,
+			!quic_arena_has_blocks(&conn->arena, BLOCK_BYTES,
+					d->nb_blocks + d->has_forgotten,
 					RESERVE_BYTES + nb_more * STREAM_BYTES,
 					PLM_QUIC_EXTENTS_MAX))
 		return false;
@@ -400,6 +407,7 @@ quic_stream_has_memory(struct plm_quic_conn *conn, const uint8_t *frames, size_t
 	struct demand d;
 
 	d.nb_streams = d.nb_waiting = d.nb_new = d.nb_blocks = 0;
+	d.has_forgotten = false;
 	while (plm_cursor_left(&c) > 0) {
 		uint8_t type = plm_cursor_u8(&c);
 		uint64_t id, offset = 0, size;
@@ -431,6 +439,7 @@ recv_stream_data(ngtcp2_conn *ng, uint32_t flags, int64_t stream_id, uint64_t of
 	struct plm_quic_conn *conn = user_data;
 
 	rx_advance(rx_get(conn, stream_id), offset + len);
+	conn->rx_top[stream_id & 3] = RTE_MAX(conn->rx_top[stream_id & 3], stream_id + 4);
 	if (conn->ops->stream(conn->ops_ctx, conn, stream_id, buf, len,
 			    flags & NGTCP2_STREAM_DATA_FLAG_FIN) < 0)
 		return NGTCP2_ERR_CALLBACK_FAILURE;

@@ -427,6 +427,28 @@ packet__of_late_frames_is_taken_as_far_as_the_credit_goes(void **state)
 	fx_end(pair);
 }
 
+/* More streams than it is remembered of how far they came, each going on in every packet. */
+static void
+packet__of_many_streams_that_take_turns_is_in_order(void **state)
+{
+	struct fx_pair *pair = connected(fx_default.nb_extents);
+	struct frames f;
+	int64_t id;
+
+	for (unsigned int i = 0; i < 40; i++)
+		assert_int_equal(ngtcp2_conn_open_uni_stream(pair->client.conn->ng, &id, NULL), 0);
+	for (uint64_t at = 0; at < 100; at += 20) {
+		f.len = 0;
+		for (id = 2; id < 2 + 4 * 40; id += 4)
+			put_stream(&f, id, at, 20, false);
+		forge(pair, &f);
+	}
+	assert_int_equal(plm_quic_conn_heard(pair->server.conn)->late, 0);
+	for (id = 2; id < 2 + 4 * 40; id += 4)
+		assert_int_equal(got_of(&pair->server, id), 100);
+	fx_end(pair);
+}
+
 int
 main(void)
 {
@@ -435,6 +457,7 @@ main(void)
 		cmocka_unit_test(frame__in_the_wrong_space_is_never_taken),
 		cmocka_unit_test(acknowledgements__that_lie_win_no_more_than_the_largest_window),
 		cmocka_unit_test(packet__of_several_late_frames_is_taken_whole_or_lost),
+		cmocka_unit_test(packet__of_many_streams_that_take_turns_is_in_order),
 		cmocka_unit_test(packet__of_late_frames_is_taken_as_far_as_the_credit_goes),
 	};
 
