@@ -69,7 +69,16 @@ struct rte_mbuf;
 	X(MEMORY_VIEW, "memory_view", "no memory for a view")                                      \
 	X(MEMORY_MEMBER, "memory_member", "no memory for a member")                                \
 	X(NEIGHBOURS, "neighbours", "the neighbour table is full")                                 \
-	X(TRACE_FULL, "trace_full", "a worker's copies for traces find no place")
+	X(TRACE_FULL, "trace_full", "a worker's copies for traces find no place")                  \
+	X(POOL_QUIC, "pool_quic", "the pool of QUIC packets and datagrams is empty")               \
+	X(QUIC_EXTENT, "quic_extent", "a QUIC connection gets no more memory")                     \
+	X(QUIC_SLOT, "quic_slot", "there is no place for another QUIC connection")                 \
+	X(QUIC_TLS, "quic_tls", "no memory for a TLS session")                                     \
+	X(RING_ADOPT, "ring_adopt", "a ring from the slow path is full when a connection goes home") \
+	X(RING_CLOSE, "ring_close", "a ring from the slow path is full when one is to be closed")  \
+	X(RING_GONE, "ring_gone", "a ring to the slow path is full when a connection has ended")   \
+	X(RING_BACK, "ring_back", "a ring from the slow path is full when a QUIC packet comes back") \
+	X(RING_STREAM, "ring_stream", "a ring is full when bytes of a stream, or credit, come")
 
 /** X(ID, name, what it does wrong). The simulator must tell each from the real thing. */
 #define PLM_MUTANTS(X)                                                                             \

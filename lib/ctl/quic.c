@@ -152,7 +152,7 @@ slot_take(struct ctl_quic *q)
 	uint32_t idx = q->free_head;
 	uint32_t gen;
 
-	if (idx == NONE)
+	if (idx == NONE || plm_fault(QUIC_SLOT))
 		return NULL;
 	slot = &q->table->slots[idx];
 	c = &q->conns[idx];
@@ -535,7 +535,7 @@ begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
 	new.path = slot->ways[0].path;
 	plm_quic_slot_pass(slot, PLM_QUIC_SLOT_HANDSHAKE);
 	handshake_count(q, c, flight->source.prefix);
-	if (quic_tls_server_session(q->tls, &tls) < 0) {
+	if (plm_fault(QUIC_TLS) || quic_tls_server_session(q->tls, &tls) < 0) {
 		handshake_end(q, slot);
 		return true;
 	}

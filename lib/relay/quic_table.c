@@ -34,7 +34,7 @@ extent_get(void *ctx)
 	struct plm_quic_table *t = ctx;
 	void *extent;
 
-	return rte_mempool_get(t->extents, &extent) < 0 ? NULL : extent;
+	return plm_fault(QUIC_EXTENT) || rte_mempool_get(t->extents, &extent) < 0 ? NULL : extent;
 }
 
 static void
