@@ -70,7 +70,10 @@ region_with(struct quic_arena *arena, size_t size, uint32_t max_extents)
 	max_extents = RTE_MIN(max_extents, arena->max_extents);
 	if (arena->memory == NULL || arena->nb_extents >= max_extents || size > arena->memory->size)
 		return NULL;
-	extent = arena->memory->get(arena->memory->ctx);
+	if (arena->nb_extents > 0 && arena->memory->more != NULL)
+		extent = arena->memory->more(arena->memory->ctx);
+	else
+		extent = arena->memory->get(arena->memory->ctx);
 	if (extent == NULL)
 		return NULL;
 	arena->extents[arena->nb_extents++] = extent;

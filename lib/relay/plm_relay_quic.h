@@ -102,7 +102,8 @@ struct plm_quic_table {
 	size_t stride; /**< from one to the next */
 	uint8_t *arenas;
 	struct plm_wheel_entry *timers;             /**< [nb_slots]; of the slot's owner */
-	struct rte_mempool *extents;                /**< regions of PLM_QUIC_EXTENT bytes */
+	struct rte_mempool *extents;      /**< regions of PLM_QUIC_EXTENT bytes, one for each slot */
+	struct rte_mempool *more_extents; /**< and for those that have one */
 	struct plm_quic_memory memory;              /**< them, for connections */
 	struct rte_mempool *pools[PLM_WORKERS_MAX]; /**< packets and payloads of each worker */
 	/* slow path writes before the session can be seen in a view, workers read */
@@ -115,7 +116,7 @@ struct plm_quic_table {
 struct plm_quic_table_conf {
 	uint32_t nb_slots;
 	uint32_t max_sessions;
-	uint32_t nb_extents;
+	uint32_t nb_extents; /**< 0: none; else more than slots */
 	struct rte_mempool *pools[PLM_WORKERS_MAX];
 	struct plm_quic_conf quic; /**< but for `cid_key`, which is made here */
 	const char *name;

@@ -651,6 +651,8 @@ sim_oracle_event(struct sim_run *run, const struct plm_event *e)
 	static const char *const names[] = { "admit", "refuse", "move", "replace", "end", "stall",
 		"recover", "reload" };
 	const struct sim_peer *peer = peer_by_name(run, e->participant);
+	const bool is_quic =
+			e->participant != NULL && strncmp(e->participant, "quic-", 5) == 0;
 	unsigned int addr = 0;
 
 	run->tick++;
@@ -662,12 +664,12 @@ sim_oracle_event(struct sim_run *run, const struct plm_event *e)
 			names[e->type], e->room != NULL ? e->room : "-",
 			e->participant != NULL ? e->participant : "-",
 			e->reason != NULL ? e->reason : "-", e->code);
-	if (e->type == PLM_EVENT_REFUSE)
+	if (e->type == PLM_EVENT_REFUSE && !is_quic)
 		run->oracle->nb_refused++;
 	if (e->type != PLM_EVENT_ADMIT && e->type != PLM_EVENT_MOVE && e->type != PLM_EVENT_END &&
 			e->type != PLM_EVENT_REPLACE)
 		return;
-	if (e->participant != NULL && strncmp(e->participant, "quic-", 5) == 0) {
+	if (is_quic) {
 		sim_quic_event(run, e);
 		return;
 	}

@@ -518,6 +518,7 @@ migrate(struct sim_run *run, struct sim_quic_client *c, uint8_t own)
 	run->fired.world[SIM_WORLD_QUIC_MIGRATE]++;
 	c->own = own;
 	c->used |= (uint8_t)(1u << own);
+	c->has_moved = true;
 	disturb(run, c);
 	settle(run, c);
 }
@@ -557,6 +558,7 @@ sim_quic_happen(struct sim_run *run, uint32_t op_idx, bool is_end)
 		break;
 	case SIM_OP_REBIND:
 		c->shift = (uint8_t)((c->shift + 1) % SIM_ADDRS);
+		c->has_moved = true;
 		run->fired.world[SIM_WORLD_QUIC_REBIND] += c->phase == SIM_QUIC_OPEN;
 		disturb(run, c);
 		break;

@@ -87,6 +87,7 @@ struct sim_quic_client {
 	bool is_deaf;
 	bool is_cut_off;
 	bool reads_no_stream;
+	bool has_moved; /* once at least */
 	uint64_t again_ns; /* when it tries once more */
 	uint64_t nb_up, nb_down;
 	uint32_t slot; /* of its connection at the relay, NONE: not known yet */
