@@ -370,7 +370,7 @@ enter(struct ctl_quic *q, struct plm_quic_slot *slot)
 	handshake_uncount(q, c);
 	c->is_adopted = true;
 	q->nb_adopted++;
-	if (!tell(q, idx, PLM_MSG_QUIC_ADOPT)) {
+	if (!tell(q, idx, PLM_MSG_QUIC_ADOPT) && !plm_mutant(QUIC_ADOPT_LOST)) {
 		due_add(q, idx);
 		c->adopt_due = true;
 	}
@@ -715,13 +715,14 @@ known(struct ctl_quic *q, struct rte_mbuf *m, const uint8_t *p)
 	slot = plm_quic_slot_find(q->table, &cid);
 	if (slot == NULL)
 		return false;
-	if (q->conns[cid.slot].is_adopted && !q->conns[cid.slot].is_gone) {
+	if (q->conns[cid.slot].is_adopted && !q->conns[cid.slot].is_gone &&
+			!plm_mutant(QUIC_TWO)) {
 		give_back(q, slot, m);
 		return true;
 	}
 	if (slot->conn == NULL) /* ended: its peer may be told so */
 		return false;
-	if (!q->conns[cid.slot].is_adopted)
+	if (!q->conns[cid.slot].is_adopted || plm_mutant(QUIC_TWO))
 		feed(q, slot, m);
 	else
 		plm_count(&q->ctl->counters, PLM_CNT_QUIC_STRAY);

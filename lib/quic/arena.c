@@ -4,6 +4,7 @@
 
 #include <rte_branch_prediction.h>
 
+#include "plm_sim.h"
 #include "quic_priv.h"
 
 #define SMALL 64 /* up to here classes are 16 bytes apart */
@@ -139,6 +140,8 @@ quic_arena_release(struct quic_arena *arena, void *buf)
 	if (buf == NULL)
 		return;
 	block = (struct quic_block *)buf - 1;
+	if (plm_mutant(QUIC_ARENA) && arena->nb_extents > 0)
+		arena->memory->put(arena->memory->ctx, arena->extents[--arena->nb_extents]);
 	arena->used -= class_size((unsigned int)block->class) + (uint32_t)sizeof(*block);
 	block->next = arena->free_list[block->class];
 	arena->free_list[block->class] = block;

@@ -10,6 +10,7 @@
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
 #include "plm_crypto.h"
+#include "plm_sim.h"
 #include "quic_priv.h"
 
 #define LABEL_MAX 32
@@ -41,6 +42,9 @@ encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 				aad_len);
 	key = ours(ctx->native_handle);
 	key->conn->tx_key = key;
+	if (plm_mutant(QUIC_NONCE) && len > 1000)
+		nonce = memset(&(uint8_t[PLM_AEAD_NONCE]){ 0 }, 7, PLM_AEAD_NONCE);
+	plm_sched_point(QUIC_SEAL, (&(const struct plm_sim_seal){ key, nonce }));
 	if (plm_aead_seal(key->aead, key->cipher, key->bytes, dest, plain, len, nonce, aad,
 			    aad_len) < 0)
 		return NGTCP2_ERR_CALLBACK_FAILURE;
@@ -143,6 +147,7 @@ key_new(struct plm_quic_conn *conn, bool is_hp, const uint8_t *secret)
 	*key = (struct quic_key){ .aead = aead, .conn = conn, .cipher = (uint8_t)cipher };
 	ret = is_hp ? plm_aead_hp_init(aead, cipher, key->bytes, secret)
 		    : plm_aead_key_init(aead, cipher, key->bytes, secret);
+	plm_sched_point(QUIC_KEY, key);
 	if (ret == 0)
 		return key;
 	quic_arena_release(&conn->arena, raw);

@@ -54,6 +54,7 @@ extent_more(void *ctx)
 static void
 extent_put(void *ctx, void *extent)
 {
+	plm_sched_point(QUIC_EXTENT, extent);
 	rte_mempool_put(rte_mempool_from_obj(extent), extent);
 }
 

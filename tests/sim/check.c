@@ -8,6 +8,7 @@
 #include "guard.h"
 #include "net_priv.h"
 #include "oracle.h"
+#include "quic.h"
 #include "relay_priv.h"
 
 #define VIEWS 8192
@@ -541,6 +542,12 @@ sim_check_point(struct sim_run *run, enum plm_sched_site site, const void *what)
 		if (lcore == NULL || !has_moved(run, lcore->worker))
 			break;
 		worker_sums(run, lcore->worker, true);
+		break;
+	case PLM_SCHED_QUIC_TOUCH:
+	case PLM_SCHED_QUIC_KEY:
+	case PLM_SCHED_QUIC_SEAL:
+	case PLM_SCHED_QUIC_EXTENT:
+		sim_quic_point(run, lcore, site, what);
 		break;
 	default:
 		break;

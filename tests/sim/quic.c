@@ -103,6 +103,10 @@ travel(struct sim_run *run, struct sim_quic_client *c, const struct sim_quic_pac
 	const bool twice = sim_chance(&rng, wire->duplicate);
 	const bool corrupt = sim_chance(&rng, wire->corrupt);
 
+	SIM_TRACE(&run->trace, "%.6f %s at address %u %s %s%u bytes%s\n",
+			(double)(run->now_ns - SIM_EPOCH_NS) / 1e9, c->peer->name, sent->addr,
+			up ? "sends" : "is sent", sent->is_long ? "a hello of " : "", sent->len,
+			c->is_cut_off || lost ? ", in vain" : "");
 	if (c->is_cut_off || lost) {
 		run->fired.world[c->is_cut_off ? SIM_WORLD_QUIC_OUTAGE
 				: sent->is_long ? SIM_WORLD_QUIC_HELLO_LOSS
@@ -519,6 +523,7 @@ migrate(struct sim_run *run, struct sim_quic_client *c, uint8_t own)
 	c->own = own;
 	c->used |= (uint8_t)(1u << own);
 	c->has_moved = true;
+	c->moved_ns = run->now_ns;
 	disturb(run, c);
 	settle(run, c);
 }
@@ -559,6 +564,7 @@ sim_quic_happen(struct sim_run *run, uint32_t op_idx, bool is_end)
 	case SIM_OP_REBIND:
 		c->shift = (uint8_t)((c->shift + 1) % SIM_ADDRS);
 		c->has_moved = true;
+		c->moved_ns = run->now_ns;
 		run->fired.world[SIM_WORLD_QUIC_REBIND] += c->phase == SIM_QUIC_OPEN;
 		disturb(run, c);
 		break;

@@ -88,6 +88,8 @@ struct sim_quic_client {
 	bool is_cut_off;
 	bool reads_no_stream;
 	bool has_moved; /* once at least */
+	uint64_t moved_ns;
+	uint64_t passed_ns; /* when it last read a datagram */
 	uint64_t again_ns; /* when it tries once more */
 	uint64_t nb_up, nb_down;
 	uint32_t slot; /* of its connection at the relay, NONE: not known yet */
@@ -126,6 +128,15 @@ struct sim_quic_talk {
 	uint64_t next_ns;
 };
 
+/** Packets that a relay seals in a run, of which nonces are compared; keys' addresses. */
+#define SIM_QUIC_SEALS (1u << 17)
+#define SIM_QUIC_KEYS  (1u << 12)
+
+struct sim_quic_key {
+	const void *key;
+	uint32_t number; /* of the key that is there now */
+};
+
 struct sim_quic {
 	/* const in a run */
 	struct plm_quic *engine; /* owned */
@@ -159,6 +170,10 @@ struct sim_quic {
 	uint32_t nb_pairs, size_pairs;
 	uint32_t first_open; /* every datagram before it is judged */
 	struct sim_quic_lane lanes[SIM_QUICS][SIM_QUICS]; /* [receiver][sender] */
+	struct sim_quic_key keys[SIM_QUIC_KEYS];
+	uint32_t nb_keys, nb_key_places;
+	uint64_t seals[SIM_QUIC_SEALS]; /* a hash of key and nonce each, 0: free */
+	uint32_t nb_seals;
 };
 
 /** Certificate, packet protection, TLS settings: once a process. */
@@ -211,5 +226,7 @@ void sim_quic_event(struct sim_run *run, const struct plm_event *e);
 void sim_quic_named(struct sim_run *run, uint32_t session_idx);
 void sim_quic_rest(struct sim_run *run);
 void sim_quic_settled(struct sim_run *run);
+void sim_quic_point(struct sim_run *run, const struct sim_lcore *lcore, enum plm_sched_site site,
+		const void *what);
 
 #endif

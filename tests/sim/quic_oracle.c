@@ -24,6 +24,8 @@
 /* What a window that was full may take to open when its path is good again, beside the time that it was not
  * (docs/quic.md: a tenth of it), and the tenths of it. */
 #define WINDOW_NS (3 * PLM_NS_PER_S)
+/* What is sent where a client is no longer, until both have seen it elsewhere. */
+#define MOVE_NS PLM_NS_PER_S
 /* An lcore may be told an old time, and a deadline is found late. */
 #define SLACK_NS (500 * PLM_NS_PER_MS)
 
@@ -134,6 +136,15 @@ sim_quic_arrived(struct sim_run *run, uint32_t i, unsigned int port, unsigned in
 	d->misses = misses(run);
 }
 
+/* A datagram that came, or could have, by a session that must be heard. */
+static bool
+sender_certain(const struct sim_quic *q, uint32_t slot, uint32_t gen, uint64_t in_tick)
+{
+	const struct sim_quic_session *s = session_of(q, slot, gen);
+
+	return s != NULL && s->home_tick != 0 && s->home_tick < in_tick;
+}
+
 void
 sim_quic_delivered(struct sim_run *run, const struct sim_quic_client *c,
 		const struct sim_quic_packet *packet, const uint8_t *bytes, size_t len)
@@ -167,13 +178,17 @@ sim_quic_delivered(struct sim_run *run, const struct sim_quic_client *c,
 		return;
 	pair = pair_of(q, d, to);
 	pair->delivered++;
+	run->quic->clients[c - q->clients].passed_ns = run->now_ns;
 	run->oracle->nb_copies++;
 	SIM_EXPECT(pair->delivered == 1, TWICE, "%s gets datagram %u %u times", to->name, i,
 			pair->delivered);
-	/* What came through one queue leaves in that order; on the way it may overtake. */
+	/* What came through one queue for a connection that was at home leaves in that order; before, it may
+	 * have gone by the slow path, and on the way it may overtake. */
 	lane = &q->lanes[c - q->clients][sim_quic_client(run, d->peer) - q->clients];
 	SIM_EXPECT(run->plan->wire.jitter_ns > 0 || lane->in_lane != d->in_lane ||
-					d->in_tick > lane->in_tick,
+					d->in_tick > lane->in_tick ||
+					!sender_certain(q, d->slot, d->gen, lane->in_tick) ||
+					!sender_certain(q, d->slot, d->gen, d->in_tick),
 			ORDER, "%s gets datagram %u after a later one", to->name, i);
 	*lane = (struct sim_quic_lane){ d->in_tick, d->in_lane };
 }
@@ -182,15 +197,6 @@ static bool
 fired(const struct sim_run *run, enum plm_fault_site site)
 {
 	return run->fired.site[site] > 0;
-}
-
-/* A datagram that came, or could have, by a session that must be heard. */
-static bool
-sender_certain(const struct sim_quic *q, uint32_t slot, uint32_t gen, uint64_t in_tick)
-{
-	const struct sim_quic_session *s = session_of(q, slot, gen);
-
-	return s != NULL && s->home_tick != 0 && s->home_tick < in_tick;
 }
 
 void
@@ -236,6 +242,13 @@ sim_quic_rx_dropped(struct sim_run *run, uint32_t i, enum plm_counter why)
 		q->dgrams[packet->dgram].rx_dropped++;
 }
 
+/* A worker that had no place for what came on a stream closed the connection. */
+static bool
+was_flooded(const struct sim_run *run)
+{
+	return worker_count(run, PLM_CNT_QUIC_STREAM_FLOOD) > 0;
+}
+
 /* Its path was bad so lately that its window may still be full. */
 static bool
 is_recovering(const struct sim_run *run, const struct sim_quic_client *c)
@@ -243,6 +256,13 @@ is_recovering(const struct sim_run *run, const struct sim_quic_client *c)
 	return c->disturbed_ns != 0 &&
 			run->now_ns < c->disturbed_ns + WINDOW_NS +
 							(c->disturbed_ns - c->trouble_ns) / 4;
+}
+
+/* Something passed in the last second. */
+static bool
+is_flowing(const struct sim_run *run, const struct sim_peer *to)
+{
+	return run->now_ns < sim_quic_client(run, to->idx)->passed_ns + PLM_NS_PER_S;
 }
 
 static bool
@@ -262,7 +282,7 @@ copy_drop_explained(struct sim_run *run, const struct sim_quic_dgram *d, const s
 	case PLM_CNT_COPY_QUIC_CLOSED:
 		/* It ends, or its worker has it not yet. */
 		return s == NULL || s->home_tick == 0 || c->phase != SIM_QUIC_OPEN ||
-				c->slot_gen != s->gen || is_recovering(run, c);
+				c->slot_gen != s->gen || is_recovering(run, c) || was_flooded(run);
 	case PLM_CNT_COPY_QUIC_WINDOW:
 	case PLM_CNT_COPY_QUIC_MEMORY:
 		/* Of a session that its client has forgotten, too. */
@@ -317,6 +337,8 @@ sim_quic_copy_dropped(struct sim_run *run, const struct rte_mbuf *payload,
 			run->plan->peers[d->peer].name);
 	if (copy_drop_explained(run, d, to, session_idx, why))
 		pair_of(q, d, to)->dropped++;
+	else if (why == PLM_CNT_COPY_QUIC_WINDOW && is_flowing(run, to))
+		pair_of(q, d, to)->dropped++; /* the relay was slow, and had much at once */
 	else if (why == PLM_CNT_COPY_QUIC_WINDOW)
 		sim_fail(SIM_INV_WINDOW, "the window of %s is full, and its path is good",
 				to->name);
@@ -327,6 +349,19 @@ sim_quic_copy_dropped(struct sim_run *run, const struct rte_mbuf *payload,
 
 /* --- judgement ------------------------------------------------------------------------------ */
 
+/* Does the relay send where its client is? ngtcp2 leaves a path that was validated before in use, while it is
+ * heard that way, after the client has gone on from another one; it is read there for as long as it is kept. */
+static bool
+is_found(const struct sim_run *run, const struct sim_quic_client *c)
+{
+	const struct plm_quic_slot *slot = &ctl_quic_table(run->ctl)->slots[c->slot];
+	const unsigned int addr = (c->own + c->shift) % SIM_ADDRS;
+
+	return !c->has_moved ||
+			plm_quic_conn_path(slot->conn)->port ==
+					rte_cpu_to_be_16(c->peer->addrs[addr].udp_port);
+}
+
 static void
 judge(struct sim_run *run, uint32_t i)
 {
@@ -335,6 +370,9 @@ judge(struct sim_run *run, uint32_t i)
 	const struct sim_room *room = &run->plan->rooms[run->plan->peers[d->peer].room];
 
 	d->judged = true;
+	/* What comes from elsewhere may be discarded until the path is known. */
+	if (sim_quic_client(run, d->peer)->moved_ns + MOVE_NS > d->done_ns)
+		return;
 	if (!sender_certain(q, d->slot, d->gen, d->in_tick) || d->rx_dropped > 0 ||
 			misses(run) != d->misses)
 		return;
@@ -345,9 +383,10 @@ judge(struct sim_run *run, uint32_t i)
 		const struct sim_quic_session *s = session_of(q, c->slot, c->slot_gen);
 
 		if (d->peer == to->idx || c->phase != SIM_QUIC_OPEN || c->is_deaf || c->is_cut_off ||
+				c->moved_ns + MOVE_NS > d->done_ns ||
 				c->opened_tick >= d->in_tick || c->disturbed_tick >= d->in_tick ||
 				s == NULL || s->named_tick == 0 || s->named_tick >= d->in_tick ||
-				s->home_tick == 0 || s->home_tick >= d->in_tick)
+				s->home_tick == 0 || s->home_tick >= d->in_tick || !is_found(run, c))
 			continue;
 		SIM_EXPECT(pair->delivered + pair->dropped > 0, MISSING,
 				"datagram %u of %s never reaches %s", i,
@@ -470,7 +509,7 @@ ended(struct sim_run *run, const struct plm_event *e, struct sim_quic_session *s
 		SIM_EXPECT(run->oracle->kicking, CONSENT, "%s is kicked, and nobody did",
 				peer->name);
 	else
-		SIM_EXPECT(e->code == CONNECTION_ID_LIMIT && c->has_moved, CONSENT,
+		SIM_EXPECT((e->code == CONNECTION_ID_LIMIT && c->has_moved) || was_flooded(run), CONSENT,
 				"%s loses its connection: %s, %d", peer->name, e->reason, e->code);
 	s->is_open = false;
 	sim_oracle_watch(run, peer, s->addr);
@@ -516,6 +555,7 @@ sim_quic_lost(struct sim_run *run, const struct sim_quic_client *c)
 		return;
 	SIM_EXPECT(session_of(run->quic, c->slot, c->slot_gen) == NULL || is_recovering(run, c) ||
 					(end.code == CONNECTION_ID_LIMIT && c->has_moved) ||
+					was_flooded(run) ||
 					(!end.is_remote && end.is_timeout),
 			CONSENT, "%s is closed (%" PRIu64 "%s%s) and still in its room",
 			c->peer->name, end.code, end.is_remote ? ", by the relay" : "",
@@ -536,5 +576,100 @@ sim_quic_settled(struct sim_run *run)
 		SIM_EXPECT(c->phase != SIM_QUIC_OPEN || is_recovering(run, c) ||
 						session_of(q, c->slot, c->slot_gen) != NULL,
 				ADMISSION, "%s is connected and in no room", c->peer->name);
+	}
+	for (uint32_t i = 0; i < q->nb_slots; i++)
+		SIM_EXPECT(!q->sessions[i].is_open || q->sessions[i].home_tick != 0, CONTROL,
+				"connection %u of %s never came home", i,
+				run->plan->peers[q->sessions[i].peer].name);
+}
+
+/* --- points --------------------------------------------------------------------------------- */
+
+/* The state says whose a connection is; between the slow path's last word and the first turn of its home it
+ * is nobody's. */
+static void
+touched(struct sim_run *run, const struct sim_lcore *lcore, const struct plm_quic_conn *conn)
+{
+	const uint32_t idx = plm_quic_conn_slot(conn);
+	const struct plm_quic_slot *slot = &ctl_quic_table(run->ctl)->slots[idx];
+	const struct sim_quic_session *s = &run->quic->sessions[idx];
+	const bool is_ctl = lcore->worker == run->nb_workers;
+	bool ok = false;
+
+	switch (plm_quic_slot_state(slot)) {
+	case PLM_QUIC_SLOT_HANDSHAKE:
+		ok = is_ctl && !(s->is_open && s->gen == slot->gen);
+		break;
+	case PLM_QUIC_SLOT_HOME:
+		ok = !is_ctl && lcore->worker == slot->home;
+		break;
+	case PLM_QUIC_SLOT_GONE:
+		ok = is_ctl;
+		break;
+	case PLM_QUIC_SLOT_FREE:
+		break;
+	}
+	if (!ok && is_ctl)
+		sim_fail(SIM_INV_LCORE, "the slow path touches connection %u", idx);
+	else if (!ok)
+		sim_fail(SIM_INV_LCORE, "worker %u touches connection %u", lcore->worker, idx);
+}
+
+/* By open addressing; an entry is never taken out, since a key's number is never used again. */
+static bool
+seal_is_new(struct sim_quic *q, uint64_t h)
+{
+	uint32_t at = (uint32_t)h & (SIM_QUIC_SEALS - 1);
+
+	for (; q->seals[at] != 0; at = (at + 1) & (SIM_QUIC_SEALS - 1))
+		if (q->seals[at] == h)
+			return false;
+	if (q->nb_seals < SIM_QUIC_SEALS / 2) {
+		q->seals[at] = h;
+		q->nb_seals++;
+	}
+	return true;
+}
+
+static struct sim_quic_key *
+key_of(struct sim_quic *q, const void *key)
+{
+	uint32_t at = (uint32_t)sim_mix((uintptr_t)key) & (SIM_QUIC_KEYS - 1);
+
+	while (q->keys[at].key != NULL && q->keys[at].key != key)
+		at = (at + 1) & (SIM_QUIC_KEYS - 1);
+	if (q->keys[at].key == NULL && ++q->nb_key_places == SIM_QUIC_KEYS)
+		abort();
+	q->keys[at].key = key;
+	return &q->keys[at];
+}
+
+void
+sim_quic_point(struct sim_run *run, const struct sim_lcore *lcore, enum plm_sched_site site,
+		const void *what)
+{
+	struct sim_quic *q = run->quic;
+	const struct plm_sim_seal *seal;
+	uint64_t h;
+
+	switch (site) {
+	case PLM_SCHED_QUIC_TOUCH:
+		touched(run, lcore, what);
+		break;
+	case PLM_SCHED_QUIC_KEY:
+		key_of(q, what)->number = ++q->nb_keys;
+		break;
+	case PLM_SCHED_QUIC_SEAL:
+		seal = what;
+		h = sim_mix(sim_hash(seal->nonce, PLM_AEAD_NONCE) ^ key_of(q, seal->key)->number) | 1;
+		SIM_EXPECT(seal_is_new(q, h), NONCE,
+				"worker %u seals two packets with one nonce of a key",
+				lcore->worker);
+		break;
+	case PLM_SCHED_QUIC_EXTENT: /* nobody has it any more */
+		memset((void *)(uintptr_t)what, 0xdd, PLM_QUIC_EXTENT);
+		break;
+	default:
+		break;
 	}
 }

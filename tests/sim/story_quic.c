@@ -229,8 +229,12 @@ quic_rush(struct sim_plan *plan, struct sim_rng *rng)
 			talks(plan, rng, peer, t, end, 50);
 			t = end + sim_below(rng, 300 * MS);
 		}
-		if (sim_chance(rng, 200))
-			op_kick(plan, peer, sim_range(rng, 300, 1300) * MS);
+		if (sim_chance(rng, 300)) {
+			/* And does not hear it. */
+			t = sim_range(rng, 300, 1300) * MS;
+			sim_peer_op(plan, peer, SIM_OP_DEAF, t - 20 * MS, t + 600 * MS);
+			op_kick(plan, peer, t);
+		}
 	}
 	if (sim_chance(rng, 300))
 		weather(plan, rng);
