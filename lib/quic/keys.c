@@ -42,8 +42,9 @@ encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 				aad_len);
 	key = ours(ctx->native_handle);
 	key->conn->tx_key = key;
-	if (plm_mutant(QUIC_NONCE) && len > 1000)
-		nonce = memset(&(uint8_t[PLM_AEAD_NONCE]){ 0 }, 7, PLM_AEAD_NONCE);
+	if (plm_mutant(QUIC_NONCE) && key->conn->quic->conf.is_server)
+		nonce = (const uint8_t *)"of all packets";
+	plm_sched_point(QUIC_SEAL, (&(const struct plm_sim_seal){ key, nonce }));
 	plm_sched_point(QUIC_SEAL, (&(const struct plm_sim_seal){ key, nonce }));
 	if (plm_aead_seal(key->aead, key->cipher, key->bytes, dest, plain, len, nonce, aad,
 			    aad_len) < 0)

@@ -116,7 +116,7 @@ struct plm_quic_table {
 struct plm_quic_table_conf {
 	uint32_t nb_slots;
 	uint32_t max_sessions;
-	uint32_t nb_extents; /**< 0: none; else more than slots */
+	uint32_t nb_extents; /**< more than slots */
 	struct rte_mempool *pools[PLM_WORKERS_MAX];
 	struct plm_quic_conf quic; /**< but for `cid_key`, which is made here */
 	const char *name;

@@ -76,7 +76,7 @@ plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_c
 	struct plm_quic_table *t;
 	int ret = -ENOMEM;
 
-	if (conf->nb_slots == 0)
+	if (conf->nb_slots == 0 || conf->nb_extents <= conf->nb_slots)
 		return -EINVAL;
 	t = rte_zmalloc_socket("plm_quic", sizeof(*t), RTE_CACHE_LINE_SIZE, conf->socket);
 	if (t == NULL)
@@ -108,14 +108,12 @@ plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_c
 	if (t->slots == NULL || t->timers == NULL || t->arenas == NULL || t->slot_of == NULL)
 		goto fail;
 	memset(t->slot_of, 0xff, conf->max_sessions * sizeof(*t->slot_of));
-	if (conf->nb_extents > conf->nb_slots) {
-		t->extents = extents_create(conf, "ext", conf->nb_slots);
-		t->more_extents = extents_create(conf, "more", conf->nb_extents - conf->nb_slots);
-		if (t->extents == NULL || t->more_extents == NULL)
-			goto fail;
-		t->memory = (struct plm_quic_memory){ extent_get, extent_put, t, PLM_QUIC_EXTENT,
-			extent_more };
-	}
+	t->memory = (struct plm_quic_memory){ extent_get, extent_put, t, PLM_QUIC_EXTENT,
+		extent_more };
+	t->extents = extents_create(conf, "ext", conf->nb_slots);
+	t->more_extents = extents_create(conf, "more", conf->nb_extents - conf->nb_slots);
+	if (t->extents == NULL || t->more_extents == NULL)
+		goto fail;
 	for (uint32_t i = 0; i < t->nb_slots; i++)
 		t->slots[i].arena = t->arenas + i * stride();
 	*out = t;

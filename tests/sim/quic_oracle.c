@@ -663,7 +663,7 @@ sim_quic_point(struct sim_run *run, const struct sim_lcore *lcore, enum plm_sche
 		seal = what;
 		h = sim_mix(sim_hash(seal->nonce, PLM_AEAD_NONCE) ^ key_of(q, seal->key)->number) | 1;
 		SIM_EXPECT(seal_is_new(q, h), NONCE,
-				"worker %u seals two packets with one nonce of a key",
+				"lcore %u seals two packets with one nonce of a key",
 				lcore->worker);
 		break;
 	case PLM_SCHED_QUIC_EXTENT: /* nobody has it any more */

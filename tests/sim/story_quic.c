@@ -135,10 +135,19 @@ quic(struct sim_plan *plan, struct sim_rng *rng)
 		weather(plan, rng);
 	if (sim_chance(rng, 700))
 		beside(plan, rng, 1800 * MS);
-	if (sim_chance(rng, 300)) {
-		const uint64_t t0 = sim_range(rng, 400, 1200) * MS;
+	/* A worker that is told late whom to close, while there is no memory for another view. */
+	if (sim_chance(rng, 400)) {
+		static const uint32_t sites[] = { PLM_FAULT_RING_CLOSE, PLM_FAULT_MEMORY_VIEW };
+		const uint64_t t = sim_range(rng, 500, 1400) * MS;
 
-		faults(plan, rng, PLM_FAULT_RING_CLOSE, t0, t0 + 500 * MS);
+		for (unsigned int i = 0; i < RTE_DIM(sites); i++) {
+			struct sim_op *op = sim_op_add(plan, SIM_OP_FAULTS, t - 5 * MS,
+					t + 300 * MS);
+
+			op->a = sites[i];
+			op->b = 1024;
+		}
+		op_kick(plan, &plan->peers[0], t);
 	}
 }
 
