@@ -84,10 +84,12 @@ struct plm_sim_seal {
 	X(QUIC_EXTENT, "quic_extent", "a QUIC connection gets no more memory")                     \
 	X(QUIC_SLOT, "quic_slot", "there is no place for another QUIC connection")                 \
 	X(QUIC_TLS, "quic_tls", "no memory for a TLS session")                                     \
-	X(RING_ADOPT, "ring_adopt", "a ring from the slow path is full when a connection goes home") \
+	X(RING_ADOPT, "ring_adopt",                                                                \
+			"a ring from the slow path is full when a connection goes home")           \
 	X(RING_CLOSE, "ring_close", "a ring from the slow path is full when one is to be closed")  \
 	X(RING_GONE, "ring_gone", "a ring to the slow path is full when a connection has ended")   \
-	X(RING_BACK, "ring_back", "a ring from the slow path is full when a QUIC packet comes back") \
+	X(RING_BACK, "ring_back",                                                                  \
+			"a ring from the slow path is full when a QUIC packet comes back")         \
 	X(RING_STREAM, "ring_stream", "a ring is full when bytes of a stream, or credit, come")
 
 /** X(ID, name, what it does wrong). The simulator must tell each from the real thing. */
@@ -140,12 +142,15 @@ struct plm_sim_seal {
 	X(TRACE_FIRST, "trace_first", "copy a burst's first packet in each one's place")           \
 	X(TRACE_UNCOUNTED, "trace_uncounted", "count only the first packet that a trace misses")   \
 	X(QUIC_TWO, "quic_two", "let the slow path use a connection that has gone home")           \
-	X(QUIC_GENERATION, "quic_generation", "give a packet to the connection that its slot has now") \
+	X(QUIC_GENERATION, "quic_generation",                                                      \
+			"give a packet to the connection that its slot has now")                   \
 	X(QUIC_LEFT, "quic_left", "send datagrams to a connection whose session has ended")        \
 	X(QUIC_NONCE, "quic_nonce", "seal two packets with one nonce")                             \
 	X(QUIC_WINDOW, "quic_window", "leave a window that was full closed")                       \
 	X(QUIC_ARENA, "quic_arena", "give memory back that a connection uses")                     \
-	X(QUIC_ADOPT_LOST, "quic_adopt_lost", "forget to send a connection home when the ring is full")
+	X(QUIC_HOARD, "quic_hoard", "let who has much in flight take what others need")            \
+	X(QUIC_ADOPT_LOST, "quic_adopt_lost",                                                      \
+			"forget to send a connection home when the ring is full")
 
 #ifdef PLM_SIM
 

@@ -715,8 +715,7 @@ known(struct ctl_quic *q, struct rte_mbuf *m, const uint8_t *p)
 	slot = plm_quic_slot_find(q->table, &cid);
 	if (slot == NULL)
 		return false;
-	if (q->conns[cid.slot].is_adopted && !q->conns[cid.slot].is_gone &&
-			!plm_mutant(QUIC_TWO)) {
+	if (q->conns[cid.slot].is_adopted && !q->conns[cid.slot].is_gone && !plm_mutant(QUIC_TWO)) {
 		give_back(q, slot, m);
 		return true;
 	}

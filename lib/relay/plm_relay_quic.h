@@ -101,9 +101,9 @@ struct plm_quic_table {
 	size_t arena_size;
 	size_t stride; /**< from one to the next */
 	uint8_t *arenas;
-	struct plm_wheel_entry *timers;             /**< [nb_slots]; of the slot's owner */
-	struct rte_mempool *extents;      /**< regions of PLM_QUIC_EXTENT bytes, one for each slot */
-	struct rte_mempool *more_extents; /**< and for those that have one */
+	struct plm_wheel_entry *timers; /**< [nb_slots]; of the slot's owner */
+	struct rte_mempool *extents;    /**< regions of PLM_QUIC_EXTENT bytes, one for each slot */
+	struct rte_mempool *more_extents;           /**< and for those that have one */
 	struct plm_quic_memory memory;              /**< them, for connections */
 	struct rte_mempool *pools[PLM_WORKERS_MAX]; /**< packets and payloads of each worker */
 	/* slow path writes before the session can be seen in a view, workers read */

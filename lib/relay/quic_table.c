@@ -48,7 +48,9 @@ extent_more(void *ctx)
 {
 	struct plm_quic_table *t = ctx;
 
-	return plm_fault(QUIC_EXTENT) ? NULL : extent_from(t->more_extents);
+	void *extent = plm_fault(QUIC_EXTENT) ? NULL : extent_from(t->more_extents);
+
+	return plm_mutant(QUIC_HOARD) && extent == NULL ? extent_from(t->extents) : extent;
 }
 
 static void

@@ -651,8 +651,7 @@ sim_oracle_event(struct sim_run *run, const struct plm_event *e)
 	static const char *const names[] = { "admit", "refuse", "move", "replace", "end", "stall",
 		"recover", "reload" };
 	const struct sim_peer *peer = peer_by_name(run, e->participant);
-	const bool is_quic =
-			e->participant != NULL && strncmp(e->participant, "quic-", 5) == 0;
+	const bool is_quic = e->participant != NULL && strncmp(e->participant, "quic-", 5) == 0;
 	unsigned int addr = 0;
 
 	run->tick++;

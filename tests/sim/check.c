@@ -398,8 +398,8 @@ sim_check_sums(struct sim_run *run)
 			crossed_out, crossed_in);
 	SIM_EXPECT(slices_in == slices_out, SUMS, "%" PRIu64 " slices out, %" PRIu64 " in",
 			slices_out, slices_in);
-	SIM_EXPECT(handed <= carried && carried <= handed + quic, SUMS, "%" PRIu64 " handed, %" PRIu64 " carried", handed,
-			carried);
+	SIM_EXPECT(handed <= carried && carried <= handed + quic, SUMS,
+			"%" PRIu64 " handed, %" PRIu64 " carried", handed, carried);
 }
 
 void

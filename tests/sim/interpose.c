@@ -5,14 +5,13 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <gnutls/crypto.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <gnutls/crypto.h>
 
 #include "rng.h"
 #include "run.h"

@@ -24,7 +24,7 @@
 #define SIM_PORTS    2
 #define SIM_WORKERS  8
 #define SIM_SECRETS  3
-#define SIM_COPIES   3 /* of one packet, on their way at once */
+#define SIM_COPIES   3  /* of one packet, on their way at once */
 #define SIM_QUICS    32 /* participants over QUIC */
 
 #define SIM_EPOCH_NS (1000 * PLM_NS_PER_S) /* when a run begins */
@@ -75,32 +75,32 @@ struct sim_room {
 
 /** X(ID, name) */
 #define SIM_OPS(X)                                                                                 \
-	X(CHECKS, "checks")            /* Binding requests from t0 to t1, every gap */             \
-	X(TALK, "talks")               /* RTP */                                                   \
-	X(REPORT, "reports")           /* RTCP, one compound every gap */                          \
-	X(REPLAY, "is replayed")       /* requests of operation `a`, again, from `addr` */         \
-	X(INDICATE, "indicates")       /* STUN indications */                                      \
-	X(GARBAGE, "garbage")          /* frames of nobody's */                                    \
-	X(KICK, "is kicked")           /* by an operator */                                        \
-	X(SET_MAX, "room's limit")     /* `a` members from now on */                               \
-	X(RELOAD, "reload")            /* secrets: `a` first, then `b` */                          \
-	X(DRAIN, "drain")              /* refuse newcomers from t0 to t1 */                        \
-	X(STATICS, "static endpoints") /* list `a` from now on */                                  \
-	X(TRACE, "is traced")          /* the room, from t0 to t1 */                               \
-	X(FAILOVER, "new MAC")         /* of the peer's next hop; announced if `a` */              \
-	X(PARTITION, "partition")      /* port `a` is cut off from t0 to t1 */                     \
-	X(STALL, "stall")              /* lcore `a` takes no turn from t0 to t1 */                 \
-	X(LATE, "late clock")          /* lcore `a` is told the time of `b` ns ago */              \
-	X(FAULTS, "faults")            /* site `a` fails `b` times in 1024 from t0 to t1 */        \
-	X(NIC, "slow wire")            /* the ports send at a `a`th of their speed */              \
-	X(CONNECT, "connects")         /* over QUIC, until t1; `a`: leaves without a word */       \
-	X(DATAGRAMS, "talks")          /* over QUIC */                                             \
+	X(CHECKS, "checks")              /* Binding requests from t0 to t1, every gap */           \
+	X(TALK, "talks")                 /* RTP */                                                 \
+	X(REPORT, "reports")             /* RTCP, one compound every gap */                        \
+	X(REPLAY, "is replayed")         /* requests of operation `a`, again, from `addr` */       \
+	X(INDICATE, "indicates")         /* STUN indications */                                    \
+	X(GARBAGE, "garbage")            /* frames of nobody's */                                  \
+	X(KICK, "is kicked")             /* by an operator */                                      \
+	X(SET_MAX, "room's limit")       /* `a` members from now on */                             \
+	X(RELOAD, "reload")              /* secrets: `a` first, then `b` */                        \
+	X(DRAIN, "drain")                /* refuse newcomers from t0 to t1 */                      \
+	X(STATICS, "static endpoints")   /* list `a` from now on */                                \
+	X(TRACE, "is traced")            /* the room, from t0 to t1 */                             \
+	X(FAILOVER, "new MAC")           /* of the peer's next hop; announced if `a` */            \
+	X(PARTITION, "partition")        /* port `a` is cut off from t0 to t1 */                   \
+	X(STALL, "stall")                /* lcore `a` takes no turn from t0 to t1 */               \
+	X(LATE, "late clock")            /* lcore `a` is told the time of `b` ns ago */            \
+	X(FAULTS, "faults")              /* site `a` fails `b` times in 1024 from t0 to t1 */      \
+	X(NIC, "slow wire")              /* the ports send at a `a`th of their speed */            \
+	X(CONNECT, "connects")           /* over QUIC, until t1; `a`: leaves without a word */     \
+	X(DATAGRAMS, "talks")            /* over QUIC */                                           \
 	X(STREAMS, "is told, and tells") /* messages of `a` bytes, both ways */                    \
 	X(UPDATE, "changes its keys")                                                              \
 	X(MIGRATE, "goes on from address") /* its own `a` */                                       \
-	X(REBIND, "is seen elsewhere") /* a NAT forgot it */                                       \
+	X(REBIND, "is seen elsewhere")     /* a NAT forgot it */                                   \
 	X(OUTAGE, "is cut off")                                                                    \
-	X(DEAF, "reads nothing")       /* no packet at all or, if `a`, of no stream */
+	X(DEAF, "reads nothing") /* no packet at all or, if `a`, of no stream */
 
 enum sim_op_type {
 #define SIM_OP_ID(id, name) SIM_OP_##id,

@@ -108,9 +108,9 @@ travel(struct sim_run *run, struct sim_quic_client *c, const struct sim_quic_pac
 			up ? "sends" : "is sent", sent->is_long ? "a hello of " : "", sent->len,
 			c->is_cut_off || lost ? ", in vain" : "");
 	if (c->is_cut_off || lost) {
-		run->fired.world[c->is_cut_off ? SIM_WORLD_QUIC_OUTAGE
-				: sent->is_long ? SIM_WORLD_QUIC_HELLO_LOSS
-						: SIM_WORLD_QUIC_LOSS]++;
+		run->fired.world[c->is_cut_off                  ? SIM_WORLD_QUIC_OUTAGE
+						: sent->is_long ? SIM_WORLD_QUIC_HELLO_LOSS
+								: SIM_WORLD_QUIC_LOSS]++;
 		disturb(run, c);
 		return;
 	}
@@ -631,7 +631,8 @@ come_up(struct sim_run *run, struct sim_quic_packet *packet)
 	const struct sim_addr *addr = &c->peer->addrs[packet->addr];
 	const unsigned int queue = queue_of(run, c, addr);
 
-	q->given = sim_grow(q->given, &q->size_given, q->nb_given + 1, sizeof(struct sim_quic_packet *));
+	q->given = sim_grow(q->given, &q->size_given, q->nb_given + 1,
+			sizeof(struct sim_quic_packet *));
 	q->given[q->nb_given] = packet;
 	sim_net_bring(run, addr->port_idx, queue, SIM_QUIC_FIRST + q->nb_given++);
 }

@@ -90,7 +90,7 @@ struct sim_quic_client {
 	bool has_moved; /* once at least */
 	uint64_t moved_ns;
 	uint64_t passed_ns; /* when it last read a datagram */
-	uint64_t again_ns; /* when it tries once more */
+	uint64_t again_ns;  /* when it tries once more */
 	uint64_t nb_up, nb_down;
 	uint32_t slot; /* of its connection at the relay, NONE: not known yet */
 	uint32_t slot_gen;
@@ -168,7 +168,7 @@ struct sim_quic {
 	uint32_t nb_dgrams, size_dgrams;
 	struct sim_quic_pair *pairs;
 	uint32_t nb_pairs, size_pairs;
-	uint32_t first_open; /* every datagram before it is judged */
+	uint32_t first_open;                              /* every datagram before it is judged */
 	struct sim_quic_lane lanes[SIM_QUICS][SIM_QUICS]; /* [receiver][sender] */
 	struct sim_quic_key keys[SIM_QUIC_KEYS];
 	uint32_t nb_keys, nb_key_places;

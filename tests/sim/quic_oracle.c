@@ -172,8 +172,8 @@ sim_quic_delivered(struct sim_run *run, const struct sim_quic_client *c,
 	SIM_EXPECT(run->plan->peers[d->peer].room == to->room, STRANGER,
 			"%s of room %u gets datagram %u of %s", to->name, to->room, i,
 			run->plan->peers[d->peer].name);
-	SIM_EXPECT(packet->is_reachable, AFTER_LEAVE,
-			"%s gets datagram %u, sent after it had left", to->name, i);
+	SIM_EXPECT(packet->is_reachable, AFTER_LEAVE, "%s gets datagram %u, sent after it had left",
+			to->name, i);
 	if (run->failed)
 		return;
 	pair = pair_of(q, d, to);
@@ -254,8 +254,8 @@ static bool
 is_recovering(const struct sim_run *run, const struct sim_quic_client *c)
 {
 	return c->disturbed_ns != 0 &&
-			run->now_ns < c->disturbed_ns + WINDOW_NS +
-							(c->disturbed_ns - c->trouble_ns) / 4;
+			run->now_ns <
+			c->disturbed_ns + WINDOW_NS + (c->disturbed_ns - c->trouble_ns) / 4;
 }
 
 /* Something passed in the last second. */
@@ -359,7 +359,7 @@ is_found(const struct sim_run *run, const struct sim_quic_client *c)
 
 	return !c->has_moved ||
 			plm_quic_conn_path(slot->conn)->port ==
-					rte_cpu_to_be_16(c->peer->addrs[addr].udp_port);
+			rte_cpu_to_be_16(c->peer->addrs[addr].udp_port);
 }
 
 static void
@@ -382,11 +382,12 @@ judge(struct sim_run *run, uint32_t i)
 		const struct sim_quic_pair *pair = pair_of(q, d, to);
 		const struct sim_quic_session *s = session_of(q, c->slot, c->slot_gen);
 
-		if (d->peer == to->idx || c->phase != SIM_QUIC_OPEN || c->is_deaf || c->is_cut_off ||
-				c->moved_ns + MOVE_NS > d->done_ns ||
+		if (d->peer == to->idx || c->phase != SIM_QUIC_OPEN || c->is_deaf ||
+				c->is_cut_off || c->moved_ns + MOVE_NS > d->done_ns ||
 				c->opened_tick >= d->in_tick || c->disturbed_tick >= d->in_tick ||
 				s == NULL || s->named_tick == 0 || s->named_tick >= d->in_tick ||
-				s->home_tick == 0 || s->home_tick >= d->in_tick || !is_found(run, c))
+				s->home_tick == 0 || s->home_tick >= d->in_tick ||
+				!is_found(run, c))
 			continue;
 		SIM_EXPECT(pair->delivered + pair->dropped > 0, MISSING,
 				"datagram %u of %s never reaches %s", i,
@@ -499,9 +500,11 @@ ended(struct sim_run *run, const struct plm_event *e, struct sim_quic_session *s
 		SIM_EXPECT(!is_known || c->phase != SIM_QUIC_OPEN, CONSENT,
 				"%s is said to have closed", peer->name);
 	else if (strcmp(e->reason, "idle") == 0)
-		SIM_EXPECT(s->was_dropped || s->heard_ns + run->plan->sizes.quic_idle_ns <=
-							e->now_ns + SLACK_NS,
-				CONSENT, "%s loses its connection %" PRIu64 " ms after its last packet",
+		SIM_EXPECT(s->was_dropped ||
+						s->heard_ns + run->plan->sizes.quic_idle_ns <=
+								e->now_ns + SLACK_NS,
+				CONSENT,
+				"%s loses its connection %" PRIu64 " ms after its last packet",
 				peer->name, (e->now_ns - s->heard_ns) / PLM_NS_PER_MS);
 	else if (strcmp(e->reason, "drain") == 0)
 		SIM_EXPECT(run->oracle->ending, CONSENT, "%s is drained too early", peer->name);
@@ -509,8 +512,9 @@ ended(struct sim_run *run, const struct plm_event *e, struct sim_quic_session *s
 		SIM_EXPECT(run->oracle->kicking, CONSENT, "%s is kicked, and nobody did",
 				peer->name);
 	else
-		SIM_EXPECT((e->code == CONNECTION_ID_LIMIT && c->has_moved) || was_flooded(run), CONSENT,
-				"%s loses its connection: %s, %d", peer->name, e->reason, e->code);
+		SIM_EXPECT((e->code == CONNECTION_ID_LIMIT && c->has_moved) || was_flooded(run),
+				CONSENT, "%s loses its connection: %s, %d", peer->name, e->reason,
+				e->code);
 	s->is_open = false;
 	sim_oracle_watch(run, peer, s->addr);
 }
@@ -555,8 +559,7 @@ sim_quic_lost(struct sim_run *run, const struct sim_quic_client *c)
 		return;
 	SIM_EXPECT(session_of(run->quic, c->slot, c->slot_gen) == NULL || is_recovering(run, c) ||
 					(end.code == CONNECTION_ID_LIMIT && c->has_moved) ||
-					was_flooded(run) ||
-					(!end.is_remote && end.is_timeout),
+					was_flooded(run) || (!end.is_remote && end.is_timeout),
 			CONSENT, "%s is closed (%" PRIu64 "%s%s) and still in its room",
 			c->peer->name, end.code, end.is_remote ? ", by the relay" : "",
 			end.is_timeout ? ", of time" : "");
@@ -661,7 +664,8 @@ sim_quic_point(struct sim_run *run, const struct sim_lcore *lcore, enum plm_sche
 		break;
 	case PLM_SCHED_QUIC_SEAL:
 		seal = what;
-		h = sim_mix(sim_hash(seal->nonce, PLM_AEAD_NONCE) ^ key_of(q, seal->key)->number) | 1;
+		h = sim_mix(sim_hash(seal->nonce, PLM_AEAD_NONCE) ^ key_of(q, seal->key)->number) |
+				1;
 		SIM_EXPECT(seal_is_new(q, h), NONCE,
 				"lcore %u seals two packets with one nonce of a key",
 				lcore->worker);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Stories of QUIC rooms, with RTP rooms beside them. Handshakes cost more than all else, so few take part. */
-#include <rte_common.h>
 #include <stdio.h>
+
+#include <rte_common.h>
 
 #include "plan.h"
 
@@ -90,7 +91,8 @@ rooms(struct sim_plan *plan, struct sim_rng *rng, unsigned int nb, unsigned int 
 
 			connects(plan, rng, peer, t0, until);
 			if (i < 3)
-				talks(plan, rng, peer, t0, t1, (unsigned int)sim_range(rng, 10, 60));
+				talks(plan, rng, peer, t0, t1,
+						(unsigned int)sim_range(rng, 10, 60));
 			if (sim_chance(rng, 250))
 				streams(plan, rng, peer, t0 + 200 * MS, t1);
 		}
@@ -141,8 +143,8 @@ quic(struct sim_plan *plan, struct sim_rng *rng)
 		const uint64_t t = sim_range(rng, 500, 1400) * MS;
 
 		for (unsigned int i = 0; i < RTE_DIM(sites); i++) {
-			struct sim_op *op = sim_op_add(plan, SIM_OP_FAULTS, t - 5 * MS,
-					t + 300 * MS);
+			struct sim_op *op =
+					sim_op_add(plan, SIM_OP_FAULTS, t - 5 * MS, t + 300 * MS);
 
 			op->a = sites[i];
 			op->b = 1024;
@@ -265,10 +267,10 @@ quic_shortage(struct sim_plan *plan, struct sim_rng *rng)
 	static const uint32_t sites[] = { PLM_FAULT_POOL_QUIC, PLM_FAULT_QUIC_EXTENT,
 		PLM_FAULT_QUIC_SLOT, PLM_FAULT_QUIC_TLS, PLM_FAULT_RING_ADOPT, PLM_FAULT_RING_CLOSE,
 		PLM_FAULT_RING_GONE, PLM_FAULT_RING_BACK, PLM_FAULT_RING_STREAM,
-		PLM_FAULT_RING_CROSS, PLM_FAULT_RING_SLICE, PLM_FAULT_RING_CTL,
-		PLM_FAULT_RING_DOWN, PLM_FAULT_POOL_FRAME, PLM_FAULT_POOL_SLICE,
-		PLM_FAULT_TX_REFUSES, PLM_FAULT_RING_CARRY, PLM_FAULT_HASH_ROOM,
-		PLM_FAULT_MEMORY_VIEW, PLM_FAULT_MEMORY_MEMBER };
+		PLM_FAULT_RING_CROSS, PLM_FAULT_RING_SLICE, PLM_FAULT_RING_CTL, PLM_FAULT_RING_DOWN,
+		PLM_FAULT_POOL_FRAME, PLM_FAULT_POOL_SLICE, PLM_FAULT_TX_REFUSES,
+		PLM_FAULT_RING_CARRY, PLM_FAULT_HASH_ROOM, PLM_FAULT_MEMORY_VIEW,
+		PLM_FAULT_MEMORY_MEMBER };
 
 	if (sim_chance(rng, 512))
 		quic_rush(plan, rng);
