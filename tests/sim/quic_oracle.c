@@ -21,6 +21,7 @@
 /* ngtcp2 1.11 counts ids that are being given up, and ends a connection that moves twice in a row (RFC 9000
  * §20.1). */
 #define CONNECTION_ID_LIMIT 9
+#define INTERNAL_ERROR      1
 /* What a window that was full may take to open when its path is good again, beside the time that it was not
  * (docs/quic.md: a tenth of it), and the tenths of it. */
 #define WINDOW_NS (3 * PLM_NS_PER_S)
@@ -485,6 +486,32 @@ admitted(struct sim_run *run, const struct plm_event *e, struct sim_quic_session
 	o->peers[peer->idx].nb_reachable++;
 }
 
+/* It had all the memory that a connection may have. */
+static bool
+is_full(const struct sim_run *run, const struct plm_event *e, const struct sim_quic_session *s)
+{
+	const uint32_t most = PLM_QUIC_ARENA_MIN + PLM_QUIC_EXTENTS_MAX * PLM_QUIC_EXTENT;
+	struct plm_quic_figures f;
+
+	if (e->code != INTERNAL_ERROR)
+		return false;
+	plm_quic_conn_figures(ctl_quic_table(run->ctl)->slots[s - run->quic->sessions].conn, &f);
+	return f.arena_size > most - PLM_QUIC_EXTENT;
+}
+
+/* It had all the memory that a connection may have. */
+static bool
+is_full(const struct sim_run *run, const struct plm_event *e, const struct sim_quic_session *s)
+{
+	const uint32_t most = PLM_QUIC_ARENA_MIN + PLM_QUIC_EXTENTS_MAX * PLM_QUIC_EXTENT;
+	struct plm_quic_figures f;
+
+	if (e->code != INTERNAL_ERROR)
+		return false;
+	plm_quic_conn_figures(ctl_quic_table(run->ctl)->slots[s - run->quic->sessions].conn, &f);
+	return f.arena_size > most - PLM_QUIC_EXTENT;
+}
+
 static void
 ended(struct sim_run *run, const struct plm_event *e, struct sim_quic_session *s, uint32_t gen)
 {
@@ -512,7 +539,8 @@ ended(struct sim_run *run, const struct plm_event *e, struct sim_quic_session *s
 		SIM_EXPECT(run->oracle->kicking, CONSENT, "%s is kicked, and nobody did",
 				peer->name);
 	else
-		SIM_EXPECT((e->code == CONNECTION_ID_LIMIT && c->has_moved) || was_flooded(run),
+		SIM_EXPECT((e->code == CONNECTION_ID_LIMIT && c->has_moved) || was_flooded(run) ||
+						is_full(run, e, s),
 				CONSENT, "%s loses its connection: %s, %d", peer->name, e->reason,
 				e->code);
 	s->is_open = false;
@@ -572,6 +600,8 @@ sim_quic_settled(struct sim_run *run)
 
 	if (q == NULL)
 		return;
+	run->fired.world[SIM_WORLD_QUIC_RETRY] +=
+			plm_counter_get(plm_ctl_counters(run->ctl), PLM_CNT_QUIC_RETRIES);
 	for (unsigned int i = 0; i < q->nb_clients; i++) {
 		const struct sim_quic_client *c = &q->clients[i];
 
