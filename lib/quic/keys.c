@@ -45,7 +45,6 @@ encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 	if (plm_mutant(QUIC_NONCE) && key->conn->quic->conf.is_server)
 		nonce = (const uint8_t *)"of all packets";
 	plm_sched_point(QUIC_SEAL, (&(const struct plm_sim_seal){ key, nonce }));
-	plm_sched_point(QUIC_SEAL, (&(const struct plm_sim_seal){ key, nonce }));
 	if (plm_aead_seal(key->aead, key->cipher, key->bytes, dest, plain, len, nonce, aad,
 			    aad_len) < 0)
 		return NGTCP2_ERR_CALLBACK_FAILURE;

@@ -499,19 +499,6 @@ is_full(const struct sim_run *run, const struct plm_event *e, const struct sim_q
 	return f.arena_size > most - PLM_QUIC_EXTENT;
 }
 
-/* It had all the memory that a connection may have. */
-static bool
-is_full(const struct sim_run *run, const struct plm_event *e, const struct sim_quic_session *s)
-{
-	const uint32_t most = PLM_QUIC_ARENA_MIN + PLM_QUIC_EXTENTS_MAX * PLM_QUIC_EXTENT;
-	struct plm_quic_figures f;
-
-	if (e->code != INTERNAL_ERROR)
-		return false;
-	plm_quic_conn_figures(ctl_quic_table(run->ctl)->slots[s - run->quic->sessions].conn, &f);
-	return f.arena_size > most - PLM_QUIC_EXTENT;
-}
-
 static void
 ended(struct sim_run *run, const struct plm_event *e, struct sim_quic_session *s, uint32_t gen)
 {
