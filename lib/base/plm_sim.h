@@ -148,7 +148,6 @@ struct plm_sim_seal {
 	X(QUIC_NONCE, "quic_nonce", "seal two packets with one nonce")                             \
 	X(QUIC_WINDOW, "quic_window", "leave a window that was full closed")                       \
 	X(QUIC_ARENA, "quic_arena", "give memory back that a connection uses")                     \
-	X(QUIC_HOARD, "quic_hoard", "let who has much in flight take what others need")            \
 	X(QUIC_ADOPT_LOST, "quic_adopt_lost",                                                      \
 			"forget to send a connection home when the ring is full")
 

@@ -48,9 +48,7 @@ extent_more(void *ctx)
 {
 	struct plm_quic_table *t = ctx;
 
-	void *extent = plm_fault(QUIC_EXTENT) ? NULL : extent_from(t->more_extents);
-
-	return plm_mutant(QUIC_HOARD) && extent == NULL ? extent_from(t->extents) : extent;
+	return plm_fault(QUIC_EXTENT) ? NULL : extent_from(t->more_extents);
 }
 
 static void

@@ -434,7 +434,6 @@ static const struct {
 	{ PLM_MUTANT_QUIC_NONCE, "quic_roaming" },
 	{ PLM_MUTANT_QUIC_WINDOW, "quic_roaming" },
 	{ PLM_MUTANT_QUIC_ARENA, "quic_roaming" },
-	{ PLM_MUTANT_QUIC_HOARD, "quic_rush" },
 	{ PLM_MUTANT_QUIC_ADOPT_LOST, "quic_shortage" },
 };
 

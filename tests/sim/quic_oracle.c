@@ -338,7 +338,8 @@ sim_quic_copy_dropped(struct sim_run *run, const struct rte_mbuf *payload,
 			run->plan->peers[d->peer].name);
 	if (copy_drop_explained(run, d, to, session_idx, why))
 		pair_of(q, d, to)->dropped++;
-	else if (why == PLM_CNT_COPY_QUIC_WINDOW && is_flowing(run, to))
+	else if ((why == PLM_CNT_COPY_QUIC_WINDOW || why == PLM_CNT_COPY_QUIC_MEMORY) &&
+			is_flowing(run, to))
 		pair_of(q, d, to)->dropped++; /* the relay was slow, and had much at once */
 	else if (why == PLM_CNT_COPY_QUIC_WINDOW)
 		sim_fail(SIM_INV_WINDOW, "the window of %s is full, and its path is good",
