@@ -235,8 +235,9 @@ quic_rush(struct sim_plan *plan, struct sim_rng *rng)
 
 		while (t < t1 - 200 * MS) {
 			const uint64_t end = t + sim_range(rng, 50, 500) * MS;
+			const bool vanishes = sim_chance(rng, 300);
 
-			connects(plan, rng, peer, t, end)->a = sim_chance(rng, 300);
+			connects(plan, rng, peer, t, end)->a = vanishes;
 			talks(plan, rng, peer, t, end, 50);
 			t = end + sim_below(rng, 300 * MS);
 		}
@@ -278,8 +279,10 @@ quic_shortage(struct sim_plan *plan, struct sim_rng *rng)
 		quic_roaming(plan, rng);
 	for (unsigned int i = 0; i < 8; i++) {
 		const uint64_t t0 = sim_below(rng, 1200 * MS);
+		const uint64_t end = t0 + sim_range(rng, 50, 600) * MS;
+		const uint32_t site = SIM_PICK(rng, sites);
 
-		faults(plan, rng, SIM_PICK(rng, sites), t0, t0 + sim_range(rng, 50, 600) * MS);
+		faults(plan, rng, site, t0, end);
 	}
 }
 
