@@ -14,6 +14,12 @@
 
 struct rte_mbuf;
 
+/** A key, by its address, and a nonce. */
+struct plm_sim_seal {
+	const void *key;
+	const uint8_t *nonce;
+};
+
 /**
  * X(ID, name, what it hands over). A point stands where memory that other lcores see has just
  * changed or is about to; its pointer lets the simulator check what was published or freed.
@@ -46,7 +52,11 @@ struct rte_mbuf;
 	X(TUPLE, "tuple", "a session may send from one address more: the packet state")            \
 	X(NEXTHOP_TAKE, "nexthop_take", "a next hop is taken into use: its word")                  \
 	X(NEXTHOP_FREE, "nexthop_free", "nothing names a next hop any more: its word")             \
-	X(CLAIM, "claim", "an SSRC claim was settled")
+	X(CLAIM, "claim", "an SSRC claim was settled")                                             \
+	X(QUIC_TOUCH, "quic_touch", "an lcore is about to use a connection: the connection")       \
+	X(QUIC_KEY, "quic_key", "a key was made: the key")                                         \
+	X(QUIC_SEAL, "quic_seal", "a packet is about to be sealed: struct plm_sim_seal")           \
+	X(QUIC_EXTENT, "quic_extent", "a connection's memory was given back: the memory")
 
 /** X(ID, name, what fails). What goes wrong outside of the relay is in tests/sim/run.h. */
 #define PLM_FAULT_SITES(X)                                                                         \
@@ -69,7 +79,18 @@ struct rte_mbuf;
 	X(MEMORY_VIEW, "memory_view", "no memory for a view")                                      \
 	X(MEMORY_MEMBER, "memory_member", "no memory for a member")                                \
 	X(NEIGHBOURS, "neighbours", "the neighbour table is full")                                 \
-	X(TRACE_FULL, "trace_full", "a worker's copies for traces find no place")
+	X(TRACE_FULL, "trace_full", "a worker's copies for traces find no place")                  \
+	X(POOL_QUIC, "pool_quic", "the pool of QUIC packets and datagrams is empty")               \
+	X(QUIC_EXTENT, "quic_extent", "a QUIC connection gets no more memory")                     \
+	X(QUIC_SLOT, "quic_slot", "there is no place for another QUIC connection")                 \
+	X(QUIC_TLS, "quic_tls", "no memory for a TLS session")                                     \
+	X(RING_ADOPT, "ring_adopt",                                                                \
+			"a ring from the slow path is full when a connection goes home")           \
+	X(RING_CLOSE, "ring_close", "a ring from the slow path is full when one is to be closed")  \
+	X(RING_GONE, "ring_gone", "a ring to the slow path is full when a connection has ended")   \
+	X(RING_BACK, "ring_back",                                                                  \
+			"a ring from the slow path is full when a QUIC packet comes back")         \
+	X(RING_STREAM, "ring_stream", "a ring is full when bytes of a stream, or credit, come")
 
 /** X(ID, name, what it does wrong). The simulator must tell each from the real thing. */
 #define PLM_MUTANTS(X)                                                                             \
@@ -119,7 +140,16 @@ struct rte_mbuf;
 			"forget a static endpoint that found no place at once")                    \
 	X(TRACE_ALL, "trace_all", "copy what rooms receive that are not traced")                   \
 	X(TRACE_FIRST, "trace_first", "copy a burst's first packet in each one's place")           \
-	X(TRACE_UNCOUNTED, "trace_uncounted", "count only the first packet that a trace misses")
+	X(TRACE_UNCOUNTED, "trace_uncounted", "count only the first packet that a trace misses")   \
+	X(QUIC_TWO, "quic_two", "let the slow path use a connection that has gone home")           \
+	X(QUIC_GENERATION, "quic_generation",                                                      \
+			"give a packet to the connection that its slot has now")                   \
+	X(QUIC_LEFT, "quic_left", "send datagrams to a connection whose session has ended")        \
+	X(QUIC_NONCE, "quic_nonce", "seal two packets with one nonce")                             \
+	X(QUIC_WINDOW, "quic_window", "leave a window that was full closed")                       \
+	X(QUIC_ARENA, "quic_arena", "give memory back that a connection uses")                     \
+	X(QUIC_ADOPT_LOST, "quic_adopt_lost",                                                      \
+			"forget to send a connection home when the ring is full")
 
 #ifdef PLM_SIM
 

@@ -159,7 +159,7 @@ slot_take(struct ctl_quic *q)
 	uint32_t idx = q->free_head;
 	uint32_t gen;
 
-	if (idx == NONE)
+	if (idx == NONE || plm_fault(QUIC_SLOT))
 		return NULL;
 	slot = &q->table->slots[idx];
 	c = &q->conns[idx];
@@ -377,7 +377,7 @@ enter(struct ctl_quic *q, struct plm_quic_slot *slot)
 	handshake_uncount(q, c);
 	c->is_adopted = true;
 	q->nb_adopted++;
-	if (!tell(q, idx, PLM_MSG_QUIC_ADOPT)) {
+	if (!tell(q, idx, PLM_MSG_QUIC_ADOPT) && !plm_mutant(QUIC_ADOPT_LOST)) {
 		due_add(q, idx);
 		c->adopt_due = true;
 	}
@@ -548,7 +548,7 @@ begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
 	c->first.len = hd->dcid_len;
 	c->has_first = rte_hash_add_key_data(q->by_first_id, &c->first,
 				       (void *)(uintptr_t)index_of(q, slot)) == 0;
-	if (!c->has_first || quic_tls_server_session(q->tls, &tls) < 0)
+	if (!c->has_first || plm_fault(QUIC_TLS) || quic_tls_server_session(q->tls, &tls) < 0)
 		goto no_memory;
 	new.tls = tls;
 	if (plm_quic_conn_server(q->table->quic, &new, ctl->now_ns, &slot->conn) < 0) {
@@ -731,13 +731,13 @@ known(struct ctl_quic *q, struct rte_mbuf *m, const uint8_t *p)
 	slot = plm_quic_slot_find(q->table, &cid);
 	if (slot == NULL)
 		return false;
-	if (q->conns[cid.slot].is_adopted && !q->conns[cid.slot].is_gone) {
+	if (q->conns[cid.slot].is_adopted && !q->conns[cid.slot].is_gone && !plm_mutant(QUIC_TWO)) {
 		give_back(q, slot, m);
 		return true;
 	}
 	if (slot->conn == NULL) /* ended: its peer may be told so */
 		return false;
-	if (!q->conns[cid.slot].is_adopted)
+	if (!q->conns[cid.slot].is_adopted || plm_mutant(QUIC_TWO))
 		feed(q, slot, m);
 	else
 		plm_count(&q->ctl->counters, PLM_CNT_QUIC_STRAY);

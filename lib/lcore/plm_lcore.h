@@ -114,16 +114,17 @@ plm_mailbox_fault(const struct plm_msg *msg)
 		return plm_fault(RING_DOWN);
 	case PLM_MSG_FANOUT:
 		return plm_fault(RING_BYE);
-	case PLM_MSG_QUIC:
-		return plm_fault(RING_CROSS);
+	case PLM_MSG_QUIC: /* `aux`: the slow path gives it back */
+		return msg->aux ? plm_fault(RING_BACK) : plm_fault(RING_CROSS);
 	case PLM_MSG_QUIC_ADOPT:
+		return plm_fault(RING_ADOPT);
 	case PLM_MSG_QUIC_CLOSE:
-		return plm_fault(RING_DOWN);
+		return plm_fault(RING_CLOSE);
 	case PLM_MSG_QUIC_SEND:
-		return plm_fault(RING_DOWN);
 	case PLM_MSG_QUIC_STREAM:
+		return plm_fault(RING_STREAM);
 	case PLM_MSG_QUIC_GONE:
-		return plm_fault(RING_CLAIM);
+		return plm_fault(RING_GONE);
 	case PLM_MSG_RETURN: /* there is room for all that is lent */
 		return false;
 	case PLM_MSG_SLICE:

@@ -4,6 +4,7 @@
 
 #include <rte_branch_prediction.h>
 
+#include "plm_sim.h"
 #include "quic_priv.h"
 
 #define SMALL 64 /* up to here classes are 16 bytes apart */
@@ -65,7 +66,10 @@ extent_add(struct quic_arena *arena, uint32_t max_extents)
 	max_extents = RTE_MIN(max_extents, arena->max_extents);
 	if (arena->memory == NULL || arena->nb_extents >= max_extents)
 		return false;
-	extent = arena->memory->get(arena->memory->ctx);
+	if (arena->nb_extents > 0 && arena->memory->more != NULL)
+		extent = arena->memory->more(arena->memory->ctx);
+	else
+		extent = arena->memory->get(arena->memory->ctx);
 	if (extent == NULL)
 		return false;
 	arena->extents[arena->nb_extents++] = extent;
@@ -180,6 +184,8 @@ quic_arena_release(struct quic_arena *arena, void *buf)
 	if (buf == NULL)
 		return;
 	block = (struct quic_block *)buf - 1;
+	if (plm_mutant(QUIC_ARENA) && arena->nb_extents > 0)
+		arena->memory->put(arena->memory->ctx, arena->extents[--arena->nb_extents]);
 	arena->used -= class_size((unsigned int)block->class) + (uint32_t)sizeof(*block);
 	block->next = arena->free_list[block->class];
 	arena->free_list[block->class] = block;

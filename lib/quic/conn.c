@@ -7,6 +7,7 @@
 
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
+#include "plm_sim.h"
 #include "quic_priv.h"
 #include "quic_tls.h"
 
@@ -416,6 +417,7 @@ plm_quic_conn_free(struct plm_quic_conn *conn)
 {
 	if (conn == NULL)
 		return;
+	plm_sched_point(QUIC_TOUCH, conn);
 	quic_stream_fini(conn);
 	ngtcp2_conn_del(conn->ng);
 	quic_arena_fini(&conn->arena);
@@ -470,6 +472,7 @@ plm_quic_recv(struct plm_quic_conn *conn, const struct plm_quic_path *path, uint
 	ngtcp2_pkt_info pi = { .ecn = ecn };
 	int ret;
 
+	plm_sched_point(QUIC_TOUCH, conn);
 	if (unlikely(conn->state > PLM_QUIC_ESTABLISHED || conn->close_due)) {
 		if (conn->state == PLM_QUIC_CLOSING)
 			hear_closing(conn);
@@ -509,6 +512,7 @@ plm_quic_timer(struct plm_quic_conn *conn, uint64_t now_ns)
 {
 	int ret;
 
+	plm_sched_point(QUIC_TOUCH, conn);
 	if (conn->state > PLM_QUIC_ESTABLISHED) {
 		if (conn->closed_ns == 0) /* three probe timeouts (RFC 9000 §10.2) */
 			conn->closed_ns = now_ns + quic_closing_ns(conn);

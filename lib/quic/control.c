@@ -9,6 +9,7 @@
  * - the packets that a path carries are found out with datagrams themselves: one larger than is known to
  *   pass goes all the same, until three in a row were lost.
  */
+#include "plm_sim.h"
 #include "quic_priv.h"
 
 #define WINDOW_MIN   24000u
@@ -87,6 +88,8 @@ quic_control_begin(struct plm_quic_conn *conn, uint64_t now_ns)
 	ngtcp2_conn_info info;
 
 	ngtcp2_conn_get_conn_info(conn->ng, &info);
+	if (plm_mutant(QUIC_WINDOW) && c->is_full)
+		return;
 	if (now_ns >= c->epoch_ns)
 		epoch_end(c, &info, now_ns);
 	c->window = RTE_MIN(c->window,
@@ -104,6 +107,8 @@ may_probe(struct plm_quic_conn *conn, size_t size, uint64_t now_ns)
 	struct quic_control *c = &conn->control;
 	uint64_t silent_ns;
 
+	if (plm_mutant(QUIC_WINDOW))
+		return false;
 	if (c->probe_acked != c->acked || c->full_ns == 0) {
 		c->probe_acked = c->acked;
 		c->full_ns = now_ns;

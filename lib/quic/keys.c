@@ -10,6 +10,7 @@
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
 #include "plm_crypto.h"
+#include "plm_sim.h"
 #include "quic_priv.h"
 
 #define LABEL_MAX 32
@@ -51,6 +52,9 @@ encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 				aad_len);
 	key = ours(ctx->native_handle);
 	key->conn->tx_key = key;
+	if (plm_mutant(QUIC_NONCE) && ngtcp2_conn_is_server(key->conn->ng))
+		nonce = (const uint8_t *)"of all packets";
+	plm_sched_point(QUIC_SEAL, (&(const struct plm_sim_seal){ key, nonce }));
 	if (plm_aead_seal(key->aead, key->cipher, key->bytes, dest, plain, len, nonce, aad,
 			    aad_len) < 0)
 		return NGTCP2_ERR_CALLBACK_FAILURE;
@@ -160,6 +164,7 @@ key_new(struct plm_quic_conn *conn, bool is_hp, const uint8_t *secret)
 	*key = (struct quic_key){ .aead = aead, .conn = conn, .cipher = (uint8_t)cipher };
 	ret = is_hp ? plm_aead_hp_init(aead, cipher, key->bytes, secret)
 		    : plm_aead_key_init(aead, cipher, key->bytes, secret);
+	plm_sched_point(QUIC_KEY, key);
 	if (ret == 0)
 		return key;
 	quic_arena_release(&conn->arena, raw);

@@ -98,6 +98,9 @@ struct plm_quic_memory {
 	void (*put)(void *ctx, void *region);
 	void *ctx;
 	size_t size; /**< at least PLM_QUIC_BLOCK_MAX and 64 bytes more */
+	/** The same for all but a connection's first; NULL: `get`. What those take who have much in flight
+	 *  then leaves the others what they cannot go on without. */
+	void *(*more)(void *ctx);
 };
 
 struct plm_quic_conf {

@@ -5,6 +5,7 @@
 
 #include <rte_branch_prediction.h>
 
+#include "plm_sim.h"
 #include "quic_priv.h"
 
 /* What a short header, a frame's type and length and the tag take, at most. */
@@ -71,6 +72,7 @@ close_again(struct plm_quic_conn *conn, struct plm_quic_out *out, uint8_t *buf)
 bool
 plm_quic_flush(struct plm_quic_conn *conn, struct plm_quic_out *out, uint64_t now_ns)
 {
+	plm_sched_point(QUIC_TOUCH, conn);
 	now_ns = quic_time(conn, now_ns);
 	for (unsigned int i = 0; i < PLM_QUIC_FLUSH_MAX; i++) {
 		ngtcp2_path_storage ps;
@@ -154,6 +156,7 @@ plm_quic_send(struct plm_quic_conn *conn, struct plm_quic_out *out, struct plm_q
 	unsigned int i = 0;
 	bool began = false; /* a datagram is in the packet */
 
+	plm_sched_point(QUIC_TOUCH, conn);
 	if (unlikely(conn->state != PLM_QUIC_ESTABLISHED || conn->close_due)) {
 		verdicts(dgrams, n, PLM_QUIC_NOT_OPEN);
 		return 0;

@@ -202,7 +202,7 @@ quic_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
 		if (unlikely((sub->flags & job->need) != job->need)) {
 			job->surplus++;
 		} else if (unlikely(atomic_load_explicit(&sub->left, memory_order_relaxed)) &&
-				!plm_mutant(AFTER_LEAVE)) {
+				!plm_mutant(AFTER_LEAVE) && !plm_mutant(QUIC_LEFT)) {
 			entry_skip(w, job, sub, PLM_CNT_COPY_LEFT);
 		} else {
 			made = relay_quic_copy(w, job, sub->session_idx);

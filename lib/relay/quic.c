@@ -104,7 +104,7 @@ dirty(struct relay_quic *q, struct plm_quic_slot *slot)
 static __rte_noinline bool
 mbufs_refill(struct relay_quic *q)
 {
-	if (plm_fault(POOL_COPY) || rte_mempool_get_bulk(q->pool, (void **)q->mbufs, MBUFS) < 0)
+	if (plm_fault(POOL_QUIC) || rte_mempool_get_bulk(q->pool, (void **)q->mbufs, MBUFS) < 0)
 		return false;
 	q->nb_mbufs = MBUFS;
 	return true;
@@ -222,6 +222,8 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 	m = q->mbufs[--q->nb_mbufs];
 	relay_mbuf_fill(m, 1, (uint16_t)len, (uint32_t)len, 0);
 	rte_memcpy(rte_pktmbuf_mtod(m, void *), buf, len);
+	/* The packet's mbuf is in front of its struct plm_pkt. */
+	plm_sim_copied(m, (const struct rte_mbuf *)q->reading_pkt - 1);
 	pkt = plm_pkt(m);
 	*pkt = (struct plm_pkt){
 		.sref = q->reading->sref,
@@ -663,8 +665,8 @@ relay_quic_media(struct relay_worker *w)
 /* --- copies ---------------------------------------------------------------------------------- */
 
 static void
-count_refused(struct relay_worker *w, const struct plm_quic_dgram *dgrams, unsigned int n,
-		uint32_t session_idx)
+count_refused(struct relay_worker *w, const struct relay_job *job,
+		const struct plm_quic_dgram *dgrams, uint32_t session_idx)
 {
 	static const enum plm_counter why[] = {
 		[PLM_QUIC_NO_WINDOW] = PLM_CNT_COPY_QUIC_WINDOW,
@@ -674,10 +676,16 @@ count_refused(struct relay_worker *w, const struct plm_quic_dgram *dgrams, unsig
 		[PLM_QUIC_NOT_OPEN] = PLM_CNT_COPY_QUIC_CLOSED,
 	};
 
-	for (unsigned int i = 0; i < n; i++) {
-		if (dgrams[i].verdict == PLM_QUIC_SENT)
+	for (unsigned int i = 0; i < job->nb; i++) {
+		const struct plm_quic_dgram *d = dgrams;
+
+		if (job->pay[i].sender == session_idx && !plm_mutant(TO_SENDER))
 			continue;
-		plm_count(&w->counters, why[dgrams[i].verdict]);
+		dgrams++;
+		if (d->verdict == PLM_QUIC_SENT)
+			continue;
+		plm_sim_copy_drop(&w->counters, job->pay[i].m, session_idx, why[d->verdict]);
+		plm_count(&w->counters, why[d->verdict]);
 		relay_count_dropped(w, session_idx, 1);
 	}
 }
@@ -762,7 +770,7 @@ relay_quic_copy(struct relay_worker *w, const struct relay_job *job, uint32_t se
 	for (unsigned int i = 0; i < n; i++)
 		bytes += dgrams[i].verdict == PLM_QUIC_SENT ? dgrams[i].len : 0;
 	if (unlikely(sent < n))
-		count_refused(w, dgrams, n, session_idx);
+		count_refused(w, job, dgrams, session_idx);
 	plm_count_add(&w->counters, PLM_CNT_COPIES_SENT, sent);
 	add(&tx->packets, sent);
 	add(&tx->bytes, bytes);

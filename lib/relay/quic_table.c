@@ -29,20 +29,43 @@ plm_quic_table_bytes(const struct plm_quic_table_conf *conf)
 }
 
 static void *
-extent_get(void *ctx)
+extent_from(struct rte_mempool *pool)
 {
-	struct plm_quic_table *t = ctx;
 	void *extent;
 
-	return rte_mempool_get(t->extents, &extent) < 0 ? NULL : extent;
+	return rte_mempool_get(pool, &extent) < 0 ? NULL : extent;
+}
+
+/* There is one for each connection. */
+static void *
+extent_get(void *ctx)
+{
+	return extent_from(((struct plm_quic_table *)ctx)->extents);
+}
+
+static void *
+extent_more(void *ctx)
+{
+	struct plm_quic_table *t = ctx;
+
+	return plm_fault(QUIC_EXTENT) ? NULL : extent_from(t->more_extents);
 }
 
 static void
 extent_put(void *ctx, void *extent)
 {
-	struct plm_quic_table *t = ctx;
+	plm_sched_point(QUIC_EXTENT, extent);
+	rte_mempool_put(rte_mempool_from_obj(extent), extent);
+}
 
-	rte_mempool_put(t->extents, extent);
+static struct rte_mempool *
+extents_create(const struct plm_quic_table_conf *conf, const char *what, uint32_t nb)
+{
+	char name[RTE_MEMPOOL_NAMESIZE];
+
+	snprintf(name, sizeof(name), "%s_quic_%s", conf->name, what);
+	return rte_mempool_create(name, nb, PLM_QUIC_EXTENT, 0, 0, NULL, NULL, NULL, NULL,
+			conf->socket, 0);
 }
 
 int
@@ -50,11 +73,10 @@ plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_c
 {
 	struct plm_quic_conf quic = conf->quic;
 	uint8_t secret[PLM_CID_SECRET];
-	char name[RTE_MEMPOOL_NAMESIZE];
 	struct plm_quic_table *t;
 	int ret = -ENOMEM;
 
-	if (conf->nb_slots == 0)
+	if (conf->nb_slots == 0 || conf->nb_extents <= conf->nb_slots)
 		return -EINVAL;
 	t = rte_zmalloc_socket("plm_quic", sizeof(*t), RTE_CACHE_LINE_SIZE, conf->socket);
 	if (t == NULL)
@@ -62,7 +84,6 @@ plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_c
 	t->nb_slots = conf->nb_slots;
 	t->arena_size = PLM_QUIC_ARENA_MIN;
 	t->stride = stride();
-	t->memory = (struct plm_quic_memory){ extent_get, extent_put, t, PLM_QUIC_EXTENT };
 	memcpy(t->pools, conf->pools, sizeof(t->pools));
 	plm_rand_fill(&quic.rand, secret, sizeof(secret));
 	if (plm_cid_key_init(&t->cid_key, secret) < 0)
@@ -87,13 +108,12 @@ plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_c
 	if (t->slots == NULL || t->timers == NULL || t->arenas == NULL || t->slot_of == NULL)
 		goto fail;
 	memset(t->slot_of, 0xff, conf->max_sessions * sizeof(*t->slot_of));
-	snprintf(name, sizeof(name), "%s_quic_ext", conf->name);
-	if (conf->nb_extents > 0) {
-		t->extents = rte_mempool_create(name, conf->nb_extents, PLM_QUIC_EXTENT, 0, 0, NULL,
-				NULL, NULL, NULL, conf->socket, 0);
-		if (t->extents == NULL)
-			goto fail;
-	}
+	t->memory = (struct plm_quic_memory){ extent_get, extent_put, t, PLM_QUIC_EXTENT,
+		extent_more };
+	t->extents = extents_create(conf, "ext", conf->nb_slots);
+	t->more_extents = extents_create(conf, "more", conf->nb_extents - conf->nb_slots);
+	if (t->extents == NULL || t->more_extents == NULL)
+		goto fail;
 	for (uint32_t i = 0; i < t->nb_slots; i++)
 		t->slots[i].arena = t->arenas + i * stride();
 	*out = t;
@@ -111,6 +131,7 @@ plm_quic_table_free(struct plm_quic_table *t)
 		return;
 	for (uint32_t i = 0; t->slots != NULL && i < t->nb_slots; i++)
 		plm_quic_conn_free(t->slots[i].conn);
+	rte_mempool_free(t->more_extents);
 	rte_mempool_free(t->extents);
 	rte_free(t->slot_of);
 	rte_free(t->arenas);

@@ -10,6 +10,7 @@
 #include "oracle_priv.h"
 #include "plm_crypto.h"
 #include "plm_wire.h"
+#include "quic.h"
 #include "relay_priv.h"
 
 /* Deadlines are found two ticks of 64 ms late at most (lib/admit), and a late clock adds its own. */
@@ -284,6 +285,12 @@ watch_add(struct sim_run *run, const struct sim_peer *peer, unsigned int addr, b
 		.room = peer->room };
 }
 
+void
+sim_oracle_watch(struct sim_run *run, const struct sim_peer *peer, unsigned int addr)
+{
+	watch_add(run, peer, addr, false);
+}
+
 static uint8_t
 workers_in_turn(const struct sim_run *run)
 {
@@ -370,6 +377,8 @@ sim_oracle_published(struct sim_run *run, const struct plm_view *view)
 		if (idx >= SIM_SESSIONS || o->by_session[idx] == 0)
 			continue;
 		s = &o->peers[o->by_session[idx] - 1];
+		if (run->quic != NULL)
+			sim_quic_named(run, idx);
 		room = run->plan->peers[o->by_session[idx] - 1].room;
 		if (s->is_open && s->session.idx == idx && s->named_tick == 0)
 			s->named_tick = run->tick;
@@ -642,6 +651,7 @@ sim_oracle_event(struct sim_run *run, const struct plm_event *e)
 	static const char *const names[] = { "admit", "refuse", "move", "replace", "end", "stall",
 		"recover", "reload" };
 	const struct sim_peer *peer = peer_by_name(run, e->participant);
+	const bool is_quic = e->participant != NULL && strncmp(e->participant, "quic-", 5) == 0;
 	unsigned int addr = 0;
 
 	run->tick++;
@@ -653,11 +663,15 @@ sim_oracle_event(struct sim_run *run, const struct plm_event *e)
 			names[e->type], e->room != NULL ? e->room : "-",
 			e->participant != NULL ? e->participant : "-",
 			e->reason != NULL ? e->reason : "-", e->code);
-	if (e->type == PLM_EVENT_REFUSE)
+	if (e->type == PLM_EVENT_REFUSE && !is_quic)
 		run->oracle->nb_refused++;
 	if (e->type != PLM_EVENT_ADMIT && e->type != PLM_EVENT_MOVE && e->type != PLM_EVENT_END &&
 			e->type != PLM_EVENT_REPLACE)
 		return;
+	if (is_quic) {
+		sim_quic_event(run, e);
+		return;
+	}
 	if (peer == NULL || !e->has_tuple ||
 			sim_peer_by_port(run->plan, rte_be_to_cpu_16(e->tuple.port), &addr) !=
 					peer) {
@@ -728,7 +742,7 @@ sim_oracle_ctl_turn(struct sim_run *run, const struct sim_lcore *lcore)
 		SIM_EXPECT(!s->replaced || run->fired.site[PLM_FAULT_HASH_TUPLE] > 0, ADMISSION,
 				"%s lost its session to a successor that did not get in",
 				peer->name);
-		if (!s->is_open || s->asks || peer->is_static ||
+		if (!s->is_open || s->asks || peer->is_static || peer->is_quic ||
 				run->plan->rooms[peer->room].settings.consent_alive)
 			continue;
 		SIM_EXPECT(run->plan->sizes.max_session_ns == 0 || run->settling ||
@@ -780,6 +794,7 @@ void
 sim_oracle_settled(struct sim_run *run)
 {
 	sim_statics_settled(run);
+	sim_quic_settled(run);
 	run->oracle->ending = true;
 }
 

@@ -416,7 +416,7 @@ sim_sweep(const struct sim_job *job, uint64_t count, unsigned int jobs)
 
 /* --- mutants -------------------------------------------------------------------------------- */
 
-/* Races of a few instructions, which one story is made for; the others are met by all. */
+/* Races of a few instructions, and what only QUIC has, which one story is made for; the others are met by all. */
 static const struct {
 	enum plm_mutant mutant;
 	const char *story;
@@ -428,6 +428,13 @@ static const struct {
 	{ PLM_MUTANT_SLICE_TO_SENDER, "spread" },
 	{ PLM_MUTANT_SAME_GENERATION, "reuse" },
 	{ PLM_MUTANT_REUSE_EARLY, "reuse" },
+	{ PLM_MUTANT_QUIC_TWO, "quic_rush" },
+	{ PLM_MUTANT_QUIC_GENERATION, "quic_rush" },
+	{ PLM_MUTANT_QUIC_LEFT, "quic" },
+	{ PLM_MUTANT_QUIC_NONCE, "quic_roaming" },
+	{ PLM_MUTANT_QUIC_WINDOW, "quic_roaming" },
+	{ PLM_MUTANT_QUIC_ARENA, "quic_roaming" },
+	{ PLM_MUTANT_QUIC_ADOPT_LOST, "quic_shortage" },
 };
 
 static void

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Defined in the program, these names take precedence over the C library's, for OpenSSL and DPDK
- * as well. Outside of a run, and in other threads, they do what they always did. */
+/* Defined in the program, these names take precedence over the C library's, for OpenSSL, GnuTLS and
+ * DPDK as well, and over GnuTLS's own generator. Outside of a run, and in other threads, they do what they always did. */
 #include "interpose.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <gnutls/crypto.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -16,6 +18,7 @@
 
 static __thread bool is_on;
 static __thread struct sim_rng rng;
+static __thread struct sim_rng tls_rng;
 static __thread uint64_t nb_calls;
 
 void
@@ -23,6 +26,7 @@ sim_interpose_on(uint64_t seed)
 {
 	is_on = true;
 	rng = sim_rng_keyed(seed, 7, 7);
+	tls_rng = sim_rng_keyed(seed, 7, 8);
 	nb_calls = 0;
 }
 
@@ -56,6 +60,21 @@ getentropy(void *buf, size_t len)
 		return -1;
 	}
 	return getrandom(buf, len, 0) == (ssize_t)len ? 0 : -1;
+}
+
+/* Handshakes ask it for key shares and randoms. It keeps a state between runs, hence not by getrandom(). */
+int
+gnutls_rnd(gnutls_rnd_level_t level, void *buf, size_t len)
+{
+	static int (*real)(gnutls_rnd_level_t level, void *buf, size_t len);
+
+	if (is_on) {
+		sim_fill(&tls_rng, buf, len);
+		return 0;
+	}
+	if (real == NULL)
+		*(void **)&real = dlsym(RTLD_NEXT, "gnutls_rnd");
+	return real == NULL ? GNUTLS_E_RANDOM_FAILED : real(level, buf, len);
 }
 
 int

@@ -10,6 +10,7 @@
 #include "oracle.h"
 #include "packet.h"
 #include "plm_wire.h"
+#include "quic.h"
 
 #define NEIGHS      1024
 #define FRAMES      512 /* of neighbours, on their way to the relay */
@@ -42,7 +43,7 @@ struct neigh {
 };
 
 struct queue {
-	/* arrivals that are due, or UINT32_MAX - i: frame slot i */
+	/* arrivals that are due; SIM_QUIC_FIRST + i: packet of QUIC; UINT32_MAX - i: frame slot i */
 	uint32_t *waiting;
 	uint32_t nb, first, size;
 	struct held held[HELD];
@@ -277,8 +278,8 @@ queue_put(struct queue *q, uint32_t what)
 }
 
 /* As a NIC would: by the remote address and port alone. */
-static unsigned int
-rss(const struct sim_run *run, unsigned int port, const struct sim_addr *addr)
+unsigned int
+sim_net_rss(const struct sim_run *run, unsigned int port, const struct sim_addr *addr)
 {
 	uint64_t h = sim_mix(addr->udp_port * UINT64_C(0x9e3779b97f4a7c15) + addr->ip.addr[3]);
 
@@ -305,7 +306,7 @@ sim_net_advance(struct sim_run *run)
 					&plan->peers[packet->peer].addrs[packet->addr];
 
 			port = addr->port_idx;
-			queue = rss(run, port, addr);
+			queue = sim_net_rss(run, port, addr);
 		}
 		queue_put(&net->queues[port][queue], net->next++);
 	}
@@ -322,6 +323,12 @@ sim_net_advance(struct sim_run *run)
 		queue_put(&net->queues[f->port][0], UINT32_MAX - net->nb_given++);
 		*f = net->frames[--net->nb_frames];
 	}
+}
+
+void
+sim_net_bring(struct sim_run *run, unsigned int port, unsigned int queue, uint32_t what)
+{
+	queue_put(&run->net->queues[port][queue], what);
 }
 
 unsigned int
@@ -343,6 +350,30 @@ sim_net_next(const struct sim_run *run)
 	return at_ns;
 }
 
+/* From an endpoint, as its next hop sends it. */
+static size_t
+endpoint_frame(const struct sim_run *run, const struct sim_addr *addr, const uint8_t *bytes,
+		size_t len, uint8_t *frame)
+{
+	const struct neigh *n = neigh_of(run->net, addr);
+	uint8_t mac[6];
+
+	mac_of(n, n->generation, mac);
+	return sim_frame(addr, mac, run->ports[addr->port_idx].mac.addr_bytes, bytes, len, frame);
+}
+
+static size_t
+quic_frame(struct sim_run *run, uint32_t i, uint8_t *frame)
+{
+	const struct sim_quic_packet *packet = sim_quic_given(run, i);
+	size_t len = endpoint_frame(run, &run->plan->peers[packet->peer].addrs[packet->addr],
+			packet->bytes, packet->len, frame);
+
+	if (packet->is_corrupt)
+		frame[len - 1] ^= 1;
+	return len;
+}
+
 static size_t
 arrival_frame(const struct sim_run *run, uint32_t idx, uint8_t *frame)
 {
@@ -351,8 +382,6 @@ arrival_frame(const struct sim_run *run, uint32_t idx, uint8_t *frame)
 	const struct sim_packet *packet = &plan->packets[arrival->packet];
 	const uint8_t *bytes = sim_packet_bytes(plan, packet);
 	const struct sim_addr *addr;
-	const struct neigh *n;
-	uint8_t mac[6];
 	size_t len;
 
 	if (packet->kind == SIM_RAW) {
@@ -363,10 +392,7 @@ arrival_frame(const struct sim_run *run, uint32_t idx, uint8_t *frame)
 		return packet->len;
 	}
 	addr = &plan->peers[packet->peer].addrs[packet->addr];
-	n = neigh_of(run->net, addr);
-	mac_of(n, n->generation, mac);
-	len = sim_frame(addr, mac, run->ports[addr->port_idx].mac.addr_bytes, bytes, packet->len,
-			frame);
+	len = endpoint_frame(run, addr, bytes, packet->len, frame);
 	if (arrival->corrupt) {
 		/* Not the Ethernet header, whose faults cost the frame nothing or a switch drops;
 		 * and not the UDP checksum, which may become "none". */
@@ -390,7 +416,8 @@ sim_net_give(struct sim_run *run, unsigned int port, unsigned int queue, unsigne
 
 	for (; n > 0 && q->nb > 0; n--) {
 		uint32_t what = q->waiting[q->first];
-		bool is_frame = what > UINT32_MAX / 2;
+		const bool is_frame = what > UINT32_MAX / 2;
+		const bool is_quic = !is_frame && what >= SIM_QUIC_FIRST;
 		struct rte_mbuf *m;
 		uint8_t frame[FRAME_BYTES];
 		size_t len;
@@ -409,6 +436,8 @@ sim_net_give(struct sim_run *run, unsigned int port, unsigned int queue, unsigne
 			memcpy(frame, f->bytes, len);
 			if (f->neigh != UINT16_MAX)
 				run->net->neighs[f->neigh].answered_ns = run->now_ns;
+		} else if (is_quic) {
+			len = quic_frame(run, what - SIM_QUIC_FIRST, frame);
 		} else {
 			len = arrival_frame(run, what, frame);
 		}
@@ -418,7 +447,9 @@ sim_net_give(struct sim_run *run, unsigned int port, unsigned int queue, unsigne
 		sim_counted(m) = 0;
 		sim_trace_word(&run->trace, is_frame ? UINT64_C(0xaa) << 32 | len : what);
 		run->tick++;
-		if (!is_frame)
+		if (is_quic)
+			sim_quic_arrived(run, what - SIM_QUIC_FIRST, port, queue);
+		else if (!is_frame)
 			sim_oracle_arrived(run, what);
 		rte_ring_enqueue(sim_rx_ring(port, queue), m);
 	}

@@ -16,6 +16,10 @@ void sim_net_free(struct sim_run *run);
 void sim_net_advance(struct sim_run *run);
 /** Put up to `n` packets that wait before a queue into its ring. */
 void sim_net_give(struct sim_run *run, unsigned int port, unsigned int queue, unsigned int n);
+/** The queue that an endpoint's packets come to. */
+unsigned int sim_net_rss(const struct sim_run *run, unsigned int port, const struct sim_addr *addr);
+/** A packet of QUIC (quic.h) waits before a queue. */
+void sim_net_bring(struct sim_run *run, unsigned int port, unsigned int queue, uint32_t what);
 /** Packets that wait before a queue. */
 unsigned int sim_net_waiting(const struct sim_run *run, unsigned int port, unsigned int queue);
 /** When the next one is due; UINT64_MAX if none is on its way. */

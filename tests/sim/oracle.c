@@ -17,6 +17,7 @@
 
 #include "oracle_priv.h"
 #include "plm_wire.h"
+#include "quic.h"
 #include "relay_priv.h"
 
 static struct sim_pair *
@@ -180,6 +181,10 @@ sim_oracle_sent(struct sim_run *run, const struct sim_peer *to, unsigned int add
 	struct sim_pair *pair;
 	uint32_t idx;
 
+	if (to->is_quic) {
+		sim_quic_sent(run, to, addr, payload, len);
+		return UINT32_MAX;
+	}
 	if (payload[0] <= 3) {
 		sim_admission_answered(run, to, addr, payload, len);
 		return UINT32_MAX;
@@ -280,6 +285,10 @@ sim_oracle_dropped(struct sim_run *run, const struct rte_mbuf *m, enum plm_count
 	run->tick++;
 	if (arrival == UINT32_MAX)
 		return;
+	if (arrival >= SIM_QUIC_FIRST) {
+		sim_quic_rx_dropped(run, arrival - SIM_QUIC_FIRST, why);
+		return;
+	}
 	SIM_EXPECT(drop_explained(run, arrival, why), EXPLAINED,
 			"packet %u of %s is dropped as %s without a cause",
 			run->plan->arrivals[arrival].packet,
@@ -361,6 +370,10 @@ sim_oracle_copy_dropped(struct sim_run *run, const struct rte_mbuf *payload, uin
 		return;
 	}
 	to = &run->plan->peers[o->by_session[session_idx] - 1];
+	if (to->is_quic) {
+		sim_quic_copy_dropped(run, payload, to, session_idx, why);
+		return;
+	}
 	if (arrival == UINT32_MAX) { /* a BYE of the relay's */
 		o->peers[to->idx].nb_byes++;
 		return;
@@ -480,6 +493,7 @@ sim_oracle_rest(struct sim_run *run)
 	o->rest_tick = ++run->tick;
 	sim_trace_rest(run);
 	sim_admission_rest(run);
+	sim_quic_rest(run);
 }
 
 bool

@@ -137,6 +137,8 @@ void sim_admission_rest(struct sim_run *run);
 bool sim_sender_certain(const struct sim_run *run, const struct sim_packet *packet, uint64_t in);
 /** May it? */
 bool sim_sender_possible(const struct sim_run *run, const struct sim_packet *packet, uint64_t in);
+/** A session of a peer has ended: until nobody can hold its endpoint any more it is reachable. */
+void sim_oracle_watch(struct sim_run *run, const struct sim_peer *peer, unsigned int addr);
 /** Has the slow path worked off the next hop's last answer? */
 bool sim_neighbour_settled(const struct sim_run *run, const struct sim_addr *addr);
 

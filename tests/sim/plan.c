@@ -129,6 +129,24 @@ sim_peer_add(struct sim_plan *plan, struct sim_rng *rng, uint8_t role)
 	return peer;
 }
 
+struct sim_peer *
+sim_quic_add(struct sim_plan *plan, struct sim_rng *rng)
+{
+	struct sim_peer *peer = sim_peer_add(plan, rng, PLM_ROLE_BOTH);
+
+	peer->is_quic = true;
+	plan->rooms[peer->room].is_quic = true;
+	for (unsigned int i = 1; i < SIM_ADDRS; i++) {
+		struct sim_addr *addr = &peer->addrs[i];
+		const uint16_t udp_port = addr->udp_port;
+
+		*addr = peer->addrs[0];
+		addr->udp_port = udp_port;
+		addr->ip.addr[addr->ip.is_v6 ? 15 : 3] = (uint8_t)(2 + sim_below(rng, 200));
+	}
+	return peer;
+}
+
 struct sim_op *
 sim_op_add(struct sim_plan *plan, enum sim_op_type type, uint64_t t0, uint64_t t1)
 {

@@ -24,7 +24,8 @@
 #define SIM_PORTS    2
 #define SIM_WORKERS  8
 #define SIM_SECRETS  3
-#define SIM_COPIES   3 /* of one packet, on their way at once */
+#define SIM_COPIES   3  /* of one packet, on their way at once */
+#define SIM_QUICS    32 /* participants over QUIC */
 
 #define SIM_EPOCH_NS (1000 * PLM_NS_PER_S) /* when a run begins */
 #define SIM_WALL_S   UINT64_C(1800000000)  /* and on the calendar */
@@ -56,6 +57,7 @@ struct sim_peer {
 	uint8_t role;
 	char name[PLM_NAME_SIZE];
 	bool is_static;               /* it asks for nothing, and is there while a list names it */
+	bool is_quic;                 /* all its addresses ask the same own address of the relay */
 	uint8_t lists;                /* bit l: list l names it */
 	uint8_t list_addr[SIM_LISTS]; /* at this endpoint */
 	struct sim_addr addrs[SIM_ADDRS];
@@ -67,29 +69,38 @@ struct sim_room {
 	struct plm_room_settings settings;
 	uint16_t peers[SIM_PEERS];
 	uint16_t nb_peers;
+	bool is_quic;   /* `name` may be that of an RTP room, too */
 	bool contested; /* SSRCs of the room do not tell who sends */
 };
 
 /** X(ID, name) */
 #define SIM_OPS(X)                                                                                 \
-	X(CHECKS, "checks")            /* Binding requests from t0 to t1, every gap */             \
-	X(TALK, "talks")               /* RTP */                                                   \
-	X(REPORT, "reports")           /* RTCP, one compound every gap */                          \
-	X(REPLAY, "is replayed")       /* requests of operation `a`, again, from `addr` */         \
-	X(INDICATE, "indicates")       /* STUN indications */                                      \
-	X(GARBAGE, "garbage")          /* frames of nobody's */                                    \
-	X(KICK, "is kicked")           /* by an operator */                                        \
-	X(SET_MAX, "room's limit")     /* `a` members from now on */                               \
-	X(RELOAD, "reload")            /* secrets: `a` first, then `b` */                          \
-	X(DRAIN, "drain")              /* refuse newcomers from t0 to t1 */                        \
-	X(STATICS, "static endpoints") /* list `a` from now on */                                  \
-	X(TRACE, "is traced")          /* the room, from t0 to t1 */                               \
-	X(FAILOVER, "new MAC")         /* of the peer's next hop; announced if `a` */              \
-	X(PARTITION, "partition")      /* port `a` is cut off from t0 to t1 */                     \
-	X(STALL, "stall")              /* lcore `a` takes no turn from t0 to t1 */                 \
-	X(LATE, "late clock")          /* lcore `a` is told the time of `b` ns ago */              \
-	X(FAULTS, "faults")            /* site `a` fails `b` times in 1024 from t0 to t1 */        \
-	X(NIC, "slow wire")            /* the ports send at a `a`th of their speed */
+	X(CHECKS, "checks")              /* Binding requests from t0 to t1, every gap */           \
+	X(TALK, "talks")                 /* RTP */                                                 \
+	X(REPORT, "reports")             /* RTCP, one compound every gap */                        \
+	X(REPLAY, "is replayed")         /* requests of operation `a`, again, from `addr` */       \
+	X(INDICATE, "indicates")         /* STUN indications */                                    \
+	X(GARBAGE, "garbage")            /* frames of nobody's */                                  \
+	X(KICK, "is kicked")             /* by an operator */                                      \
+	X(SET_MAX, "room's limit")       /* `a` members from now on */                             \
+	X(RELOAD, "reload")              /* secrets: `a` first, then `b` */                        \
+	X(DRAIN, "drain")                /* refuse newcomers from t0 to t1 */                      \
+	X(STATICS, "static endpoints")   /* list `a` from now on */                                \
+	X(TRACE, "is traced")            /* the room, from t0 to t1 */                             \
+	X(FAILOVER, "new MAC")           /* of the peer's next hop; announced if `a` */            \
+	X(PARTITION, "partition")        /* port `a` is cut off from t0 to t1 */                   \
+	X(STALL, "stall")                /* lcore `a` takes no turn from t0 to t1 */               \
+	X(LATE, "late clock")            /* lcore `a` is told the time of `b` ns ago */            \
+	X(FAULTS, "faults")              /* site `a` fails `b` times in 1024 from t0 to t1 */      \
+	X(NIC, "slow wire")              /* the ports send at a `a`th of their speed */            \
+	X(CONNECT, "connects")           /* over QUIC, until t1; `a`: leaves without a word */     \
+	X(DATAGRAMS, "talks")            /* over QUIC */                                           \
+	X(STREAMS, "is told, and tells") /* messages of `a` bytes, both ways */                    \
+	X(UPDATE, "changes its keys")                                                              \
+	X(MIGRATE, "goes on from address") /* its own `a` */                                       \
+	X(REBIND, "is seen elsewhere")     /* a NAT forgot it */                                   \
+	X(OUTAGE, "is cut off")                                                                    \
+	X(DEAF, "reads nothing") /* no packet at all or, if `a`, of no stream */
 
 enum sim_op_type {
 #define SIM_OP_ID(id, name) SIM_OP_##id,
@@ -212,6 +223,12 @@ struct sim_sizes {
 	uint64_t publish_interval_ns;
 	uint64_t consent_ns;
 	uint64_t max_session_ns;
+	uint32_t quic_conns; /* 0: no QUIC */
+	uint32_t quic_handshakes;
+	uint32_t quic_retry_above;
+	uint64_t quic_idle_ns;
+	uint64_t quic_handshake_ns;
+	uint16_t quic_astray; /* packets that come to another queue, n in 1024 */
 };
 
 /** How the lcores take turns. */
@@ -263,12 +280,17 @@ struct sim_story {
 
 /** NULL-terminated. */
 extern const struct sim_story *const sim_stories[];
+/** Those of story_quic.c. */
+extern const struct sim_story sim_story_quic, sim_story_quic_roaming, sim_story_quic_rush,
+		sim_story_quic_shortage;
 
 /* --- for stories ---------------------------------------------------------------------------- */
 
 struct sim_room *sim_room_add(struct sim_plan *plan);
 /** A participant of the last room; roles of `role` (enum plm_role). */
 struct sim_peer *sim_peer_add(struct sim_plan *plan, struct sim_rng *rng, uint8_t role);
+/** The same over QUIC, in a room of QUIC. */
+struct sim_peer *sim_quic_add(struct sim_plan *plan, struct sim_rng *rng);
 struct sim_op *sim_op_add(struct sim_plan *plan, enum sim_op_type type, uint64_t t0, uint64_t t1);
 struct sim_op *sim_peer_op(struct sim_plan *plan, const struct sim_peer *peer,
 		enum sim_op_type type, uint64_t t0, uint64_t t1);

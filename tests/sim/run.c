@@ -7,6 +7,7 @@
 #include "interpose.h"
 #include "net.h"
 #include "oracle_priv.h"
+#include "quic.h"
 
 /* Fibers hold addresses into it: there is one, for run after run. */
 static struct sim_run the_run;
@@ -97,6 +98,7 @@ sim_run(const struct sim_plan *plan, const struct sim_run_conf *conf, struct sim
 	sim_net_create(run);
 	sim_oracle_create(run);
 	sim_check_create(run);
+	sim_quic_create(run);
 	sim_relay_create(run);
 
 	sim_sched_run(run);
@@ -126,6 +128,7 @@ sim_run(const struct sim_plan *plan, const struct sim_run_conf *conf, struct sim
 	}
 	if (run->trace.file != NULL)
 		fclose(run->trace.file);
+	sim_quic_free(run);
 	sim_check_free(run);
 	sim_oracle_free(run);
 	sim_net_free(run);

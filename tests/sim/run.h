@@ -57,6 +57,10 @@
 	X(DROPS, "drops", "every packet dropped is counted once, under its reason")                \
 	X(BUDGET, "budget", "no turn does more than it may")                                       \
 	X(EMPTY, "empty", "when everybody has left, every table and backlog is empty")             \
+	X(LCORE, "lcore", "a connection is touched by the lcore that owns it, and by no other")    \
+	X(NONCE, "nonce", "no nonce is used twice with a key")                                     \
+	X(IDS, "ids", "what comes for a connection that is gone reaches no other one")             \
+	X(WINDOW, "window", "a window that was full opens when its path is good again")            \
 	X(POOLS, "pools", "at the end every mempool is full")                                      \
 	X(AGREE, "agree", "one worker and several deliver the same")                               \
 	X(CRASH, "crash", "no signal, no failed assertion")                                        \
@@ -89,7 +93,19 @@ extern const char *const sim_invariant_names[SIM_INV_MAX];
 	X(FAILOVER, "failover", "a next hop gets another MAC address")                             \
 	X(OFFLINE, "offline", "a worker sleeps, offline")                                          \
 	X(SPREAD, "spread", "a room grows beyond what lives with one worker")                      \
-	X(GATHERED, "gathered", "a room shrinks to what lives with one worker")
+	X(GATHERED, "gathered", "a room shrinks to what lives with one worker")                    \
+	X(QUIC_HELLO_LOSS, "quic_hello_loss", "a packet of a QUIC handshake is lost")              \
+	X(QUIC_LOSS, "quic_loss", "another packet of a QUIC connection is lost")                   \
+	X(QUIC_UPDATE, "quic_update", "a QUIC client changes its keys")                            \
+	X(QUIC_MIGRATE, "quic_migrate", "a QUIC client goes on from another address")              \
+	X(QUIC_REBIND, "quic_rebind", "a NAT gives a QUIC client another address")                 \
+	X(QUIC_OUTAGE, "quic_outage", "a QUIC client is cut off")                                  \
+	X(QUIC_DEAF, "quic_deaf", "a QUIC client reads no packet")                                 \
+	X(QUIC_UNREAD, "quic_unread", "a QUIC client reads no stream")                             \
+	X(QUIC_ASTRAY, "quic_astray", "a QUIC packet comes to another worker than its home")       \
+	X(QUIC_RUSH, "quic_rush", "a handshake ends while its worker has media in hand")           \
+	X(QUIC_RETRY, "quic_retry", "a handshake has to show its address first")                   \
+	X(QUIC_GHOST, "quic_ghost", "a QUIC client is gone without a word")
 
 enum sim_world_fault {
 #define SIM_WORLD_ID(id, name, help) SIM_WORLD_##id,
@@ -156,6 +172,7 @@ struct sim_run {
 	struct sim_net *net;
 	struct sim_oracle *oracle;
 	struct sim_check *check;
+	struct sim_quic *quic; /* NULL: a story without */
 };
 
 /** The run that goes on; NULL between runs. */

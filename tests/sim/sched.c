@@ -7,6 +7,7 @@
 #include "ctl_priv.h"
 #include "net.h"
 #include "oracle.h"
+#include "quic.h"
 #include "relay_priv.h"
 
 /* Steps without rest after which the relay is given no more packets until it is at rest. */
@@ -205,6 +206,10 @@ kick(struct sim_run *run, const struct sim_op *op, uint64_t now_ns, uint64_t wal
 	struct plm_admit *admit = plm_ctl_admit(run->ctl);
 	struct plm_handle session;
 
+	if (peer->is_quic) {
+		sim_quic_kick(run, peer, now_ns, wall_s);
+		return;
+	}
 	if (plm_admit_find(admit, run->plan->rooms[peer->room].name, peer->name, &session) < 0)
 		return;
 	sim_oracle_kicking(run);
@@ -283,6 +288,8 @@ ctl_body(struct sim_lcore *lcore)
 		for (unsigned int i = 0; i < sched.nb_ctl; i++)
 			operate(run, &sched.moments[sched.ctl[i]], lcore->now_ns, wall_s);
 		sched.nb_ctl = 0;
+		if (run->quic != NULL)
+			sim_quic_tell(run);
 		sim_check_ctl_begin(run);
 		done = plm_ctl_turn(run->ctl, lcore->now_ns, wall_s);
 		sim_check_ctl_end(run);
@@ -386,6 +393,10 @@ happen(struct sim_run *run, uint32_t idx)
 		sim_net_failover(run, &run->plan->peers[op->peer].addrs[op->addr], op->a != 0);
 		break;
 	default:
+		if (op->type >= SIM_OP_CONNECT) {
+			sim_quic_happen(run, moment->op, moment->is_end);
+			break;
+		}
 		if (sched.nb_ctl == RTE_DIM(sched.ctl))
 			abort();
 		sched.ctl[sched.nb_ctl++] = idx;
@@ -517,6 +528,7 @@ pass_time(struct sim_run *run)
 	to_ns = run->now_ns + (soon ? BUSY_NS : QUIET_NS);
 
 	to_ns = RTE_MIN(to_ns, RTE_MAX(sim_net_next(run), run->now_ns + 1));
+	to_ns = RTE_MIN(to_ns, RTE_MAX(sim_quic_next(run), run->now_ns + 1));
 	if (sched.next < sched.nb)
 		to_ns = RTE_MIN(to_ns, RTE_MAX(sched.moments[sched.next].at_ns, run->now_ns + 1));
 	run->now_ns = to_ns;
@@ -542,6 +554,7 @@ step(struct sim_run *run)
 	while (sched.next < sched.nb && sched.moments[sched.next].at_ns <= run->now_ns)
 		happen(run, sched.next++);
 	sim_net_advance(run);
+	sim_quic_advance(run);
 	wire(run);
 	i = choose(run);
 	if (i > run->nb_workers) {
@@ -631,7 +644,7 @@ nothing_left(const struct sim_run *run)
 {
 	return settled(run) && plm_session_nb_pending(plm_ctl_sessions(run->ctl)) == 0 &&
 			plm_room_backlog(plm_ctl_rooms(run->ctl)) == 0 &&
-			plm_room_nb_open(plm_ctl_rooms(run->ctl)) == 0;
+			plm_room_nb_open(plm_ctl_rooms(run->ctl)) == 0 && sim_quic_is_over(run);
 }
 
 static void
@@ -682,6 +695,7 @@ sim_sched_run(struct sim_run *run)
 	memset(run->stalled_until, 0, sizeof(run->stalled_until));
 	memset(run->late_until, 0, sizeof(run->late_until));
 	run->wire_slow = 1;
+	sim_quic_calm(run);
 	settled_ns = run->now_ns + (has_statics(run->plan) ? 2500 : 100) * PLM_NS_PER_MS;
 	if (until(run, settled, "coming to rest")) {
 		sim_check_claims(run);
@@ -689,6 +703,7 @@ sim_sched_run(struct sim_run *run)
 		sched.drain = run->plan->in_order;
 		if (sched.drain)
 			plm_ctl_drain(run->ctl, true);
+		sim_quic_leave(run);
 	}
 	if (until(run, everybody_left, "everybody's leaving")) {
 		sched.drain = false;

@@ -829,4 +829,5 @@ const struct sim_story *const sim_stories[] = { &story_calm, &story_weather, &st
 	&story_churn, &story_roaming, &story_replay, &story_liars, &story_expiry, &story_replaced,
 	&story_operators, &story_flood, &story_failover, &story_stalls, &story_shortage,
 	&story_limits, &story_claims, &story_reuse, &story_spread, &story_gear, &story_traced,
-	&story_chaos, NULL };
+	&story_chaos, &sim_story_quic, &sim_story_quic_roaming, &sim_story_quic_rush,
+	&sim_story_quic_shortage, NULL };

@@ -17,9 +17,10 @@
 #include "net.h"
 #include "oracle.h"
 #include "packet.h"
+#include "quic.h"
 #include "run.h"
 
-#define EAL_MB    "288"
+#define EAL_MB    "352"
 #define RX_RING   1024
 #define TX_RING   4096
 #define RX_MBUFS  2047
@@ -27,6 +28,7 @@
 #define CPY_MBUFS 1023
 #define SLC_MBUFS 2047
 #define FRM_MBUFS 2047
+#define QUI_MBUFS 2047
 
 static struct {
 	struct plm_port ports[SIM_PORTS];
@@ -36,6 +38,7 @@ static struct {
 	struct rte_mempool *hdr_pools[SIM_WORKERS];
 	struct rte_mempool *copy_pools[SIM_WORKERS];
 	struct rte_mempool *slice_pools[SIM_WORKERS];
+	struct rte_mempool *quic_pools[SIM_WORKERS];
 	struct rte_mempool *frame_pool;
 	/* header mbufs taken out, so that a run has few */
 	void *withheld[SIM_WORKERS][HDR_MBUFS];
@@ -111,15 +114,19 @@ sim_world_init(void)
 		world.copy_pools[w] = plm_pool_create_copy(name, CPY_MBUFS, 1500, 0);
 		snprintf(name, sizeof(name), "simslc%u", w);
 		world.slice_pools[w] = plm_pool_create_slice(name, SLC_MBUFS, 1500, 0);
+		snprintf(name, sizeof(name), "simqui%u", w);
+		world.quic_pools[w] = plm_pool_create_slice(name, QUI_MBUFS, 1500, 0);
 		need(world.rx_pools[w] != NULL && world.hdr_pools[w] != NULL &&
 						world.copy_pools[w] != NULL &&
-						world.slice_pools[w] != NULL,
+						world.slice_pools[w] != NULL &&
+						world.quic_pools[w] != NULL,
 				"mempools");
 	}
 	world.frame_pool = plm_pool_create_copy("simfrm", FRM_MBUFS, 1500, 0);
 	need(world.frame_pool != NULL, "mempools");
 	for (unsigned int p = 0; p < SIM_PORTS; p++)
 		port_create(p);
+	sim_quic_world();
 }
 
 struct rte_mempool *
@@ -256,6 +263,10 @@ sim_relay_create(struct sim_run *run)
 		conf->slice_pools[w] = world.slice_pools[w];
 	}
 	conf->frame_pool = world.frame_pool;
+	if (sizes->quic_conns > 0) {
+		sim_quic_conf(run, &conf->quic);
+		memcpy(conf->quic.pools, world.quic_pools, sizeof(world.quic_pools));
+	}
 	conf->udp_port = SIM_UDP_PORT;
 	conf->max_neighbours = sizes->max_neighbours;
 	conf->max_rooms = sizes->max_rooms;
@@ -329,6 +340,7 @@ sim_relay_free(struct sim_run *run)
 		pool_check(world.hdr_pools[w]);
 		pool_check(world.copy_pools[w]);
 		pool_check(world.slice_pools[w]);
+		pool_check(world.quic_pools[w]);
 	}
 	pool_check(world.frame_pool);
 }
