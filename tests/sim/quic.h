@@ -97,8 +97,8 @@ struct sim_quic_client {
 	uint64_t opened_tick;
 	uint64_t disturbed_tick; /* when its packets last got lost, or it moved */
 	uint64_t disturbed_ns;
-	uint64_t trouble_ns; /* since when there was no calm of half a second */
-	struct sim_quic_stream streams[32];
+	uint64_t trouble_ns;                 /* since when there was no calm of half a second */
+	struct sim_quic_stream streams[512]; /* more than may be open at once */
 	uint32_t next_stream;
 };
 

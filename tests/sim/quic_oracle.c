@@ -247,7 +247,9 @@ sim_quic_rx_dropped(struct sim_run *run, uint32_t i, enum plm_counter why)
 static bool
 was_flooded(const struct sim_run *run)
 {
-	return worker_count(run, PLM_CNT_QUIC_STREAM_FLOOD) > 0;
+	return worker_count(run, PLM_CNT_QUIC_STREAM_FLOOD) +
+			worker_count(run, PLM_CNT_QUIC_STREAM_MBUF) >
+			0;
 }
 
 /* Its path was bad so lately that its window may still be full. */
