@@ -142,7 +142,7 @@ struct plm_ctl_quic_totals {
 	uint32_t established;     /**< of participants in rooms */
 	uint32_t handshakes;      /**< in progress */
 	uint32_t ending;          /**< ended, but a worker may still look at them */
-	uint32_t extents;         /**< of PLM_QUIC_EXTENT bytes, that connections share */
+	uint32_t extents;         /**< of PLM_QUIC_EXTENT bytes, beside those that each has */
 	uint32_t extents_used;
 	bool retries; /**< whoever comes now must show first that it receives */
 };

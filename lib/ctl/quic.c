@@ -100,6 +100,7 @@ struct ctl_quic {
 	unsigned int waiting_worker[WAITING];
 	unsigned int waiting_head;
 	unsigned int nb_waiting;
+	bool was_whole; /* the last ClientHello had not waited for a part of it */
 };
 
 static uint32_t
@@ -174,7 +175,7 @@ slot_take(struct ctl_quic *q)
 	slot->conn = NULL;
 	slot->is_queued = false;
 	slot->moves = 0;
-	slot->handshake_tat = 0;
+	atomic_store_explicit(&slot->handshake_tat, 0, memory_order_relaxed);
 	memset(slot->ways, 0, sizeof(slot->ways));
 	slot->end = (struct plm_quic_end){ 0 };
 	return slot;
@@ -665,8 +666,10 @@ late_hello(struct ctl_quic *q, const struct plm_initial_flight *flight)
 	struct plm_ctl *ctl = q->ctl;
 	struct plm_quic_way way = { .mac = flight->source.mac };
 	uint8_t odcid[PLM_QUIC_ID_MAX];
+	struct first_id first = { .len = flight->hd.dcid_len };
 	size_t odcid_len = 0;
 	struct plm_ip remote = { 0 };
+	int ret;
 
 	if (!flight->has_start) {
 		plm_count(&ctl->counters, PLM_CNT_QUIC_EVICTED);
@@ -680,14 +683,23 @@ late_hello(struct ctl_quic *q, const struct plm_initial_flight *flight)
 		plm_count(&ctl->counters, PLM_CNT_QUIC_FULL);
 		return;
 	}
+	/* Its client was heard from another port since, or its token is used up. */
+	memcpy(first.id, flight->hd.dcid, flight->hd.dcid_len);
+	if (rte_hash_lookup(q->by_first_id, &first) >= 0) {
+		plm_count(&ctl->counters, PLM_CNT_QUIC_EVICTED);
+		return;
+	}
+	ret = plm_answers_token(q->answers, &flight->source, &flight->hd, ctl->now_ns, odcid,
+			&odcid_len);
+	if (ret < 0 && ret != -ENOENT) {
+		plm_count(&ctl->counters, PLM_CNT_QUIC_TOKEN);
+		return;
+	}
 	memcpy(&way.path, flight->source.key, sizeof(way.path));
 	memcpy(remote.addr, way.path.addr, sizeof(remote.addr));
 	remote.is_v6 = way.path.is_v6;
 	/* Back the way that the first of it came. */
 	plm_net_template(ctl->net, way.path.local_idx, &remote, way.path.port, &way.tmpl);
-	if (plm_answers_token(q->answers, &flight->source, &flight->hd, ctl->now_ns, odcid,
-			    &odcid_len) < 0)
-		odcid_len = 0;
 	begin(q, &way, PLM_WORKERS_MAX, flight, odcid, odcid_len);
 }
 
@@ -849,14 +861,15 @@ ctl_quic_packet(struct plm_ctl *ctl, unsigned int worker, struct rte_mbuf *m)
 
 /* --- streams --------------------------------------------------------------------------------------- */
 
-/* Back to the worker, which lets the peer send as much more. */
+/* Back to the worker, which lets the peer send as much more. What is urgent goes the same way, and has the ring's
+ * other half. */
 static void
 credits_flush(struct ctl_quic *q, unsigned int worker)
 {
 	struct plm_mailbox *box = plm_relay_box_down(q->ctl->relay, worker);
 	struct credits *c = &q->credits[worker];
 
-	while (c->head != NULL) {
+	while (c->head != NULL && !plm_mailbox_is_half_full(box)) {
 		struct rte_mbuf *m = c->head;
 		struct rte_mbuf *next = m->next;
 		struct plm_msg msg = { .type = PLM_MSG_QUIC_STREAM, .idx = m->hash.usr, .mbuf = m };
@@ -869,7 +882,8 @@ credits_flush(struct ctl_quic *q, unsigned int worker)
 		}
 		c->head = next;
 	}
-	c->tail = &c->head;
+	if (c->head == NULL)
+		c->tail = &c->head;
 }
 
 void
@@ -1027,16 +1041,20 @@ ctl_quic_turn(struct plm_ctl *ctl)
 	struct plm_initial_flight flight;
 	unsigned int n = 0;
 
-	if (q->nb_waiting > 0) { /* one ClientHello a turn */
+	/* One ClientHello a turn; those that waited long enough for their rest take turns with those that came. */
+	if ((q->nb_waiting == 0 || q->was_whole) &&
+			plm_initials_expired(q->initials, ctl->now_ns, &flight)) {
+		q->was_whole = false;
+		late_hello(q, &flight);
+		n++;
+	} else if (q->nb_waiting > 0) {
 		struct rte_mbuf *m = q->waiting[q->waiting_head];
 
 		initial(q, m, q->waiting_worker[q->waiting_head]);
 		rte_pktmbuf_free(m);
 		q->waiting_head = (q->waiting_head + 1) % WAITING;
 		q->nb_waiting--;
-		n++;
-	} else if (plm_initials_expired(q->initials, ctl->now_ns, &flight)) {
-		late_hello(q, &flight);
+		q->was_whole = true;
 		n++;
 	}
 	if (ctl->now_ns >= plm_wheel_due(&q->wheel))
@@ -1160,8 +1178,9 @@ plm_ctl_quic_totals(const struct plm_ctl *ctl, struct plm_ctl_quic_totals *total
 		.established = q->nb_adopted,
 		.handshakes = q->nb_handshakes,
 		.ending = q->nb_taken - q->nb_adopted - q->nb_handshakes,
-		.extents = q->table->extents->size,
-		.extents_used = rte_mempool_in_use_count(q->table->extents),
+		.extents = q->table->extents->size + q->table->more_extents->size,
+		.extents_used = rte_mempool_in_use_count(q->table->extents) +
+				rte_mempool_in_use_count(q->table->more_extents),
 		.retries = retries(q),
 	};
 }

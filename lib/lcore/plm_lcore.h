@@ -143,6 +143,13 @@ plm_mailbox_put(struct plm_mailbox *box, const struct plm_msg *msgs, unsigned in
 	return rte_ring_sp_enqueue_burst_elem(box->ring, msgs, sizeof(*msgs), n, NULL);
 }
 
+/** Producer only. Is half of it taken? What can wait leaves the rest to what cannot. */
+static inline bool
+plm_mailbox_is_half_full(const struct plm_mailbox *box)
+{
+	return rte_ring_count(box->ring) > rte_ring_get_capacity(box->ring) / 2;
+}
+
 /** Consumer only. How many messages were taken, at most `n`. */
 static inline unsigned int
 plm_mailbox_get(struct plm_mailbox *box, struct plm_msg *msgs, unsigned int n)

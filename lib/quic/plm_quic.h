@@ -22,7 +22,7 @@
 #include "plm_cid.h"
 
 /** Bytes of the arena of one connection at least: a handshake, and a few packets in flight. */
-#define PLM_QUIC_ARENA_MIN (38 * 1024)
+#define PLM_QUIC_ARENA_MIN (38 * 1024 + 512)
 /** Further regions that a connection may have while much of what it sent is in flight, and the largest
  *  block that is ever asked for: no region is smaller. */
 #define PLM_QUIC_EXTENTS_MAX 8

@@ -199,6 +199,13 @@ plm_quic_send(struct plm_quic_conn *conn, struct plm_quic_out *out, struct plm_q
 			began = true;
 			continue;
 		}
+		if (unlikely(ret == NGTCP2_ERR_INVALID_ARGUMENT ||
+				    ret == NGTCP2_ERR_INVALID_STATE)) {
+			/* For what the peer said it takes. A packet that was begun stays as it is. */
+			d->verdict = PLM_QUIC_TOO_LARGE;
+			i++;
+			continue;
+		}
 		began = false;
 		if (likely(ret > 0)) {
 			packet_put(conn, out, (size_t)ret, &pkt.ps, &pkt.pi);
@@ -211,9 +218,6 @@ plm_quic_send(struct plm_quic_conn *conn, struct plm_quic_out *out, struct plm_q
 			if (accepted)
 				continue;
 			d->verdict = PLM_QUIC_NO_WINDOW;
-			i++;
-		} else if (ret == NGTCP2_ERR_INVALID_ARGUMENT || ret == NGTCP2_ERR_INVALID_STATE) {
-			d->verdict = PLM_QUIC_TOO_LARGE; /* for what the peer said it takes */
 			i++;
 		} else {
 			quic_conn_fail(conn, (int)ret);

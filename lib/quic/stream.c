@@ -152,6 +152,8 @@ ngtcp2_ssize
 quic_stream_write(struct plm_quic_conn *conn, ngtcp2_path *path, ngtcp2_pkt_info *pi, uint8_t *buf,
 		size_t size, uint64_t now_ns)
 {
+	bool began = false; /* a packet, that is not full */
+
 	for (;;) {
 		struct plm_quic_chunk *chunk = conn->unsent.head;
 		uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE;
@@ -159,7 +161,11 @@ quic_stream_write(struct plm_quic_conn *conn, ngtcp2_path *path, ngtcp2_pkt_info
 		ngtcp2_ssize n;
 		ngtcp2_vec vec;
 
-		if (chunk == NULL || !has_memory(conn) || !chunk_stream(conn, chunk))
+		/* A packet that was begun is ended before ngtcp2 is asked for anything else. */
+		if (chunk == NULL ||
+				(began ? chunk->stream_id < 0 && !chunk->is_next
+				       : !has_memory(conn)) ||
+				!chunk_stream(conn, chunk))
 			return ngtcp2_conn_writev_stream(conn->ng, path, pi, buf, size, NULL, 0, -1,
 					NULL, 0, now_ns);
 		if (chunk->len == 0 && chunk->more) { /* ngtcp2 has no frame for it */
@@ -179,6 +185,7 @@ quic_stream_write(struct plm_quic_conn *conn, ngtcp2_path *path, ngtcp2_pkt_info
 		}
 		switch (n) {
 		case NGTCP2_ERR_WRITE_MORE:
+			began = true;
 			continue;
 		case NGTCP2_ERR_STREAM_SHUT_WR:
 		case NGTCP2_ERR_STREAM_NOT_FOUND: /* the peer wants no more of it */

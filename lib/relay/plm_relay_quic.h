@@ -51,14 +51,17 @@ struct plm_quic_slot {
 	/* slow path writes before it asks for the close */
 	const char *close_reason;
 
+	/* owner */
 	struct plm_quic_way ways[2]; /**< the path in use, and another one that was heard */
 	struct plm_quic_end end;     /**< how it ended; before GONE */
 	uint32_t next;               /**< of those to be flushed, or reported as gone */
 
-	uint64_t handshake_tat; /**< home worker, before it is the owner, too: of what goes to the slow path */
 	uint64_t shown_ns; /**< when `shown` was last written */
 	uint32_t moves;
 	uint32_t nb_parts; /**< of streams, that were not read yet */
+
+	/* home worker writes while the slow path owns the slot, which begins anew with it */
+	_Atomic uint64_t handshake_tat; /**< virtual schedule of packets that go there */
 
 	/* owner writes, any reads: odd while it is being written */
 	_Atomic uint32_t shown_seq;

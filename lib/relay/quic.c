@@ -243,7 +243,7 @@ part_add(struct relay_quic *q, struct plm_quic_slot *slot, int64_t stream_id, co
 	uint32_t left = PLM_QUIC_WORKER_PARTS - q->nb_parts;
 	struct rte_mbuf *m;
 
-	if (unlikely(slot->nb_parts >= left / 4)) {
+	if (unlikely(slot->nb_parts >= (left + 3) / 4)) {
 		plm_count(&q->w->counters, PLM_CNT_QUIC_STREAM_FLOOD);
 		return -ENOBUFS;
 	}
@@ -518,6 +518,17 @@ to_slow_path(struct relay_worker *w, struct rte_mbuf *m, bool is_known)
 	batch->msgs[batch->n++] = (struct plm_msg){ .type = PLM_MSG_CTL_PACKET, .mbuf = m };
 }
 
+static bool
+handshake_due(struct plm_quic_slot *slot, uint64_t now_ns)
+{
+	uint64_t tat = atomic_load_explicit(&slot->handshake_tat, memory_order_relaxed);
+
+	if (!relay_gcra(&tat, now_ns, HANDSHAKE_NS, HANDSHAKE_BURST * HANDSHAKE_NS))
+		return false;
+	atomic_store_explicit(&slot->handshake_tat, tat, memory_order_relaxed);
+	return true;
+}
+
 /* A packet for a connection of ours, whoever received it. */
 static void
 home_packet(struct relay_worker *w, struct rte_mbuf *m, const struct plm_cid *cid, bool is_last)
@@ -532,8 +543,7 @@ home_packet(struct relay_worker *w, struct rte_mbuf *m, const struct plm_cid *ci
 	case PLM_QUIC_SLOT_HANDSHAKE:
 		if (is_last)
 			relay_drop(w, m, PLM_CNT_RX_QUIC_UNKNOWN);
-		else if (!relay_gcra(&slot->handshake_tat, w->now_ns, HANDSHAKE_NS,
-					 HANDSHAKE_BURST * HANDSHAKE_NS))
+		else if (!handshake_due(slot, w->now_ns))
 			relay_drop(w, m, PLM_CNT_RX_QUIC_RATE);
 		else
 			to_slow_path(w, m, true);
@@ -824,10 +834,11 @@ flush_dirty(struct relay_quic *q)
 	}
 }
 
+/* The ring's other half is left to what cannot wait: STUN, handshakes. */
 static void
 hand_up_parts(struct relay_quic *q)
 {
-	while (q->parts != NULL) {
+	while (q->parts != NULL && !plm_mailbox_is_half_full(&q->w->known)) {
 		struct rte_mbuf *m = q->parts;
 		struct rte_mbuf *next = m->next;
 		struct plm_msg msg = { .type = PLM_MSG_QUIC_STREAM, .idx = m->hash.usr, .mbuf = m };
@@ -840,7 +851,8 @@ hand_up_parts(struct relay_quic *q)
 		}
 		q->parts = next;
 	}
-	q->parts_tail = &q->parts;
+	if (q->parts == NULL)
+		q->parts_tail = &q->parts;
 }
 
 static void

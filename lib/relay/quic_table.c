@@ -226,8 +226,9 @@ plm_quic_slot_heard(struct plm_quic_slot *slot, const struct plm_net *net,
 			way->mac = plm_quic_source_mac(frame);
 		return;
 	}
-	/* The one that is in use stays. */
-	other = &slot->ways[slot->ways[0].mac != 0];
+	/* The one that is in use stays, and has the first place. */
+	other = &slot->ways[slot->ways[0].mac != 0 &&
+			memcmp(&path, plm_quic_conn_path(slot->conn), sizeof(path)) != 0];
 	if (is_newest || other->mac == 0)
 		plm_quic_way_of(net, pkt, frame, other);
 }

@@ -247,6 +247,50 @@ datagrams__that_are_too_large_are_told_so_and_stop_nobody(void **state)
 	fx_end(pair);
 }
 
+/* The packet that the first one began must go all the same, and from the buffer that it was begun in. */
+static void
+datagrams__larger_than_the_peer_takes_leave_the_packet_whole(void **state)
+{
+	static const uint8_t zeros[200];
+	static const struct {
+		uint16_t lens[3];
+		unsigned int nb_sent;
+	} cases[] = {
+		{ { 10, 200, 10 }, 2 },
+		{ { 10, 10, 200 }, 2 },
+		{ { 200, 10, 200 }, 1 },
+		{ { 200, 200, 200 }, 0 },
+	};
+	struct fx_pair *pair = fx_connected(NULL);
+	const ngtcp2_transport_params *peer =
+			ngtcp2_conn_get_remote_transport_params(pair->server.conn->ng);
+	uint64_t due = 0;
+
+	/* As if the client had said so. */
+	((ngtcp2_transport_params *)(uintptr_t)peer)->max_datagram_frame_size = 100;
+	for (unsigned int i = 0; i < RTE_DIM(cases); i++) {
+		struct plm_quic_dgram d[3];
+		uint64_t packets = pair->server.link.nb_in;
+
+		for (unsigned int k = 0; k < RTE_DIM(d); k++)
+			d[k] = (struct plm_quic_dgram){ .buf = zeros, .len = cases[i].lens[k] };
+		assert_int_equal(plm_quic_send(pair->server.conn, &pair->server.out, d, RTE_DIM(d),
+						 pair->now_ns),
+				cases[i].nb_sent);
+		for (unsigned int k = 0; k < RTE_DIM(d); k++)
+			assert_int_equal(d[k].verdict,
+					d[k].len > 100 ? PLM_QUIC_TOO_LARGE : PLM_QUIC_SENT);
+		assert_int_equal(pair->server.link.nb_in - packets, cases[i].nb_sent > 0);
+		due += cases[i].nb_sent;
+		/* What the next packet's buffer holds must not matter to the one before. */
+		memset(pair->server.buf, 0x5a, sizeof(pair->server.buf));
+		fx_run(pair, 100 * MS);
+		assert_int_equal(pair->client.nb_datagrams, due);
+	}
+	assert_int_equal(fx_figures(&pair->client).undecryptable, 0);
+	fx_end(pair);
+}
+
 static void
 datagrams__that_are_small_share_a_packet(void **state)
 {
@@ -1075,6 +1119,7 @@ main(void)
 		cmocka_unit_test(datagrams__arrive_bit_by_bit_both_ways),
 		cmocka_unit_test(datagrams__of_the_largest_size_arrive),
 		cmocka_unit_test(datagrams__that_are_too_large_are_told_so_and_stop_nobody),
+		cmocka_unit_test(datagrams__larger_than_the_peer_takes_leave_the_packet_whole),
 		cmocka_unit_test(datagrams__that_are_small_share_a_packet),
 		cmocka_unit_test(datagrams__of_a_mixed_burst_arrive_once_each),
 		cmocka_unit_test(datagrams__get_a_verdict_when_there_is_no_room_or_no_connection),
