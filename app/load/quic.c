@@ -589,7 +589,7 @@ make_engine(struct load_quic *q)
 static int
 make_clients(struct load_quic *q)
 {
-	/* As many as the relay has: half of them may need one at once. */
+	/* Half of them may need one at once. */
 	uint32_t nb_extents = q->nb_clients / 2 + 1;
 	size_t arenas = RTE_ALIGN_CEIL((size_t)q->nb_clients * STRIDE, (size_t)HUGE_PAGE);
 

@@ -177,7 +177,7 @@ struct plm_quic_conn {
 	struct quic_control control;
 	uint64_t now_ns; /* of the call that ngtcp2 is in, or was last in */
 	struct plm_quic_heard heard;
-	/* for plm_quic_prefetch_more() */
+	/* for plm_quic_prefetch_send_more() and its like for reception */
 	const struct quic_key *tx_key; /* that was used last */
 	const struct quic_key *rx_key;
 	const struct quic_key *tx_hp;
