@@ -335,6 +335,7 @@ params_fill(const struct plm_quic *quic, ngtcp2_transport_params *params)
 	params->initial_max_streams_uni = conf->max_streams;
 	params->max_datagram_frame_size = 65535;
 	params->active_connection_id_limit = 5;
+	params->max_ack_delay = PLM_QUIC_ACK_NS;
 }
 
 static void
@@ -478,7 +479,9 @@ plm_quic_recv(struct plm_quic_conn *conn, const struct plm_quic_path *path, uint
 			hear_closing(conn);
 		return conn->state;
 	}
-	conn->got_more = conn->state == PLM_QUIC_HANDSHAKE;
+	/* From another address it may want to be asked whether it is there. */
+	conn->got_more = conn->state == PLM_QUIC_HANDSHAKE || ecn == NGTCP2_ECN_CE ||
+			memcmp(path, &conn->path, sizeof(*path)) != 0;
 	quic_path_to(&ps, path);
 	now_ns = quic_time(conn, now_ns);
 	ret = ngtcp2_conn_read_pkt(conn->ng, &ps.path, &pi, buf, len, now_ns);
@@ -579,6 +582,12 @@ bool
 plm_quic_is_dirty(const struct plm_quic_conn *conn)
 {
 	return conn->is_dirty;
+}
+
+bool
+plm_quic_has_unacked(const struct plm_quic_conn *conn)
+{
+	return conn->nb_chunks > 0;
 }
 
 uint64_t

@@ -5,27 +5,9 @@
 
 #include <openssl/evp.h>
 
+#include "frames.h"
 #include "plm_crypto.h"
 #include "plm_quic_initial.h"
-
-/* A variable-length integer (RFC 9000 §16). */
-static inline bool
-cursor_varint(struct plm_cursor *c, uint64_t *value)
-{
-	size_t len;
-	uint64_t v;
-
-	if (plm_cursor_left(c) < 1)
-		return false;
-	len = (size_t)1 << (c->pos[0] >> 6);
-	if (plm_cursor_left(c) < len)
-		return false;
-	v = plm_cursor_u8(c) & 0x3f;
-	while (--len > 0)
-		v = v << 8 | plm_cursor_u8(c);
-	*value = v;
-	return true;
-}
 
 /* A client's stream of CRYPTO data as far as it came, in whatever order. */
 struct initial_crypto {

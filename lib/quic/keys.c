@@ -9,11 +9,17 @@
 
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 
+#include "frames.h"
 #include "plm_crypto.h"
 #include "plm_sim.h"
 #include "quic_priv.h"
 
 #define LABEL_MAX 32
+
+#define FRAME_ACK     2
+#define FRAME_ACK_ECN 3
+/* Packets that are acknowledged at once, when they want it and nothing else. */
+#define ACK_EVERY 2
 
 /* ngtcp2 gives our handles back as it got them. */
 static inline struct quic_key *
@@ -52,6 +58,8 @@ encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 				aad_len);
 	key = ours(ctx->native_handle);
 	key->conn->tx_key = key;
+	if (plain[0] == FRAME_ACK || plain[0] == FRAME_ACK_ECN) /* ngtcp2 begins with it */
+		key->conn->nb_unanswered = 0;
 	if (plm_mutant(QUIC_NONCE) && ngtcp2_conn_is_server(key->conn->ng))
 		nonce = (const uint8_t *)"of all packets";
 	plm_sched_point(QUIC_SEAL, (&(const struct plm_sim_seal){ key, nonce }));
@@ -61,40 +69,16 @@ encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 	return 0;
 }
 
-/* ACK (RFC 9000 §19.3) and PADDING alone: nothing that wants an answer. */
+/* Does what was received want an answer now? Acknowledgements alone are for every second packet (RFC 9000 §13.2.2),
+ * and at once for one out of order (§13.2.1). */
 static bool
-asks_nothing(const uint8_t *p, size_t len)
+is_answer_due(struct plm_quic_conn *conn, enum quic_ask ask, uint64_t number)
 {
-	const uint8_t *end = p + len;
-	uint64_t v[5] = { 0 }; /* type, largest, delay, ranges, first range */
-	uint64_t rest;
-
-	for (unsigned int i = 0; i < 5; i++) {
-		size_t n;
-
-		if (p == end)
-			return false;
-		n = (size_t)1 << (*p >> 6);
-		if ((size_t)(end - p) < n)
-			return false;
-		v[i] = *p & 0x3f;
-		for (size_t k = 1; k < n; k++)
-			v[i] = v[i] << 8 | p[k];
-		p += n;
-		if (i == 0 && v[0] != 2 && v[0] != 3)
-			return false;
-	}
-	rest = 2 * v[3] + (v[0] == 3 ? 3 : 0); /* the last three count ECN marks */
-	for (uint64_t i = 0; i < rest; i++) {
-		if (p == end)
-			return false;
-		if ((size_t)(end - p) < (size_t)1 << (*p >> 6))
-			return false;
-		p += (size_t)1 << (*p >> 6);
-	}
-	while (p < end && *p == 0)
-		p++;
-	return p == end;
+	if (ask == QUIC_ASK_NOTHING)
+		return false;
+	conn->nb_unanswered += conn->nb_unanswered < UINT8_MAX;
+	return ask == QUIC_ASK_MORE || conn->nb_unanswered >= ACK_EVERY ||
+			number != conn->heard.newest;
 }
 
 static int
@@ -102,8 +86,10 @@ decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 		const uint8_t *cipher, size_t len, const uint8_t *nonce, size_t nonce_len,
 		const uint8_t *aad, size_t aad_len)
 {
-	struct plm_quic_heard *heard;
+	struct plm_quic_conn *conn;
 	struct quic_key *key;
+	enum quic_ask ask;
+	uint64_t number;
 
 	if (unlikely(!is_ours(ctx->native_handle)))
 		return ngtcp2_crypto_decrypt_cb(dest, aead, ctx, cipher, len, nonce, nonce_len, aad,
@@ -114,18 +100,20 @@ decrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_
 		key->conn->heard.undecryptable++;
 		return NGTCP2_ERR_DECRYPT;
 	}
-	heard = &key->conn->heard;
-	if (!asks_nothing(dest, len - PLM_AEAD_TAG)) {
-		key->conn->got_more = true;
-		/* As if it had been lost: the peer sends it again. */
-		if (unlikely(!quic_stream_has_memory(key->conn, dest, len - PLM_AEAD_TAG))) {
-			heard->late++;
-			return NGTCP2_ERR_DECRYPT;
-		}
+	conn = key->conn;
+	ask = quic_frames_ask(dest, len - PLM_AEAD_TAG);
+	/* As if it had been lost: the peer sends it again. */
+	if (unlikely(ask == QUIC_ASK_MORE &&
+			    !quic_stream_has_memory(conn, dest, len - PLM_AEAD_TAG))) {
+		conn->got_more = true;
+		conn->heard.late++;
+		return NGTCP2_ERR_DECRYPT;
 	}
-	heard->opened++;
-	key->conn->rx_key = key;
-	heard->newest = RTE_MAX(heard->newest, packet_number(key, nonce) + 1);
+	number = packet_number(key, nonce);
+	conn->got_more |= is_answer_due(conn, ask, number);
+	conn->heard.opened++;
+	conn->heard.newest = RTE_MAX(conn->heard.newest, number + 1);
+	conn->rx_key = key;
 	return 0;
 }
 

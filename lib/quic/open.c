@@ -51,13 +51,13 @@ initial_long_header(const uint8_t *buf, size_t len, size_t off, struct plm_initi
 		return PLM_INITIAL_HEADER;
 	memcpy(h.scid, plm_cursor_bytes(&c, h.scid_len), h.scid_len);
 	if ((first & TYPE_MASK) == TYPE_INITIAL) {
-		if (!cursor_varint(&c, &n) || plm_cursor_left(&c) < n)
+		if (!quic_varint(&c, &n) || plm_cursor_left(&c) < n)
 			return PLM_INITIAL_HEADER;
 		h.token_len = (uint16_t)n;
 		h.token = plm_cursor_bytes(&c, (size_t)n);
 	}
 	/* Four bytes of packet number at the most, then what the header's mask is made from. */
-	if (!cursor_varint(&c, &n) || n < 4 + SAMPLE_LEN || plm_cursor_left(&c) < n)
+	if (!quic_varint(&c, &n) || n < 4 + SAMPLE_LEN || plm_cursor_left(&c) < n)
 		return PLM_INITIAL_HEADER;
 	h.pn_off = (uint16_t)(c.pos - buf);
 	h.end = (uint16_t)(h.pn_off + n);
@@ -164,13 +164,13 @@ skip_ack(struct plm_cursor *c, bool has_ecn)
 {
 	uint64_t nb_ranges, v;
 
-	if (!cursor_varint(c, &v) || !cursor_varint(c, &v) || !cursor_varint(c, &nb_ranges) ||
-			!cursor_varint(c, &v))
+	if (!quic_varint(c, &v) || !quic_varint(c, &v) || !quic_varint(c, &nb_ranges) ||
+			!quic_varint(c, &v))
 		return false;
 	/* Gap and length of each range, as far as there are bytes; their sense is the connection's
 	 * business. */
 	for (uint64_t i = 0; i < 2 * nb_ranges + (has_ecn ? 3 : 0); i++) {
-		if (!cursor_varint(c, &v))
+		if (!quic_varint(c, &v))
 			return false;
 	}
 	return true;
@@ -181,7 +181,7 @@ skip_close(struct plm_cursor *c)
 {
 	uint64_t v;
 
-	if (!cursor_varint(c, &v) || !cursor_varint(c, &v) || !cursor_varint(c, &v) ||
+	if (!quic_varint(c, &v) || !quic_varint(c, &v) || !quic_varint(c, &v) ||
 			plm_cursor_left(c) < v)
 		return false;
 	plm_cursor_bytes(c, (size_t)v);
@@ -230,7 +230,7 @@ read_frames(const uint8_t *buf, size_t len, struct initial_crypto *crypto, struc
 				return PLM_INITIAL_FRAMES;
 			break;
 		case FRAME_CRYPTO:
-			if (!cursor_varint(&c, &offset) || !cursor_varint(&c, &n) ||
+			if (!quic_varint(&c, &offset) || !quic_varint(&c, &n) ||
 					plm_cursor_left(&c) < n)
 				return PLM_INITIAL_FRAMES;
 			if (offset > PLM_INITIAL_HELLO_MAX || offset + n > PLM_INITIAL_HELLO_MAX)

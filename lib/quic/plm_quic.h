@@ -33,6 +33,8 @@
 #define PLM_QUIC_WINDOW_MAX (24 * 1024)
 /** Bytes of a UDP payload that the engine ever writes. */
 #define PLM_QUIC_PACKET_MAX 1452
+/** How late an acknowledgement may be (RFC 9000 §18.2, max_ack_delay). */
+#define PLM_QUIC_ACK_NS (25 * PLM_NS_PER_MS)
 /** Packets that one call of plm_quic_flush() writes at most. */
 #define PLM_QUIC_FLUSH_MAX 8
 
@@ -220,7 +222,9 @@ void plm_quic_prefetch_recv_more(const void *arena);
 bool plm_quic_is_dirty(const struct plm_quic_conn *conn);
 
 /** Write what is due but datagrams: acknowledgements, handshake, streams, probes. True: there may be
- *  more, call again in the next turn. */
+ *  more, call again in the next turn. What only wants to be acknowledged makes a connection dirty with every second
+ *  packet; before that, plm_quic_send() takes the acknowledgement along, or a timer that is not later than
+ *  PLM_QUIC_ACK_NS. */
 bool plm_quic_flush(struct plm_quic_conn *conn, struct plm_quic_out *out, uint64_t now_ns);
 
 /** When plm_quic_timer() is due; UINT64_MAX: never. */
@@ -291,6 +295,9 @@ void plm_quic_conn_figures(const struct plm_quic_conn *conn, struct plm_quic_fig
 
 /** Datagrams that were neither acknowledged nor lost yet. */
 uint64_t plm_quic_in_flight(const struct plm_quic_conn *conn);
+
+/** Are there bytes of streams that the peer has not acknowledged, or that were not sent yet? */
+bool plm_quic_has_unacked(const struct plm_quic_conn *conn);
 
 /** What came in 1-RTT packets. */
 struct plm_quic_heard {

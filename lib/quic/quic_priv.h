@@ -157,7 +157,8 @@ struct plm_quic_conn {
 	uint8_t state; /* enum plm_quic_state */
 	uint8_t cipher;
 	bool is_dirty;
-	bool got_more; /* in the packet at hand: frames other than ACK and PADDING */
+	bool got_more;         /* in the packet at hand: what wants an answer now */
+	uint8_t nb_unanswered; /* packets since our last acknowledgement that want one, and more */
 	bool close_due;
 	uint8_t worker;
 	uint16_t cid_seq;

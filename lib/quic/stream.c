@@ -3,6 +3,7 @@
  * in the caller's memory, written in order, so that messages leave in the order of their streams' ids. */
 #include <errno.h>
 
+#include "frames.h"
 #include "quic_priv.h"
 
 /* Of memory: what a packet in flight may take at once; and bytes in flight that need no more. */
@@ -215,85 +216,6 @@ quic_stream_write(struct plm_quic_conn *conn, ngtcp2_path *path, ngtcp2_pkt_info
 static_assert(RESERVE_BYTES + (PACKET_NEW - 1) * STREAM_BYTES <= BLOCK_BYTES + 1024,
 		"quic_arena_has_blocks()");
 
-/* Numbers of a frame up to NEW_TOKEN and from MAX_DATA to RETIRE_CONNECTION_ID, by type (RFC 9000 §19). */
-static const uint8_t frame_varints[0x1a] = {
-	[0x04] = 3,
-	[0x05] = 2,
-	[0x10] = 1,
-	[0x11] = 2,
-	[0x12] = 1,
-	[0x13] = 1,
-	[0x14] = 1,
-	[0x15] = 2,
-	[0x16] = 1,
-	[0x17] = 1,
-	[0x18] = 2,
-	[0x19] = 1,
-};
-
-/* False: there is none. */
-static bool
-varint(struct plm_cursor *c, uint64_t *v)
-{
-	size_t n;
-
-	if (plm_cursor_left(c) == 0)
-		return false;
-	n = (size_t)1 << (*c->pos >> 6);
-	if (plm_cursor_left(c) < n)
-		return false;
-	*v = plm_cursor_u8(c) & 0x3f;
-	while (--n > 0)
-		*v = *v << 8 | plm_cursor_u8(c);
-	return true;
-}
-
-static bool
-varints(struct plm_cursor *c, uint64_t n)
-{
-	uint64_t v;
-
-	while (n-- > 0)
-		if (!varint(c, &v))
-			return false;
-	return true;
-}
-
-static bool
-skip(struct plm_cursor *c, uint64_t n)
-{
-	if (plm_cursor_left(c) < n)
-		return false;
-	c->pos += n;
-	return true;
-}
-
-/* Step over a frame that is none of a stream. False: at its end or at nonsense, which is ngtcp2's to judge. */
-static bool
-frame_skip(struct plm_cursor *c, uint8_t type)
-{
-	uint64_t v[4];
-
-	switch (type) {
-	case 0x02: /* ACK */
-	case 0x03:
-		return varint(c, &v[0]) && varint(c, &v[1]) && varint(c, &v[2]) &&
-				varint(c, &v[3]) && varints(c, 2 * v[2] + (type == 0x03 ? 3 : 0));
-	case 0x07: /* NEW_TOKEN */
-	case 0x31: /* DATAGRAM */
-		return varint(c, &v[0]) && skip(c, v[0]);
-	case 0x18: /* NEW_CONNECTION_ID */
-		return varints(c, 2) && plm_cursor_left(c) > 0 && skip(c, *c->pos + 17u);
-	case 0x1a: /* PATH_CHALLENGE, PATH_RESPONSE */
-	case 0x1b:
-		return skip(c, 8);
-	default:
-		return type == 0 || type == 1 || type == 0x1e ||
-				(type < RTE_DIM(frame_varints) && frame_varints[type] > 0 &&
-						varints(c, frame_varints[type]));
-	}
-}
-
 /* NULL: none of the last that data came for. */
 static struct quic_rx_stream *
 rx_find(struct plm_quic_conn *conn, int64_t stream_id)
@@ -420,19 +342,19 @@ quic_stream_has_memory(struct plm_quic_conn *conn, const uint8_t *frames, size_t
 		uint64_t id, offset = 0, size;
 
 		if (type < 0x08 || type > 0x0f) {
-			if (!frame_skip(&c, type))
+			if (!quic_frame_skip(&c, type))
 				break;
 			continue;
 		}
-		if (!varint(&c, &id) || (type & 4 && !varint(&c, &offset)))
+		if (!quic_varint(&c, &id) || (type & 4 && !quic_varint(&c, &offset)))
 			break;
 		size = plm_cursor_left(&c);
-		if (type & 2 && !varint(&c, &size))
+		if (type & 2 && !quic_varint(&c, &size))
 			break;
 		if (size > plm_cursor_left(&c)) /* nonsense: the connection ends of it */
 			break;
 		demand_add(conn, &d, (int64_t)id, offset, size);
-		skip(&c, size);
+		plm_cursor_bytes(&c, size);
 	}
 	return demand_meet(conn, &d);
 }

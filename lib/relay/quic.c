@@ -17,9 +17,11 @@
 /* Timers that a turn looks at, and connections that it flushes. */
 #define TIMER_BUDGET 64
 #define FLUSH_BUDGET 64
-/* What a timer may be late after a datagram was sent: loss is found out much later anyway. */
+/* What a timer may be late for media: that a datagram was lost is found out much later anyway, and one that came is
+ * acknowledged by then with what is sent. */
 #define LAZY_NS (20 * PLM_NS_PER_MS)
 #define TICK_NS PLM_NS_PER_MS
+static_assert(LAZY_NS + 2 * TICK_NS < PLM_QUIC_ACK_NS, "acknowledgements wait for it");
 /* How old what is shown of a connection that does something may be. */
 #define SHOW_NS (100 * PLM_NS_PER_MS)
 
@@ -334,6 +336,19 @@ arm(struct relay_quic *q, struct plm_quic_slot *slot)
 	plm_wheel_arm(&q->wheel, (uint32_t)(slot - q->table->slots), plm_quic_expiry(slot->conn));
 }
 
+/* A timer that is looked at soon will see what is due then. */
+static inline void
+arm_lazily(struct relay_quic *q, struct plm_quic_slot *slot)
+{
+	const uint32_t idx = (uint32_t)(slot - q->table->slots);
+	const uint64_t soon_ns = q->w->now_ns + LAZY_NS;
+
+	if (unlikely(plm_quic_has_unacked(slot->conn)))
+		arm(q, slot);
+	else if (plm_wheel_armed_ns(&q->wheel, idx) > soon_ns)
+		plm_wheel_arm(&q->wheel, idx, RTE_MAX(plm_quic_expiry(slot->conn), soon_ns));
+}
+
 /* The connection has said and heard its last: the slow path's again, once it has been told. */
 static void
 retire(struct relay_quic *q, struct plm_quic_slot *slot)
@@ -355,7 +370,7 @@ settle(struct relay_quic *q, struct plm_quic_slot *slot)
 	else if (plm_quic_is_dirty(slot->conn))
 		dirty(q, slot);
 	else
-		arm(q, slot);
+		arm_lazily(q, slot);
 }
 
 void
@@ -773,9 +788,8 @@ relay_quic_copy(struct relay_worker *w, const struct relay_job *job, uint32_t se
 		if (unlikely(sent < n && plm_quic_is_dirty(slot->conn)))
 			dirty(q, slot); /* it failed, and has to say so */
 		/* With others in flight a probe is due already, and comes later for this one. */
-		if (was_quiet && sent > 0 && !slot->is_queued &&
-				plm_wheel_armed_ns(&q->wheel, idx) > w->now_ns + LAZY_NS)
-			arm(q, slot);
+		if (was_quiet && sent > 0 && !slot->is_queued)
+			arm_lazily(q, slot);
 	}
 	for (unsigned int i = 0; i < n; i++)
 		bytes += dgrams[i].verdict == PLM_QUIC_SENT ? dgrams[i].len : 0;

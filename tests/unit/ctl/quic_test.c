@@ -366,6 +366,30 @@ datagrams__are_served_behind_the_packet_that_is_read(void **state)
 	fxq_free(&q);
 }
 
+/* Nobody sends it anything that could take the acknowledgement along, which waits no longer than promised. */
+static void
+datagrams__of_who_is_alone_are_acknowledged_in_time(void **state)
+{
+	struct fxq_client *a;
+	unsigned int most = 0;
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	a = fxq_join(&q, "room", 0);
+	for (unsigned int i = 0; i < 200; i++) {
+		unsigned int ms = 0;
+
+		fxq_step(&q, i % 37);
+		assert_int_equal(fxq_send(a, "x", 1), PLM_QUIC_SENT);
+		/* Its own turns are of a millisecond, too. */
+		for (; plm_quic_in_flight(a->conn) > 0; ms++)
+			fxq_step(&q, 1);
+		most = RTE_MAX(most, ms);
+	}
+	assert_in_range(most, 2, PLM_QUIC_ACK_NS / PLM_NS_PER_MS);
+	fxq_free(&q);
+}
+
 /* One that comes with the handshake's last packet goes nowhere, is counted, and costs its sender nothing. */
 static void
 datagrams__before_their_sender_is_in_a_room_are_dropped(void **state)
@@ -624,6 +648,7 @@ main(void)
 		cmocka_unit_test(messages__that_wait_when_the_connection_ends_are_given_back),
 		cmocka_unit_test(messages__to_a_worker_that_stands_still_are_refused),
 		cmocka_unit_test(datagrams__are_served_behind_the_packet_that_is_read),
+		cmocka_unit_test(datagrams__of_who_is_alone_are_acknowledged_in_time),
 		cmocka_unit_test(datagrams__before_their_sender_is_in_a_room_are_dropped),
 		cmocka_unit_test(packet__that_is_spoilt_is_counted_and_harms_nobody),
 		cmocka_unit_test(

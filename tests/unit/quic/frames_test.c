@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "frames.h"
 #include "quic_priv.h"
 
 #define MS PLM_NS_PER_MS
@@ -449,10 +450,60 @@ packet__of_many_streams_that_take_turns_is_in_order(void **state)
 	fx_end(pair);
 }
 
+/* --- what frames want -------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	enum quic_ask ask;
+	uint8_t bytes[24];
+	size_t len;
+} wants[] = {
+	{ "ACK", QUIC_ASK_NOTHING, { 0x02, 5, 0, 0, 5 }, 5 },
+	{ "ACK with a range and counts of ECN marks", QUIC_ASK_NOTHING,
+			{ 0x03, 5, 0, 1, 0, 1, 1, 9, 9, 9 }, 10 },
+	{ "ACK with large numbers", QUIC_ASK_NOTHING,
+			{ 0x02, 0xc0, 0, 0, 0, 0, 0, 0, 5, 0x80, 0, 0, 1, 0, 0x40, 0 }, 16 },
+	{ "ACK and PADDING", QUIC_ASK_NOTHING, { 0x02, 5, 0, 0, 5, 0, 0, 0 }, 8 },
+	{ "two ACKs", QUIC_ASK_NOTHING, { 0x02, 5, 0, 0, 0, 0x02, 3, 0, 0, 0 }, 10 },
+	{ "PADDING", QUIC_ASK_NOTHING, { 0, 0, 0 }, 3 },
+	{ "nothing", QUIC_ASK_NOTHING, { 0 }, 0 },
+	{ "PING", QUIC_ASK_ACK, { 0x01 }, 1 },
+	{ "ACK and PING", QUIC_ASK_ACK, { 0x02, 5, 0, 0, 5, 0x01 }, 6 },
+	{ "DATAGRAM to the end", QUIC_ASK_ACK, { 0x30, 0x08, 1, 1 }, 4 },
+	{ "DATAGRAMs, one empty", QUIC_ASK_ACK, { 0x31, 2, 0x08, 0x08, 0x31, 0, 0x31, 1, 7 }, 9 },
+	{ "DATAGRAM, then STREAM", QUIC_ASK_MORE, { 0x31, 1, 7, 0x0a, 2, 1, 7 }, 7 },
+	{ "STREAM", QUIC_ASK_MORE, { 0x08, 0, 7 }, 3 },
+	{ "ACK, then MAX_DATA", QUIC_ASK_MORE, { 0x02, 5, 0, 0, 5, 0x10, 9 }, 7 },
+	{ "PATH_CHALLENGE", QUIC_ASK_MORE, { 0x1a, 1, 2, 3, 4, 5, 6, 7, 8 }, 9 },
+	{ "CONNECTION_CLOSE", QUIC_ASK_MORE, { 0x1c, 0, 0, 0 }, 4 },
+	{ "a frame that nobody knows", QUIC_ASK_MORE, { 0x21 }, 1 },
+	{ "ACK that ends early", QUIC_ASK_MORE, { 0x02, 5, 0, 0 }, 4 },
+	{ "ACK with fewer ranges than it says", QUIC_ASK_MORE, { 0x02, 5, 0, 2, 0, 1 }, 6 },
+	{ "ACK with as many ranges as there are numbers", QUIC_ASK_MORE,
+			{ 0x02, 5, 0, 0xff, 255, 255, 255, 255, 255, 255, 255, 0 }, 12 },
+	{ "DATAGRAM that is longer than the packet", QUIC_ASK_MORE, { 0x31, 9, 1 }, 3 },
+};
+
+static void
+frames__tell_what_they_want(void **state)
+{
+	for (size_t i = 0; i < RTE_DIM(wants); i++) {
+		/* At the end of its memory, for the sanitizer. */
+		uint8_t *bytes = malloc(RTE_MAX(wants[i].len, (size_t)1));
+
+		assert_non_null(bytes);
+		memcpy(bytes, wants[i].bytes, wants[i].len);
+		if (quic_frames_ask(bytes, wants[i].len) != wants[i].ask)
+			fail_msg("%s", wants[i].name);
+		free(bytes);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(frames__tell_what_they_want),
 		cmocka_unit_test(frame__that_a_client_may_not_send_closes_with_its_code),
 		cmocka_unit_test(frame__in_the_wrong_space_is_never_taken),
 		cmocka_unit_test(acknowledgements__that_lie_win_no_more_than_the_largest_window),
