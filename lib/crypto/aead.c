@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <rte_common.h>
 #include <rte_errno.h>
+#include <rte_prefetch.h>
 
 #include "aead_priv.h"
 
@@ -89,6 +91,28 @@ void
 plm_aead_key_fini(const struct plm_aead *aead, enum plm_aead_cipher cipher, void *key)
 {
 	aead->suites[cipher].key_fini(aead, cipher, key);
+}
+
+static inline void
+prefetch(const uint8_t *p, size_t len)
+{
+	const uint8_t *line = RTE_PTR_ALIGN_FLOOR(p, RTE_CACHE_LINE_SIZE);
+
+	for (; line < p + len; line += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(line);
+}
+
+void
+plm_aead_key_prefetch(const struct plm_aead *aead, enum plm_aead_cipher cipher, const void *key,
+		size_t len)
+{
+	const struct aead_suite *suite = &aead->suites[cipher];
+	/* Blocks of lengths, of additional data and of the end are hashed, too. */
+	const size_t tail = RTE_MIN((size_t)suite->tail, len + 4 * 16);
+	const uint8_t *p = key;
+
+	prefetch(p, suite->head);
+	prefetch(p + suite->head + suite->tail - tail, tail);
 }
 
 int

@@ -142,6 +142,7 @@ aead_evp_init(struct plm_aead *aead)
 		aead->suites[i] = (struct aead_suite){
 			.key_size = sizeof(struct evp_key),
 			.hp_size = sizeof(struct evp_key),
+			.head = sizeof(struct evp_key), /* the rest is OpenSSL's, elsewhere */
 			.key_init = evp_key_init,
 			.key_fini = ctx_fini,
 			.hp_init = evp_hp_init,

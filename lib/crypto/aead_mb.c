@@ -20,6 +20,9 @@
 #define AES128_ROUNDS 10
 #define AES256_ROUNDS 14
 #define CHACHA20_ROOM 64
+#define ROUND_KEYS    ((AES256_ROUNDS + 1) * AES_BLOCK) /* room for the longer ones */
+#define NARROW_POWERS (2 * 8 * AES_BLOCK)
+#define WIDE_FEATURES (IMB_FEATURE_VAES | IMB_FEATURE_VPCLMULQDQ | IMB_FEATURE_AVX512F)
 #define MB_FEATURES   (IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ)
 
 struct aead_mb {
@@ -183,7 +186,7 @@ int
 aead_mb_init(struct plm_aead *aead)
 {
 	IMB_MGR *mgr;
-	bool usable;
+	bool usable, is_wide;
 
 	aead->mb = calloc(1, sizeof(*aead->mb));
 	mgr = alloc_mb_mgr(0);
@@ -210,13 +213,17 @@ aead_mb_init(struct plm_aead *aead)
 		.chacha_dec = mgr->chacha20_poly1305_dec_update,
 		.chacha_final = mgr->chacha20_poly1305_finalize,
 	};
-	free_mb_mgr(mgr);
-
 	aead->name = "ipsec-mb";
+	/* Powers of the hash key are behind the round keys: where 16 blocks are done at a time the lowest are
+	 * last, and elsewhere the few that are used are first. */
+	is_wide = (mgr->features & WIDE_FEATURES) == WIDE_FEATURES;
+	free_mb_mgr(mgr);
 	for (unsigned int i = PLM_AES128_GCM; i <= PLM_AES256_GCM; i++) {
 		aead->suites[i] = (struct aead_suite){
 			.key_size = sizeof(struct gcm_key),
 			.hp_size = sizeof(struct aes_hp),
+			.head = is_wide ? ROUND_KEYS : ROUND_KEYS + NARROW_POWERS,
+			.tail = is_wide ? sizeof(struct gcm_key_data) - ROUND_KEYS : 0,
 			.key_init = gcm_key_init,
 			.key_fini = gcm_key_fini,
 			.hp_init = aes_hp_init,
@@ -227,6 +234,7 @@ aead_mb_init(struct plm_aead *aead)
 		};
 	}
 	aead->suites[PLM_CHACHA20_POLY1305].key_size = sizeof(struct chacha_key);
+	aead->suites[PLM_CHACHA20_POLY1305].head = PLM_AEAD_SECRET;
 	aead->suites[PLM_CHACHA20_POLY1305].key_init = chacha_key_init;
 	aead->suites[PLM_CHACHA20_POLY1305].key_fini = chacha_key_fini;
 	aead->suites[PLM_CHACHA20_POLY1305].seal = chacha_seal;

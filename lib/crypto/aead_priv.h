@@ -11,6 +11,9 @@
 struct aead_suite {
 	size_t key_size;
 	size_t hp_size;
+	/* What messages touch of a key: its first bytes, and of the last ones as many as the message is long. */
+	uint16_t head;
+	uint16_t tail;
 	int (*key_init)(const struct plm_aead *aead, enum plm_aead_cipher cipher, void *key,
 			const uint8_t *secret);
 	void (*key_fini)(const struct plm_aead *aead, enum plm_aead_cipher cipher, void *key);

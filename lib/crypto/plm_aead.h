@@ -72,6 +72,10 @@ int plm_aead_hp_init(const struct plm_aead *aead, enum plm_aead_cipher cipher, v
 
 void plm_aead_hp_fini(const struct plm_aead *aead, enum plm_aead_cipher cipher, void *hp);
 
+/** Have those parts of a key in the cache soon that a message of `len` bytes needs. A hint. */
+void plm_aead_key_prefetch(const struct plm_aead *aead, enum plm_aead_cipher cipher,
+		const void *key, size_t len);
+
 /**
  * Encrypt `len` bytes and put the tag behind them.
  *

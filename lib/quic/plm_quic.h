@@ -212,11 +212,11 @@ enum plm_quic_state plm_quic_recv(struct plm_quic_conn *conn, const struct plm_q
 		uint8_t ecn, uint8_t *buf, size_t len, uint64_t now_ns);
 
 /** Have a connection that stands in this arena in the cache when it is sent to, or received from; first the
- *  one, and when that has arrived the other. Hints. */
+ *  one, and when that has arrived the other, for a packet of `len` bytes. Hints. */
 void plm_quic_prefetch_send(const void *arena);
-void plm_quic_prefetch_send_more(const void *arena);
+void plm_quic_prefetch_send_more(const void *arena, size_t len);
 void plm_quic_prefetch_recv(const void *arena);
-void plm_quic_prefetch_recv_more(const void *arena);
+void plm_quic_prefetch_recv_more(const void *arena, size_t len);
 
 /** Whether plm_quic_flush() may have something to write. */
 bool plm_quic_is_dirty(const struct plm_quic_conn *conn);

@@ -197,7 +197,7 @@ quic_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
 			relay_quic_prefetch(w,
 					subs[next + 1 == job->size ? 0 : next + 1].session_idx);
 		if (left > 1)
-			relay_quic_prefetch_more(w, subs[next].session_idx);
+			relay_quic_prefetch_more(w, subs[next].session_idx, job->pay[0].len);
 		job->pos = next;
 		if (unlikely((sub->flags & job->need) != job->need)) {
 			job->surplus++;

@@ -337,17 +337,35 @@ sender_stays(const struct relay_worker *w, struct rte_mbuf *m)
 	return plm_mutant(TO_SUCCESSOR) || plm_session_get(w->sessions, plm_pkt(m)->sref) != NULL;
 }
 
-/* The receivers that a QUIC room's fan-out begins with. */
-static inline void
-prefetch_receivers(struct relay_worker *w, const struct plm_view *view)
+/* The first of a room's members whom this worker serves. NULL: none. */
+static inline const struct plm_range *
+first_range(const struct relay_worker *w, const struct plm_view *view)
 {
-	const struct plm_range *r;
-
 	if (view == NULL || view->first_range[w->idx] == view->first_range[w->idx + 1])
-		return;
-	r = &view->ranges[view->first_range[w->idx]];
-	for (unsigned int i = 0; i < 2 && i < r->nb_subs; i++)
-		relay_quic_prefetch(w, view->subs[r->first + i].session_idx);
+		return NULL;
+	return &view->ranges[view->first_range[w->idx]];
+}
+
+/* The receivers that a QUIC room's fan-out begins with: of the room after next, and more of the next one's. */
+static inline void
+prefetch_receivers(struct relay_worker *w, const struct relay_group *groups, unsigned int g,
+		unsigned int nb)
+{
+	const struct plm_range *r = g < nb ? first_range(w, groups[g].view) : NULL;
+
+	for (unsigned int i = 0; r != NULL && i < 2 && i < r->nb_subs; i++)
+		relay_quic_prefetch(w, groups[g].view->subs[r->first + i].session_idx);
+}
+
+static inline void
+prefetch_receivers_more(struct relay_worker *w, struct rte_mbuf *const *ok,
+		const struct relay_group *groups, unsigned int g, unsigned int nb)
+{
+	const struct plm_range *r = g < nb ? first_range(w, groups[g].view) : NULL;
+
+	if (r != NULL && r->nb_subs > 0)
+		relay_quic_prefetch_more(w, groups[g].view->subs[r->first].session_idx,
+				plm_pkt(ok[groups[g].pkts[0]])->payload_len);
 }
 
 /* Accepted packets, with the room of each, to whom they reach. Consumes them; how many were media. */
@@ -361,15 +379,20 @@ dispatch(struct relay_worker *w, struct rte_mbuf **ok, const uint32_t *rooms, co
 
 	nb_groups = group_by_room(w, rooms, is_rtcp, nb_ok, groups);
 	prefetch_views(w, groups, nb_groups);
-	if (is_quic && nb_groups > 0)
-		prefetch_receivers(w, groups[0].view);
+	if (is_quic) {
+		prefetch_receivers(w, groups, 0, nb_groups);
+		prefetch_receivers(w, groups, 1, nb_groups);
+		prefetch_receivers_more(w, ok, groups, 0, nb_groups);
+	}
 	for (unsigned int g = 0; g < nb_groups; g++) {
 		const struct relay_group *group = &groups[g];
 		struct rte_mbuf *first = ok[group->pkts[0]];
 
 		plm_sched_point(GROUP, NULL);
-		if (is_quic && g + 1 < nb_groups)
-			prefetch_receivers(w, groups[g + 1].view);
+		if (is_quic) {
+			prefetch_receivers(w, groups, g + 2, nb_groups);
+			prefetch_receivers_more(w, ok, groups, g + 1, nb_groups);
+		}
 		if (unlikely(group->is_rtcp)) {
 			if (group->view != NULL && unlikely(group->view->traced))
 				relay_tap(w, group->view->room_idx, first);

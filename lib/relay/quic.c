@@ -33,6 +33,9 @@ static_assert(LAZY_NS + 2 * TICK_NS < PLM_QUIC_ACK_NS, "acknowledgements wait fo
 
 #define NONE UINT32_MAX
 
+/* So many connections stay in a core's own cache, by the lines that packets touch of each: nothing is to be fetched. */
+#define WARM_CONNS 128
+
 /* Of a small datagram's packet; the CPU itself goes on with a large one's. */
 #define FRAME_LINES 5
 
@@ -65,6 +68,7 @@ struct relay_quic {
 	struct quic_row dirty; /* to be flushed */
 	struct quic_row gone;  /* to be reported to the slow path */
 	struct plm_wheel wheel;
+	uint32_t nb_home; /* connections */
 };
 
 /* --- rows ---------------------------------------------------------------------------------- */
@@ -357,6 +361,7 @@ retire(struct relay_quic *q, struct plm_quic_slot *slot)
 	slot->end = plm_quic_conn_end(slot->conn);
 	/* Nobody's until the slow path is told. */
 	plm_quic_slot_pass(slot, PLM_QUIC_SLOT_GONE);
+	q->nb_home--;
 	row_add(q, &q->gone, slot);
 }
 
@@ -381,6 +386,7 @@ relay_quic_adopt(struct relay_worker *w, struct plm_handle handle)
 
 	assert(plm_quic_slot_state(slot) == PLM_QUIC_SLOT_HANDSHAKE && slot->home == w->idx);
 	plm_quic_slot_pass(slot, PLM_QUIC_SLOT_HOME);
+	q->nb_home++;
 	plm_quic_conn_adopt(slot->conn, &ops, q, &q->table->memory);
 	slot->is_queued = false;
 	slot->shown_ns = 0;
@@ -471,6 +477,12 @@ relay_quic_message(struct relay_worker *w, uint32_t idx, struct rte_mbuf *m)
 		seg->nb_segs = 1;
 	}
 	dirty(q, slot);
+}
+
+static inline bool
+is_cold(const struct relay_quic *q)
+{
+	return q->nb_home > WARM_CONNS;
 }
 
 /* What a packet of the connection's needs of its slot; to be sent, its headers, too. */
@@ -597,13 +609,14 @@ prefetch_home(const struct relay_quic *q, const struct plm_cid *cids, unsigned i
 }
 
 static inline void
-prefetch_home_more(const struct relay_quic *q, const struct plm_cid *cids, unsigned int i,
-		unsigned int n)
+prefetch_home_more(const struct relay_quic *q, const struct plm_cid *cids,
+		struct rte_mbuf *const *pkts, unsigned int i, unsigned int n)
 {
 	const struct plm_quic_table *t = q->table;
 
 	if (i < n && likely(cids[i].slot < t->nb_slots) && is_at_home(q, &t->slots[cids[i].slot]))
-		plm_quic_prefetch_recv_more(t->arenas + cids[i].slot * t->stride);
+		plm_quic_prefetch_recv_more(t->arenas + cids[i].slot * t->stride,
+				plm_pkt(pkts[i])->payload_len);
 }
 
 void
@@ -614,6 +627,7 @@ relay_quic_rx(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 	struct plm_cid cids[PLM_BURST];
 	struct rte_mbuf *home[PLM_BURST];
 	unsigned int nb_home = 0;
+	unsigned int nb_fetch;
 
 	for (unsigned int i = 0; i < n; i++) {
 		struct rte_mbuf *m = pkts[i];
@@ -653,12 +667,13 @@ relay_quic_rx(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 			relay_drop(w, m, PLM_CNT_RX_QUIC_UNKNOWN);
 		}
 	}
-	prefetch_home(q, cids, 0, nb_home);
-	prefetch_home(q, cids, 1, nb_home);
-	prefetch_home_more(q, cids, 0, nb_home);
+	nb_fetch = is_cold(q) ? nb_home : 0;
+	prefetch_home(q, cids, 0, nb_fetch);
+	prefetch_home(q, cids, 1, nb_fetch);
+	prefetch_home_more(q, cids, home, 0, nb_fetch);
 	for (unsigned int i = 0; i < nb_home; i++) {
-		prefetch_home(q, cids, i + 2, nb_home);
-		prefetch_home_more(q, cids, i + 1, nb_home);
+		prefetch_home(q, cids, i + 2, nb_fetch);
+		prefetch_home_more(q, cids, home, i + 1, nb_fetch);
 		home_packet(w, home[i], &cids[i], false);
 	}
 }
@@ -721,7 +736,7 @@ relay_quic_prefetch(struct relay_worker *w, uint32_t session_idx)
 	const struct plm_quic_table *t = w->quic->table;
 	uint32_t idx = t->slot_of[session_idx];
 
-	if (likely(idx < t->nb_slots)) {
+	if (is_cold(w->quic) && likely(idx < t->nb_slots)) {
 		prefetch_slot(t, idx, true);
 		rte_prefetch0(&w->tx[session_idx]);
 		plm_quic_prefetch_send(t->arenas + idx * t->stride);
@@ -729,13 +744,13 @@ relay_quic_prefetch(struct relay_worker *w, uint32_t session_idx)
 }
 
 void
-relay_quic_prefetch_more(struct relay_worker *w, uint32_t session_idx)
+relay_quic_prefetch_more(struct relay_worker *w, uint32_t session_idx, size_t len)
 {
 	const struct plm_quic_table *t = w->quic->table;
 	uint32_t idx = t->slot_of[session_idx];
 
-	if (likely(idx < t->nb_slots) && is_at_home(w->quic, &t->slots[idx]))
-		plm_quic_prefetch_send_more(t->arenas + idx * t->stride);
+	if (is_cold(w->quic) && likely(idx < t->nb_slots) && is_at_home(w->quic, &t->slots[idx]))
+		plm_quic_prefetch_send_more(t->arenas + idx * t->stride, len);
 }
 
 bool
@@ -837,6 +852,11 @@ flush_dirty(struct relay_quic *q)
 	for (uint32_t i = 0; i < n; i++) {
 		struct plm_quic_slot *slot = row_take(q, &q->dirty);
 
+		/* It was read a while ago. */
+		if (q->dirty.nb > 0 && is_cold(q)) {
+			prefetch_slot(q->table, q->dirty.head, true);
+			plm_quic_prefetch_send(q->table->arenas + q->dirty.head * q->table->stride);
+		}
 		w->nb_done++;
 		slot->is_queued = false;
 		if (w->now_ns - slot->shown_ns > SHOW_NS)

@@ -328,7 +328,7 @@ void relay_quic_message(struct relay_worker *w, uint32_t idx, struct rte_mbuf *m
 /* Is there room in the TX buffer for `nb` packets to a receiver? */
 bool relay_quic_room(struct relay_worker *w, uint32_t session_idx, unsigned int nb);
 void relay_quic_prefetch(struct relay_worker *w, uint32_t session_idx);
-void relay_quic_prefetch_more(struct relay_worker *w, uint32_t session_idx);
+void relay_quic_prefetch_more(struct relay_worker *w, uint32_t session_idx, size_t len);
 /* A job's payloads to one receiver. How many were due. */
 unsigned int relay_quic_copy(struct relay_worker *w, const struct relay_job *job,
 		uint32_t session_idx);
