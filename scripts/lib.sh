@@ -37,11 +37,12 @@ since() {
 # One line of progress for a command, which runs in the background so that a signal ends us at
 # once: STEP_PID names it for the trap.
 #   step "what is done" LOG COMMAND...
-STEP_PID=
+# STEP_BEGUN: when it was begun, if that was earlier (now_ms).
+STEP_PID= STEP_BEGUN=
 step() {
 	local what=$1 log=$2 begun rc=0
 	shift 2
-	begun=$(now_ms)
+	begun=${STEP_BEGUN:-$(now_ms)}
 	printf '%-44s ' "$what"
 	"$@" </dev/null >"$log" 2>&1 &
 	STEP_PID=$!

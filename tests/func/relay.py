@@ -15,10 +15,12 @@ FULL = "every mempool is full again"
 SECRET = b"a secret of the relay tests, 32+ bytes"
 
 
-def test(long=""):
-    """Mark a function (build, long) as a test; `long` says what its full form adds."""
+def test(long="", beside=False):
+    """Mark a function (build, long) as a test; `long` says what its full form adds, `beside` that
+    it waits most of its time, and may do so beside another."""
     def mark(function):
         function.test_long = long
+        function.test_beside = beside
         return function
     return mark
 

@@ -38,14 +38,16 @@ def interrupted(number, frame):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build", help="build directory")
-    parser.add_argument("--list", action="store_true", help="names, and what --long adds")
+    parser.add_argument("--list", action="store_true",
+                        help="names, what --long adds, what it is, and whether it may run beside another")
     parser.add_argument("--long", action="store_true", help="the full form of the tests")
     parser.add_argument("names", nargs="*", metavar="NAME")
     args = parser.parse_args()
     tests = collect()
     if args.list:
         for name, function in tests.items():
-            print(f"{name}\t{function.test_long}\t{function.__doc__.splitlines()[0]}")
+            print(name, function.test_long, function.__doc__.splitlines()[0],
+                  "beside" if function.test_beside else "", sep="\t")
         return 0
     for name in args.names:
         if name not in tests:

@@ -128,7 +128,7 @@ def replay_and_replacement(lab, long):
     relay.stop()
 
 
-@test()
+@test(beside=True)
 @in_lab
 def moving(lab, long):
     """a session follows its nominated tuple at once, and an un-nominated one after 10 s of silence"""

@@ -137,7 +137,7 @@ def whole_session(lab, seconds, *pin):
     time.sleep(0.2)
 
 
-@test("30 s instead of 4")
+@test("30 s instead of 4", beside=True)
 @in_lab
 def client_quic(lab, long):
     """plenum-client over QUIC: bit-identical for all, over rebinding, migration and key updates"""
@@ -149,7 +149,7 @@ def client_quic(lab, long):
     expect(counters["ended_otherwise"] == 0 and counters["moved"] == 3, f"{counters}")
 
 
-@test("30 s instead of 4")
+@test("30 s instead of 4", beside=True)
 @in_lab
 def client_quic_relay(lab, long):
     """The same in the relay's rooms, of two workers"""
@@ -235,7 +235,7 @@ def quic_surfaces(lab, long):
     relay.stop()
 
 
-@test()
+@test(beside=True)
 @in_lab
 def client_quic_refusals(lab, long):
     """plenum-client over QUIC says why it is not let in, or no longer"""

@@ -180,7 +180,7 @@ def check_default_libnice(case, ended_at):
                f"its media went through for {stayed:.1f} s, consent lasts {CONSENT_S}")
 
 
-@test("each agent stays 120 s instead of 36")
+@test("each agent stays 120 s instead of 36", beside=True)
 @in_lab
 def ice_agents(lab, long):
     """aioice, pion/ice and libnice: join, stay, 487, NAT rebinding, bad credentials, consent"""

@@ -52,7 +52,7 @@ def longest_gap(client, since):
     return max(b - a for a, b in zip(times, times[1:])) if len(times) > 1 else float("inf")
 
 
-@test()
+@test(beside=True)
 @in_lab
 def gateway_failover(lab, long):
     """a gateway that changes its MAC address is followed: in 10 s, at once if it says so"""

@@ -136,21 +136,21 @@ def peer_dies(lab, long, plugged):
     relay.stop()
 
 
-@test("5 deaths instead of 2")
+@test("5 deaths instead of 2", beside=True)
 @in_lab
 def memif_peer_dies(lab, long):
     """a memif peer is killed under load: the relay says so, goes on, and takes it back"""
     peer_dies(lab, long, wire.memif(lab))
 
 
-@test("5 deaths instead of 2")
+@test("5 deaths instead of 2", beside=True)
 @in_lab
 def vhost_peer_dies(lab, long):
     """the same of the driver of a guest behind vhost"""
     peer_dies(lab, long, wire.vhost(lab))
 
 
-@test("5 deaths instead of 2")
+@test("5 deaths instead of 2", beside=True)
 @in_lab
 def virtio_peer_dies(lab, long):
     """the same of the switch behind virtio-user, with our descriptors in its hands"""
@@ -172,7 +172,7 @@ def virtio_peer_gone(lab, long):
     relay.stop()
 
 
-@test("10 s of death instead of 3")
+@test("10 s of death instead of 3", beside=True)
 @in_lab
 def one_dead_port(lab, long):
     """what is due to a port without a link is dropped and counted; the other port loses nothing"""
@@ -215,7 +215,7 @@ def one_dead_port(lab, long):
     relay.stop()
 
 
-@test()
+@test(beside=True)
 @in_lab
 def interface_loses_link(lab, long):
     """an interface goes down and up again under af_packet: said once each, media goes on"""

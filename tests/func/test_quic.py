@@ -185,7 +185,7 @@ def beside_rtp(lab, target, seconds):
           f"datagrams, {counters['copies_due']} copies")
 
 
-@test("every stack over IPv4 and IPv6")
+@test("every stack over IPv4 and IPv6", beside=True)
 @in_lab
 def quic_ecn(lab, long):
     """The relay marks what it sends ECT(0); where every packet meets congestion (CE), nothing is lost"""

@@ -56,7 +56,7 @@ def wait_open(relay, number, timeout=5):
         time.sleep(0.05)
 
 
-@test()
+@test(beside=True)
 @in_lab
 def static_endpoints(lab, long):
     """endpoints without STUN send and hear, are bound to an own address, and stay until drained"""

@@ -62,7 +62,7 @@ def pages(telemetry, command, key):
             return rows, sizes
 
 
-@test()
+@test(beside=True)
 @in_lab
 def telemetry(lab, long):
     """DPDK's telemetry socket tells lcores, ports, rooms, sessions, drops and latency as they are"""
@@ -308,7 +308,7 @@ def write_pcap(path, datagrams):
                                    len(frame)) + frame)
 
 
-@test()
+@test(beside=True)
 @in_lab
 def publish_pcap(lab, long):
     """plenum-client publish --pcap: byte for byte with the capture's timing; on and on with --loop"""
@@ -362,7 +362,7 @@ def publish_pcap(lab, long):
     relay.stop()
 
 
-@test()
+@test(beside=True)
 @in_lab
 def trace_room(lab, long):
     """trace room: the room's next packets, byte for byte, as a pcap file; nothing else, and an end"""
