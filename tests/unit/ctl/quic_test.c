@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* QUIC clients at a whole relay: streams both ways, limits, and who may move a way back. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "quic_fixture.h"
@@ -53,6 +54,101 @@ streams__are_credited_beside_a_worker_that_stands_still(void **state)
 	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_BYTES) - read, 205000);
 	assert_int_equal(stuck->nb_chunks_done, 2);
 	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_FLOOD), 0);
+	fxq_free(&q);
+	free(buf);
+}
+
+/* Messages that a ring holds, and those of them that parts of streams may be. */
+#define RING 63
+#define HALF 32
+
+/* A message in parts of one byte; the bytes stay until the end. */
+static void
+say_bytes(struct fxq_client *c, const uint8_t *buf, unsigned int n)
+{
+	struct plm_quic_chunk *first = NULL, **at = &first;
+
+	for (unsigned int i = 0; i < n; i++) {
+		*at = calloc(1, sizeof(**at));
+		assert_non_null(*at);
+		(*at)->buf = &buf[i];
+		(*at)->len = 1;
+		at = &(*at)->next;
+	}
+	assert_int_equal(plm_quic_stream_send(c->conn, first), 0);
+}
+
+/* While the slow path stands still a client says more than there is room for. Checks of those who are in a call find
+ * theirs all the same, and are answered as soon as it goes on. */
+static void
+streams__leave_half_of_the_way_up_to_what_cannot_wait(void **state)
+{
+	uint8_t *buf = bytes(200);
+	struct fx_client calls[24];
+	struct fxq_client *a;
+	uint64_t asked;
+
+	fxq_conf(&q);
+	q.fx.conf.ring_size = RING;
+	fxq_create(&q);
+	for (unsigned int i = 0; i < RTE_DIM(calls); i++) {
+		char who[8];
+
+		snprintf(who, sizeof(who), "m%u", i);
+		calls[i] = fx_client("call", who, PLM_ROLE_BOTH, i);
+		calls[i].queue = 0;
+		fx_check(&q.fx, &calls[i]);
+		fxq_step(&q, 2);
+	}
+	a = fxq_join(&q, "room", 0);
+	assert_int_equal(fxq_count(&q, PLM_CNT_STUN_ADMITTED), RTE_DIM(calls));
+	asked = fxq_count(&q, PLM_CNT_STUN_REQUESTS);
+	say_bytes(a, buf, 200);
+	fxq_flush(a);
+	fxq_step_workers(&q, 5);
+	for (unsigned int i = 0; i < RTE_DIM(calls); i++)
+		fx_check(&q.fx, &calls[i]);
+	fxq_step_workers(&q, 5);
+	assert_int_equal(fxq_count(&q, PLM_CNT_RX_CTL_RING_KNOWN), 0);
+	fxq_step(&q, 20);
+	assert_int_equal(fxq_count(&q, PLM_CNT_STUN_REQUESTS) - asked, RTE_DIM(calls));
+	/* And nothing of what waited is lost. */
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_BYTES), 200);
+	assert_int_equal(plm_quic_conn_state(a->conn), PLM_QUIC_ESTABLISHED);
+	fxq_free(&q);
+	free(buf);
+}
+
+/* The same of what was read, on its way back to a worker that stands still: the ring's other half is there for what is
+ * said to its clients. */
+static void
+streams__leave_half_of_the_way_down_to_what_cannot_wait(void **state)
+{
+	uint8_t *buf = bytes(60);
+	struct fxq_client *a;
+	unsigned int taken = 0;
+
+	fxq_conf(&q);
+	q.fx.conf.ring_size = RING;
+	fxq_create(&q);
+	a = fxq_join(&q, "room", 1);
+	say_bytes(a, buf, 60);
+	fxq_flush(a);
+	plm_relay_turn(plm_ctl_relay(q.fx.ctl), 1, q.fx.now_ns);
+	q.fx.stopped = 2;
+	for (unsigned int i = 0; i < 20; i++)
+		assert_int_equal(plm_ctl_quic_send(q.fx.ctl, fxq_session(a), true, "x", 1), 0);
+	/* Half a ring of parts has come up, and is read. */
+	fx_step(&q.fx, 5);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_BYTES), HALF);
+	while (plm_ctl_quic_send(q.fx.ctl, fxq_session(a), true, "x", 1) == 0)
+		taken++;
+	assert_int_equal(taken, RING - HALF);
+	q.fx.stopped = 0;
+	fxq_step(&q, 100);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_BYTES), 60);
+	assert_int_equal(a->nb_chunks_done, 60);
+	assert_int_equal(a->nb_fins, 20 + taken);
 	fxq_free(&q);
 	free(buf);
 }
@@ -124,20 +220,12 @@ streams__that_flood_close_the_connection(void **state)
 {
 	uint8_t *buf = bytes(600);
 	struct fxq_client *a, *b;
-	struct plm_quic_chunk *first = NULL, **at = &first;
 
 	fxq_conf(&q);
 	fxq_create(&q);
 	a = fxq_join(&q, "room", 0);
 	b = fxq_join(&q, "room", 0);
-	for (unsigned int i = 0; i < 600; i++) {
-		*at = calloc(1, sizeof(**at));
-		assert_non_null(*at);
-		(*at)->buf = &buf[i];
-		(*at)->len = 1;
-		at = &(*at)->next;
-	}
-	assert_int_equal(plm_quic_stream_send(a->conn, first), 0);
+	say_bytes(a, buf, 600);
 	fxq_flush(a);
 	assert_int_equal(fxq_message(b, buf, 600), 0);
 	fxq_flush(b);
@@ -476,7 +564,7 @@ handshakes__that_are_never_finished_are_bounded_by_network_and_time(void **state
 		c->is_mute = true;
 	}
 	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_HANDSHAKES), 16);
-	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_FULL), 3);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_NETWORK), 3);
 	fine = fxq_join(&q, "room", 0);
 	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_ADMITTED), 1);
 	fxq_step(&q, 1200);
@@ -499,7 +587,7 @@ static const struct {
 	{ "its end alone", 1, false, false, PLM_CNT_QUIC_EVICTED },
 	{ "its beginning", 0, false, false, PLM_CNT_QUIC_HANDSHAKES },
 	{ "its beginning, beside as many handshakes as there may be", 0, true, false,
-			PLM_CNT_QUIC_FULL },
+			PLM_CNT_QUIC_LIMIT },
 	{ "its beginning, where nobody is let in", 0, false, true, PLM_CNT_QUIC_REFUSED },
 };
 
@@ -508,8 +596,9 @@ static void
 handshakes__that_lack_half_a_hello_are_counted_once(void **state)
 {
 	static const enum plm_counter all[] = { PLM_CNT_QUIC_EVICTED, PLM_CNT_QUIC_HANDSHAKES,
-		PLM_CNT_QUIC_FULL, PLM_CNT_QUIC_REFUSED, PLM_CNT_ADMIT_NO_ROUTE,
-		PLM_CNT_QUIC_MEMORY, PLM_CNT_QUIC_MALFORMED, PLM_CNT_QUIC_STRAY };
+		PLM_CNT_QUIC_FULL, PLM_CNT_QUIC_LIMIT, PLM_CNT_QUIC_NETWORK, PLM_CNT_QUIC_BACKLOG,
+		PLM_CNT_QUIC_REFUSED, PLM_CNT_ADMIT_NO_ROUTE, PLM_CNT_QUIC_MEMORY,
+		PLM_CNT_QUIC_MALFORMED, PLM_CNT_QUIC_HELLO, PLM_CNT_QUIC_STRAY };
 	const struct test_client_conf conf = { .name = "room",
 		.alpn = "wzp",
 		.dcid_len = 8,
@@ -640,6 +729,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(streams__are_credited_beside_a_worker_that_stands_still),
+		cmocka_unit_test(streams__leave_half_of_the_way_up_to_what_cannot_wait),
+		cmocka_unit_test(streams__leave_half_of_the_way_down_to_what_cannot_wait),
 		cmocka_unit_test(streams__that_wait_for_a_lost_packet_are_cut),
 		cmocka_unit_test(streams__of_any_length_are_read_whatever_is_lost),
 		cmocka_unit_test(streams__that_flood_close_the_connection),
