@@ -627,6 +627,188 @@ handshakes__that_lack_half_a_hello_are_counted_once(void **state)
 	}
 }
 
+/* --- first packets -------------------------------------------------------------------------------- */
+
+/* Frames of a first packet; the rest is PADDING. */
+static const struct {
+	const char *name;
+	enum plm_counter counter;
+	uint8_t frames[16];
+	uint8_t len;
+} odd[] = {
+	{ "a ClientHello of another kind", PLM_CNT_QUIC_HELLO, { 0x06, 0, 5, 2, 0, 0, 1, 0 }, 8 },
+	{ "none", PLM_CNT_QUIC_HELLO, { 0x01 }, 1 },
+	{ "the end of one that is too large", PLM_CNT_QUIC_HELLO, { 0x06, 0x50, 0, 4, 1, 1, 1, 1 },
+			8 },
+	{ "a stream", PLM_CNT_QUIC_HELLO, { 0x0a, 0, 1, 1 }, 4 },
+	{ "a client that gives up", PLM_CNT_QUIC_STRAY, { 0x1c, 0, 0, 0 }, 4 },
+};
+
+static const struct {
+	const char *name;
+	enum plm_counter counter;
+	uint16_t at; /* byte that is changed */
+	uint8_t to;
+} changed[] = {
+	{ "of a handshake that is not there", PLM_CNT_QUIC_STRAY, 0, 0xe0 },
+	{ "version negotiation", PLM_CNT_QUIC_MALFORMED, 4, 0 },
+	{ "an id that is too long", PLM_CNT_QUIC_MALFORMED, 5, 21 },
+	{ "longer than it is", PLM_CNT_QUIC_MALFORMED, 23, 0x7f },
+	{ "changed on its way", PLM_CNT_QUIC_MALFORMED, 1000, 0 },
+};
+
+static const enum plm_counter drops[] = { PLM_CNT_QUIC_MALFORMED, PLM_CNT_QUIC_HELLO,
+	PLM_CNT_QUIC_TOKEN, PLM_CNT_QUIC_EVICTED, PLM_CNT_QUIC_BACKLOG, PLM_CNT_QUIC_FULL,
+	PLM_CNT_QUIC_LIMIT, PLM_CNT_QUIC_NETWORK, PLM_CNT_QUIC_MEMORY, PLM_CNT_QUIC_FAILED,
+	PLM_CNT_QUIC_REFUSED, PLM_CNT_QUIC_ROOM_FULL, PLM_CNT_QUIC_STRAY };
+
+/* Only this one has counted. */
+static void
+assert_drops(enum plm_counter counter, uint64_t n)
+{
+	for (size_t i = 0; i < RTE_DIM(drops); i++)
+		if (fxq_count(&q, drops[i]) != (drops[i] == counter ? n : 0))
+			fail_msg("%s counts %" PRIu64, plm_counter_defs[drops[i]].name,
+					fxq_count(&q, drops[i]));
+}
+
+/* An Initial of 1 200 bytes, from a client of its own. */
+static size_t
+first_packet(uint8_t *buf, const uint8_t *frames, size_t len)
+{
+	static uint8_t serial;
+	const struct test_initial how = { .dcid = { 9, 8, 7, 6, 5, 4, 3, ++serial },
+		.dcid_len = 8,
+		.scid = { 1, 2, 3, 4, 5, 6, 7, 8 },
+		.scid_len = 8,
+		.pn_len = 1,
+		.pad_to = PLM_INITIAL_MIN };
+
+	return test_initial_seal(&how, frames, len, buf);
+}
+
+static void
+first_packet__that_leads_nowhere_is_counted_by_why(void **state)
+{
+	const struct test_client_conf conf = { .name = "no room",
+		.alpn = "wzp",
+		.dcid_len = 8,
+		.scid_len = 8 };
+	const struct fx_client net = { .addr = { 198, 18, 2, 77 }, .port = 9000 };
+	struct test_client client;
+	uint8_t buf[PLM_INITIAL_MAX];
+
+	for (size_t i = 0; i < RTE_DIM(odd) + RTE_DIM(changed) + 1; i++) {
+		size_t k = i - RTE_DIM(odd);
+		enum plm_counter counter;
+
+		fxq_conf(&q);
+		fxq_create(&q);
+		if (i < RTE_DIM(odd)) {
+			print_message("%s\n", odd[i].name);
+			counter = odd[i].counter;
+			first_packet(buf, odd[i].frames, odd[i].len);
+		} else if (k < RTE_DIM(changed)) {
+			print_message("%s\n", changed[k].name);
+			counter = changed[k].counter;
+			first_packet(buf, odd[0].frames, odd[0].len);
+			buf[changed[k].at] = changed[k].to;
+		} else {
+			print_message("a name that no room has\n");
+			counter = PLM_CNT_QUIC_REFUSED;
+			test_client_init(&client, &conf);
+			memcpy(buf, client.dgrams[0].buf, client.dgrams[0].len);
+			test_client_fini(&client);
+		}
+		fx_udp(&q.fx, &net, buf, PLM_INITIAL_MIN);
+		fxq_step(&q, 300);
+		assert_drops(counter, 1);
+		fxq_free(&q);
+	}
+}
+
+/* More of them at once than may wait for their turn. */
+static void
+first_packets__beyond_those_that_may_wait_are_counted(void **state)
+{
+	uint8_t buf[PLM_INITIAL_MAX];
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	for (unsigned int i = 0; i < 100; i++) {
+		const struct fx_client net = { .addr = { 198, 18, (uint8_t)i, 77 }, .port = 9000 };
+
+		first_packet(buf, odd[0].frames, odd[0].len);
+		fx_udp(&q.fx, &net, buf, PLM_INITIAL_MIN);
+	}
+	fxq_step(&q, 5);
+	assert_in_range(fxq_count(&q, PLM_CNT_QUIC_BACKLOG), 100 - 64 - 5, 100 - 64);
+	fxq_step(&q, 200);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_HELLO) + fxq_count(&q, PLM_CNT_QUIC_BACKLOG),
+			100);
+	fxq_free(&q);
+}
+
+static const struct {
+	const char *name;
+	uint32_t connections;
+	uint32_t handshakes;
+	unsigned int nb; /* clients of one network that begin, of which one too many */
+	enum plm_counter counter;
+} bounds[] = {
+	{ "a slot", 3, 64, 4, PLM_CNT_QUIC_FULL },
+	{ "handshakes", 32, 3, 4, PLM_CNT_QUIC_LIMIT },
+	{ "handshakes of a network", 32, 64, 17, PLM_CNT_QUIC_NETWORK },
+};
+
+static void
+handshake__that_finds_no_place_is_counted_by_what_is_lacking(void **state)
+{
+	for (size_t i = 0; i < RTE_DIM(bounds); i++) {
+		print_message("%s\n", bounds[i].name);
+		fxq_conf(&q);
+		q.fx.conf.quic.max_connections = bounds[i].connections;
+		q.fx.conf.quic.max_handshakes = bounds[i].handshakes;
+		q.fx.conf.quic.retry_above = 100;
+		fxq_create(&q);
+		for (unsigned int k = 0; k < bounds[i].nb; k++) {
+			struct fxq_client *c = fxq_begin(&q, "room", 0, 3);
+
+			c->is_deaf = true;
+			fxq_step(&q, 5);
+			c->is_mute = true;
+		}
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_HANDSHAKES), bounds[i].nb - 1);
+		assert_drops(bounds[i].counter, 1);
+		fxq_free(&q);
+	}
+}
+
+/* As a participant of an RTP room that is full is. */
+static void
+room__that_is_full_refuses_with_an_event_and_a_counter(void **state)
+{
+	struct fxq_client *third;
+
+	fxq_conf(&q);
+	q.fx.conf.max_members = 2;
+	fxq_create(&q);
+	fxq_join(&q, "room", 0);
+	fxq_join(&q, "room", 0);
+	q.fx.nb_events = 0;
+	third = fxq_begin(&q, "room", 0, 2);
+	fxq_step(&q, 50);
+	assert_true(plm_quic_conn_end(third->conn).is_application);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_ADMITTED), 2);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_ROOM_FULL), 1);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_REFUSED), 1);
+	assert_int_equal(q.fx.nb_events, 1);
+	assert_int_equal(q.fx.events[0], PLM_EVENT_REFUSE);
+	/* Another room has place. */
+	fxq_join(&q, "other", 0);
+	fxq_free(&q);
+}
+
 /* --- ways ---------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -745,6 +927,10 @@ main(void)
 		cmocka_unit_test(
 				handshakes__that_are_never_finished_are_bounded_by_network_and_time),
 		cmocka_unit_test(handshakes__that_lack_half_a_hello_are_counted_once),
+		cmocka_unit_test(first_packet__that_leads_nowhere_is_counted_by_why),
+		cmocka_unit_test(first_packets__beyond_those_that_may_wait_are_counted),
+		cmocka_unit_test(handshake__that_finds_no_place_is_counted_by_what_is_lacking),
+		cmocka_unit_test(room__that_is_full_refuses_with_an_event_and_a_counter),
 		cmocka_unit_test(way__is_not_moved_by_a_packet_that_is_not_the_newest),
 		cmocka_unit_test(way__of_a_client_that_moves_is_found_beside_copies_of_its_packets),
 	};
