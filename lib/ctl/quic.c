@@ -685,7 +685,7 @@ late_hello(struct ctl_quic *q, const struct plm_initial_flight *flight)
 	}
 	if (!handshake_allowed(q, flight->source.prefix))
 		return;
-	/* Its client was heard from another port since, or its token is used up. */
+	/* Its client was heard from another port since, or its token has become too old. */
 	memcpy(first.id, flight->hd.dcid, flight->hd.dcid_len);
 	if (rte_hash_lookup(q->by_first_id, &first) >= 0) {
 		plm_count(&ctl->counters, PLM_CNT_QUIC_EVICTED);

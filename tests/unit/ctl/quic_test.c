@@ -809,6 +809,270 @@ room__that_is_full_refuses_with_an_event_and_a_counter(void **state)
 	fxq_free(&q);
 }
 
+/* --- first packets that come again, or late ------------------------------------------------------ */
+
+/* Keep the next packet of a client that writes one, and send it once. */
+static void
+keep_and_send(struct fxq_client *c)
+{
+	c->kept_len = 0;
+	c->keeps_tx = true;
+	fxq_flush(c);
+	c->keeps_tx = false;
+	assert_true(c->kept_len >= PLM_INITIAL_MIN);
+	fx_udp(&q.fx, &c->net, c->kept, c->kept_len);
+}
+
+static const struct {
+	const char *name;
+	bool is_retried; /* it has a token */
+	bool is_deaf;    /* and stays in its handshake */
+	bool is_closed;  /* its connection is gone before the copy comes */
+	uint16_t port;   /* 0: the client's */
+	enum plm_counter counter; /* that counts the copies; QUIC_INITIALS: none but that */
+} again[] = {
+	{ "during the handshake", false, true, false, 0, PLM_CNT_QUIC_INITIALS },
+	{ "during the handshake, from elsewhere", false, true, false, 9999, PLM_CNT_QUIC_INITIALS },
+	{ "when it is in its room", false, false, false, 0, PLM_CNT_QUIC_STRAY },
+	{ "when it is in its room, from elsewhere", false, false, false, 9999, PLM_CNT_QUIC_STRAY },
+	{ "with a token, during the handshake", true, true, false, 0, PLM_CNT_QUIC_INITIALS },
+	{ "with a token, when it is in its room", true, false, false, 0, PLM_CNT_QUIC_STRAY },
+	{ "with a token, when its connection is gone", true, false, true, 0, PLM_CNT_QUIC_TOKEN },
+	{ "with a token, from elsewhere, when its connection is gone", true, false, true, 9999,
+			PLM_CNT_QUIC_TOKEN },
+};
+
+/* Whoever repeats a client's first packet has no second connection of it. */
+static void
+first_packet__that_comes_again_begins_nothing(void **state)
+{
+	for (size_t i = 0; i < RTE_DIM(again); i++) {
+		struct fx_client copy;
+		struct fxq_client *a;
+
+		print_message("%s\n", again[i].name);
+		fxq_conf(&q);
+		q.fx.conf.quic.retry_always = again[i].is_retried;
+		fxq_create(&q);
+		a = fxq_begin(&q, "room", 0, 2);
+		if (again[i].is_retried) {
+			fxq_step(&q, 1);
+			for (unsigned int k = 0; k < 10 && fxq_count(&q, PLM_CNT_QUIC_RETRIES) == 0; k++)
+				fx_step(&q.fx, 1);
+			fx_step(&q.fx, 1);
+		}
+		keep_and_send(a);
+		a->is_deaf = again[i].is_deaf;
+		a->is_mute = again[i].is_deaf;
+		fxq_step(&q, 20);
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_HANDSHAKES), 1);
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_ADMITTED), !again[i].is_deaf);
+		if (again[i].is_closed) {
+			plm_quic_close(a->conn, 0, "bye");
+			fxq_step(&q, 1000);
+			assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_ENDED), 1);
+		}
+		assert_drops(again[i].counter, 0);
+		copy = a->net;
+		if (again[i].port != 0)
+			copy.port = again[i].port;
+		for (unsigned int k = 0; k < 5; k++) {
+			fx_udp(&q.fx, &copy, a->kept, a->kept_len);
+			fxq_step(&q, 5);
+		}
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_INITIALS), 6 + again[i].is_retried);
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_HANDSHAKES), 1);
+		assert_drops(again[i].counter, 5);
+		fxq_free(&q);
+	}
+}
+
+/* A client up to its ClientHello of two datagrams, which the test gives to the relay when it likes. */
+static struct {
+	struct test_client client;
+	struct fx_client net;
+	void (*others)(void *ctx, const uint8_t *mac, uint16_t dst_port, uint8_t *payload,
+			uint16_t len);
+	uint64_t begun_ns;
+	unsigned int nb_packets; /* that came for it */
+	uint8_t mac;             /* last byte of the address that the last one went to */
+} slow;
+
+static uint64_t
+slow_now(void)
+{
+	return PLM_NS_PER_S + q.fx.now_ns - slow.begun_ns;
+}
+
+static void
+slow_sink(void *ctx, const uint8_t *mac, uint16_t dst_port, uint8_t *payload, uint16_t len)
+{
+	if (dst_port != slow.net.port) {
+		slow.others(ctx, mac, dst_port, payload, len);
+		return;
+	}
+	slow.nb_packets++;
+	slow.mac = mac[5];
+	assert_int_equal(test_client_read(&slow.client, payload, len, slow_now()), 0);
+}
+
+static void
+slow_begin(uint8_t mac)
+{
+	static const struct test_client_conf conf = { .name = "room",
+		.alpn = "wzp",
+		.dcid_len = 8,
+		.scid_len = 8,
+		.hello_pad = 1100 };
+
+	memset(&slow, 0, sizeof(slow));
+	slow.net = (struct fx_client){ .addr = { 198, 18, 2, 77 }, .port = 9000, .mac = mac };
+	slow.begun_ns = q.fx.now_ns;
+	slow.others = q.fx.sink;
+	q.fx.sink = slow_sink;
+	test_client_init(&slow.client, &conf);
+	assert_int_equal(slow.client.nb_dgrams, 2);
+}
+
+static void
+slow_say(unsigned int dgram)
+{
+	const struct plm_initial_dgram *d = &slow.client.dgrams[dgram];
+
+	fx_udp(&q.fx, &slow.net, d->buf, (uint16_t)d->len);
+}
+
+/* It does as clients do from here on. */
+static void
+slow_go_on(unsigned int ms)
+{
+	for (unsigned int i = 0; i < ms; i++) {
+		test_client_write(&slow.client, slow_now());
+		for (unsigned int k = 0; k < slow.client.nb_dgrams; k++)
+			slow_say(k);
+		fxq_step(&q, 1);
+	}
+}
+
+static const struct {
+	const char *name;
+	bool is_retried;
+} slowly[] = {
+	{ "without a token", false },
+	{ "with a token", true },
+};
+
+/* Half a ClientHello is answered after a while, by the way that it came, so that its client sends the rest. In a relay
+ * that nobody but QUIC clients use, and that never asked for a neighbour. */
+static void
+hello__whose_rest_is_late_gets_in_where_quic_is_all_there_is(void **state)
+{
+	for (size_t i = 0; i < RTE_DIM(slowly); i++) {
+		print_message("%s\n", slowly[i].name);
+		fxq_conf(&q);
+		q.fx.conf.quic.retry_always = slowly[i].is_retried;
+		fxq_create(&q);
+		slow_begin(66);
+		if (slowly[i].is_retried) {
+			slow_say(0);
+			fxq_step(&q, 3);
+			assert_int_equal(slow.nb_packets, 1);
+			test_client_write(&slow.client, slow_now());
+			assert_int_equal(slow.client.nb_dgrams, 2);
+			slow.nb_packets = 0;
+		}
+		slow_say(0);
+		fxq_step(&q, 150);
+		assert_int_equal(slow.nb_packets, 0);
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_HANDSHAKES), 0);
+		fxq_step(&q, 100);
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_HANDSHAKES), 1);
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_NO_WAY), 0);
+		assert_true(slow.nb_packets > 0);
+		assert_int_equal(slow.mac, 66);
+		slow_say(1);
+		fxq_step(&q, 3);
+		slow_go_on(50);
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_ADMITTED), 1);
+		assert_int_equal(slow.mac, 66);
+		assert_drops(PLM_CNT_QUIC_FAILED, 0);
+		fxq_free(&q);
+		test_client_fini(&slow.client);
+	}
+}
+
+/* Its client's NAT gave it another port meanwhile, and the whole of it came from there. */
+static void
+hello__whose_client_came_otherwise_meanwhile_begins_nothing(void **state)
+{
+	fxq_conf(&q);
+	fxq_create(&q);
+	slow_begin(0);
+	slow_say(0);
+	fxq_step(&q, 50);
+	slow.net.port = 9001;
+	slow_say(0);
+	slow_say(1);
+	fxq_step(&q, 3);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_HANDSHAKES), 1);
+	slow_go_on(300);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_HANDSHAKES), 1);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_ADMITTED), 1);
+	assert_drops(PLM_CNT_QUIC_EVICTED, 1);
+	fxq_free(&q);
+	test_client_fini(&slow.client);
+}
+
+/* A token that was good when the half came. */
+static void
+hello__whose_token_ends_while_it_waits_begins_nothing(void **state)
+{
+	fxq_conf(&q);
+	q.fx.conf.quic.retry_always = true;
+	fxq_create(&q);
+	slow_begin(0);
+	slow_say(0);
+	fxq_step(&q, 3);
+	test_client_write(&slow.client, slow_now());
+	fxq_step(&q, 9900);
+	slow_say(0);
+	fxq_step(&q, 50);
+	assert_drops(PLM_CNT_QUIC_TOKEN, 0);
+	fxq_step(&q, 200);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_HANDSHAKES), 0);
+	assert_drops(PLM_CNT_QUIC_TOKEN, 1);
+	fxq_free(&q);
+	test_client_fini(&slow.client);
+}
+
+/* While more first packets come than have a turn. */
+static void
+hello__whose_rest_is_late_has_its_turn_beside_others(void **state)
+{
+	struct fxq_client *a;
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	a = fxq_begin(&q, "room", 0, 3);
+	keep_and_send(a);
+	fxq_step(&q, 50);
+	slow_begin(0);
+	slow_say(0);
+	for (unsigned int i = 0; i < 300; i++) {
+		for (unsigned int k = 0; k < 2; k++) {
+			struct fx_client net = a->net;
+
+			net.addr[2] = (uint8_t)(10 + (2 * i + k) % 200);
+			fx_udp(&q.fx, &net, a->kept, a->kept_len);
+		}
+		fxq_step(&q, 1);
+	}
+	assert_true(fxq_count(&q, PLM_CNT_QUIC_BACKLOG) > 0);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_HANDSHAKES), 2);
+	fxq_free(&q);
+	test_client_fini(&slow.client);
+}
+
 /* --- ways ---------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -931,6 +1195,11 @@ main(void)
 		cmocka_unit_test(first_packets__beyond_those_that_may_wait_are_counted),
 		cmocka_unit_test(handshake__that_finds_no_place_is_counted_by_what_is_lacking),
 		cmocka_unit_test(room__that_is_full_refuses_with_an_event_and_a_counter),
+		cmocka_unit_test(first_packet__that_comes_again_begins_nothing),
+		cmocka_unit_test(hello__whose_rest_is_late_gets_in_where_quic_is_all_there_is),
+		cmocka_unit_test(hello__whose_client_came_otherwise_meanwhile_begins_nothing),
+		cmocka_unit_test(hello__whose_token_ends_while_it_waits_begins_nothing),
+		cmocka_unit_test(hello__whose_rest_is_late_has_its_turn_beside_others),
 		cmocka_unit_test(way__is_not_moved_by_a_packet_that_is_not_the_newest),
 		cmocka_unit_test(way__of_a_client_that_moves_is_found_beside_copies_of_its_packets),
 	};
