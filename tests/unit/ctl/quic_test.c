@@ -1170,6 +1170,123 @@ way__of_a_client_that_moves_is_found_beside_copies_of_its_packets(void **state)
 	fxq_free(&q);
 }
 
+/* A packet of the client's, the newest, that comes from somewhere else before it comes from there. */
+static void
+overtaken(struct fxq_client *c, uint16_t port)
+{
+	struct fx_client copy = c->net;
+
+	c->keeps_tx = true;
+	assert_int_equal(fxq_send(c, "up", 2), PLM_QUIC_SENT);
+	c->keeps_tx = false;
+	copy.port = port;
+	copy.mac = 66;
+	fx_udp(&q.fx, &copy, c->kept, c->kept_len);
+}
+
+static const struct {
+	const char *name;
+	uint16_t ports[3]; /* that its packets seem to come from, of which nothing answers */
+	bool is_moved;     /* before that, by its NAT */
+} strangers[] = {
+	{ "one", { 9001 }, false },
+	{ "two", { 9001, 9002 }, false },
+	{ "three", { 9001, 9002, 9003 }, false },
+	{ "one, after a move", { 9001 }, true },
+	{ "two, after a move", { 9001, 9002 }, true },
+	{ "three, after a move", { 9001, 9002, 9003 }, true },
+};
+
+/* Whoever is heard from a path that is never validated takes nothing from the client on the one in use, which only
+ * listens all the while. */
+static void
+way__in_use_stays_beside_paths_that_are_never_validated(void **state)
+{
+	for (size_t i = 0; i < RTE_DIM(strangers); i++) {
+		struct fxq_client *a, *b;
+		uint64_t had;
+
+		print_message("%s\n", strangers[i].name);
+		fxq_conf(&q);
+		fxq_create(&q);
+		a = fxq_join(&q, "room", 0);
+		b = fxq_join(&q, "room", 0);
+		if (strangers[i].is_moved) {
+			a->net.port = 8888;
+			assert_int_equal(fxq_send(a, "up", 2), PLM_QUIC_SENT);
+			fxq_step(&q, 50);
+		}
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_MOVED), strangers[i].is_moved);
+		for (unsigned int k = 0; k < 3 && strangers[i].ports[k] != 0; k++) {
+			overtaken(a, strangers[i].ports[k]);
+			a->is_mute = true;
+			fxq_step(&q, 20);
+		}
+		fxq_step(&q, 6000);
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_MOVED), strangers[i].is_moved);
+		assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_NO_WAY), 0);
+		had = a->nb_datagrams;
+		assert_int_equal(fxq_send(b, "down", 4), PLM_QUIC_SENT);
+		fxq_step(&q, 2);
+		assert_int_equal(a->nb_datagrams, had + 1);
+		assert_int_equal(a->mac_seen, 9);
+		fxq_free(&q);
+	}
+}
+
+/* A client that is at home behind a NAT gone mad, and copies of its packets from elsewhere: where it settles it is
+ * found. */
+static void
+way__is_where_the_client_settles_whatever_came_before(void **state)
+{
+	for (unsigned int seed = 1; seed <= 100; seed++) {
+		struct fxq_client *a, *b;
+		uint64_t had, lost;
+		uint32_t rng = seed;
+
+		fxq_conf(&q);
+		fxq_create(&q);
+		a = fxq_join(&q, "room", 0);
+		b = fxq_join(&q, "room", 0);
+		for (unsigned int i = 0; i < 60; i++) {
+			uint16_t port;
+
+			rng = rng * 1664525 + 1013904223;
+			port = (uint16_t)(8001 + (rng >> 16) % 3);
+			if (rng >> 28 < 4) {
+				a->net.port = port;
+				a->net.mac = (uint8_t)(70 + port % 10);
+			}
+			if (rng >> 28 < 8)
+				overtaken(a, port);
+			assert_int_equal(fxq_send(a, "up", 2), PLM_QUIC_SENT);
+			if (rng >> 28 > 12) /* a copy of what is old by now */
+				overtaken(a, (uint16_t)(port + 5));
+			fxq_step(&q, (rng >> 20) % 8);
+		}
+		a->net.port = 8002;
+		a->net.mac = 72;
+		/* A path that was left is looked at again for as long as it takes to give up on one, three seconds, during
+		 * which ngtcp2 takes nobody for having come back to it. */
+		for (unsigned int i = 0; i < 35; i++) {
+			assert_int_equal(fxq_send(a, "up", 2), PLM_QUIC_SENT);
+			fxq_step(&q, 100);
+		}
+		lost = fxq_count(&q, PLM_CNT_QUIC_NO_WAY);
+		had = a->nb_datagrams;
+		for (unsigned int i = 0; i < 10; i++) {
+			assert_int_equal(fxq_send(b, "down", 4), PLM_QUIC_SENT);
+			fxq_step(&q, 20);
+		}
+		if (a->nb_datagrams != had + 10 || a->mac_seen != 72 ||
+				fxq_count(&q, PLM_CNT_QUIC_NO_WAY) != lost)
+			fail_msg("seed %u: %" PRIu64 " of 10, to %u, no way for %" PRIu64, seed,
+					a->nb_datagrams - had, a->mac_seen,
+					fxq_count(&q, PLM_CNT_QUIC_NO_WAY) - lost);
+		fxq_free(&q);
+	}
+}
+
 int
 main(void)
 {
@@ -1202,6 +1319,8 @@ main(void)
 		cmocka_unit_test(hello__whose_rest_is_late_has_its_turn_beside_others),
 		cmocka_unit_test(way__is_not_moved_by_a_packet_that_is_not_the_newest),
 		cmocka_unit_test(way__of_a_client_that_moves_is_found_beside_copies_of_its_packets),
+		cmocka_unit_test(way__in_use_stays_beside_paths_that_are_never_validated),
+		cmocka_unit_test(way__is_where_the_client_settles_whatever_came_before),
 	};
 
 	test_eal_init(512);
