@@ -5,9 +5,54 @@
 #include <stdlib.h>
 
 #include "quic_fixture.h"
+#include "quic_priv.h"
 #include "test_initial.h"
 
 static struct fxq q;
+
+/* What the next packet of a client is to carry instead; NULL: nothing. */
+static struct {
+	const uint8_t *frames;
+	size_t len;
+	ngtcp2_encrypt encrypt;
+} forged;
+
+static int
+encrypt(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *ctx,
+		const uint8_t *plain, size_t len, const uint8_t *nonce, size_t nonce_len,
+		const uint8_t *aad, size_t aad_len)
+{
+	uint8_t frames[PLM_QUIC_PACKET_MAX] = { 0 }; /* the rest is PADDING */
+
+	if (forged.frames != NULL) {
+		assert_true(forged.len <= len);
+		memcpy(frames, forged.frames, forged.len);
+		forged.frames = NULL;
+		plain = frames;
+	}
+	return forged.encrypt(dest, aead, ctx, plain, len, nonce, nonce_len, aad, aad_len);
+}
+
+/* Of clients that begin from here on. */
+static void
+forge_prepare(void)
+{
+	forged.frames = NULL;
+	forged.encrypt = q.engine->client.encrypt;
+	q.engine->client.encrypt = encrypt;
+}
+
+/* A packet of the client's with these frames. */
+static void
+forge(struct fxq_client *c, const uint8_t *frames, size_t len)
+{
+	static const uint8_t zeros[1000];
+
+	forged.frames = frames;
+	forged.len = len;
+	assert_int_equal(fxq_send(c, zeros, RTE_MAX(len, (size_t)20)), PLM_QUIC_SENT);
+	assert_null(forged.frames);
+}
 
 static uint8_t *
 bytes(size_t len)
@@ -1234,6 +1279,46 @@ way__in_use_stays_beside_paths_that_are_never_validated(void **state)
 	}
 }
 
+/* A path is validated although another one that was heard meanwhile, and asks for nothing but an answer, has the second
+ * place. From then on it is the usual one, which no third one displaces. */
+static void
+way__of_a_path_that_is_validated_late_is_the_usual_one(void **state)
+{
+	static const uint8_t challenge[] = { 0x1a, 1, 2, 3, 4, 5, 6, 7, 8 };
+	struct fxq_client *a, *b;
+	uint64_t had;
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	forge_prepare();
+	a = fxq_join(&q, "room", 0);
+	b = fxq_join(&q, "room", 0);
+	a->net.port = 8888;
+	a->net.mac = 88;
+	/* It has answered a challenge as small as all that it sent itself, and not yet the one of full size. */
+	assert_int_equal(fxq_send(a, "up", 2), PLM_QUIC_SENT);
+	fxq_step(&q, 2);
+	a->is_mute = true;
+	a->net.port = 9999;
+	forge(a, challenge, sizeof(challenge));
+	a->net.port = 8888;
+	fxq_step(&q, 2);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_MOVED), 0);
+	a->is_mute = false;
+	fxq_step(&q, 50);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_MOVED), 1);
+	overtaken(a, 9001);
+	a->is_mute = true;
+	fxq_step(&q, 6000);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_MOVED), 1);
+	had = a->nb_datagrams;
+	assert_int_equal(fxq_send(b, "down", 4), PLM_QUIC_SENT);
+	fxq_step(&q, 2);
+	assert_int_equal(a->nb_datagrams, had + 1);
+	assert_int_equal(a->mac_seen, 88);
+	fxq_free(&q);
+}
+
 /* A client that is at home behind a NAT gone mad, and copies of its packets from elsewhere: where it settles it is
  * found. */
 static void
@@ -1320,6 +1405,7 @@ main(void)
 		cmocka_unit_test(way__is_not_moved_by_a_packet_that_is_not_the_newest),
 		cmocka_unit_test(way__of_a_client_that_moves_is_found_beside_copies_of_its_packets),
 		cmocka_unit_test(way__in_use_stays_beside_paths_that_are_never_validated),
+		cmocka_unit_test(way__of_a_path_that_is_validated_late_is_the_usual_one),
 		cmocka_unit_test(way__is_where_the_client_settles_whatever_came_before),
 	};
 
