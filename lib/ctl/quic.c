@@ -443,6 +443,7 @@ got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8
 	return 0;
 }
 
+/* Nothing of it waits here, and its worker bounds how many there may be. */
 static void
 stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
 {

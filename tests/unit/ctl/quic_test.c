@@ -296,6 +296,89 @@ streams__that_flood_close_the_connection(void **state)
 	free(buf);
 }
 
+/* A stream of which so many bytes come one by one, and RESET_STREAM, which says that there were 1 000. */
+static void
+reset_stream(struct fxq_client *c, unsigned int nb_bytes)
+{
+	uint8_t f[200];
+	uint8_t id[4];
+	int64_t stream_id;
+	size_t n = 0;
+
+	assert_int_equal(ngtcp2_conn_open_uni_stream(c->conn->ng, &stream_id, NULL), 0);
+	for (unsigned int i = 0; i < 4; i++)
+		id[i] = (uint8_t)((uint32_t)stream_id >> (24 - 8 * i));
+	id[0] |= 0x80;
+	for (unsigned int i = 0; i < nb_bytes; i++) {
+		f[n++] = 0x0e;
+		memcpy(f + n, id, sizeof(id));
+		n += sizeof(id);
+		f[n++] = (uint8_t)i;
+		f[n++] = 1;
+		f[n++] = 'x';
+	}
+	f[n++] = 0x04;
+	memcpy(f + n, id, sizeof(id));
+	n += sizeof(id);
+	f[n++] = 0;
+	f[n++] = 0x40 | 1000 >> 8;
+	f[n++] = 1000 & 0xff;
+	forge(c, f, n);
+}
+
+/* What came before is read, the rest is given back: far beyond a window, and what a client may have of
+ * streams and of its worker's parts. */
+static void
+streams__that_are_reset_leave_nothing_behind(void **state)
+{
+	struct fxq_client *a;
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	forge_prepare();
+	a = fxq_join(&q, "room", 0);
+	for (unsigned int i = 0; i < 110; i++) {
+		reset_stream(a, 10);
+		fxq_step(&q, 2);
+	}
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_BYTES), 1100);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_FLOOD), 0);
+	assert_int_equal(plm_quic_conn_state(a->conn), PLM_QUIC_ESTABLISHED);
+	fxq_free(&q);
+}
+
+/* Those of which nothing came before stay in memory: who resets many of them loses the connection, and nobody beside
+ * it. */
+static void
+streams__that_are_reset_before_they_begin_are_bounded(void **state)
+{
+	uint8_t *buf = bytes(1000);
+	struct fxq_client *a, *b;
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	forge_prepare();
+	a = fxq_join(&q, "room", 0);
+	b = fxq_join(&q, "room", 0);
+	for (unsigned int i = 0; i < 32; i++) {
+		reset_stream(a, 0);
+		fxq_step(&q, 5);
+	}
+	assert_int_equal(fxq_message(a, buf, 1000), 0);
+	fxq_step(&q, 20);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_BYTES), 1000);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_FLOOD), 0);
+	reset_stream(a, 0);
+	fxq_step(&q, 20);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_FLOOD), 1);
+	assert_true(plm_quic_conn_end(a->conn).is_remote);
+	assert_int_equal(fxq_message(b, buf, 1000), 0);
+	fxq_step(&q, 20);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_BYTES), 2000);
+	fxq_free(&q);
+	free(buf);
+}
+
 /* --- messages to clients ---------------------------------------------------------------------- */
 
 static int
@@ -1382,6 +1465,8 @@ main(void)
 		cmocka_unit_test(streams__that_wait_for_a_lost_packet_are_cut),
 		cmocka_unit_test(streams__of_any_length_are_read_whatever_is_lost),
 		cmocka_unit_test(streams__that_flood_close_the_connection),
+		cmocka_unit_test(streams__that_are_reset_leave_nothing_behind),
+		cmocka_unit_test(streams__that_are_reset_before_they_begin_are_bounded),
 		cmocka_unit_test(messages__arrive_whole_and_in_order),
 		cmocka_unit_test(messages__to_a_client_that_never_reads_delay_nobody),
 		cmocka_unit_test(messages__that_wait_when_the_connection_ends_are_given_back),
