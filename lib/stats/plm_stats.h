@@ -148,7 +148,7 @@ enum plm_counter_class {
 	X(QUIC_STREAM_MBUF, "quic_stream_mbuf", QUIC_DROP,                                                         \
 			"QUIC connections closed: no mbuf for what came on a stream")                              \
 	X(QUIC_STREAM_FLOOD, "quic_stream_flood", QUIC_DROP,                                                       \
-			"QUIC connections closed: more on their streams than is read of it")                       \
+			"QUIC connections closed: more on their streams than is read, or than memory bears")       \
 	X(QUIC_STREAM_FULL, "quic_stream_full", QUIC_DROP,                                                         \
 			"messages to a QUIC client that does not read, or is gone")                                \
 	X(QUIC_NO_WAY, "quic_no_way", QUIC_DROP,                                                                   \

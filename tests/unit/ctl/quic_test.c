@@ -953,10 +953,10 @@ keep_and_send(struct fxq_client *c)
 
 static const struct {
 	const char *name;
-	bool is_retried; /* it has a token */
-	bool is_deaf;    /* and stays in its handshake */
-	bool is_closed;  /* its connection is gone before the copy comes */
-	uint16_t port;   /* 0: the client's */
+	bool is_retried;          /* it has a token */
+	bool is_deaf;             /* and stays in its handshake */
+	bool is_closed;           /* its connection is gone before the copy comes */
+	uint16_t port;            /* 0: the client's */
 	enum plm_counter counter; /* that counts the copies; QUIC_INITIALS: none but that */
 } again[] = {
 	{ "during the handshake", false, true, false, 0, PLM_CNT_QUIC_INITIALS },
@@ -985,7 +985,8 @@ first_packet__that_comes_again_begins_nothing(void **state)
 		a = fxq_begin(&q, "room", 0, 2);
 		if (again[i].is_retried) {
 			fxq_step(&q, 1);
-			for (unsigned int k = 0; k < 10 && fxq_count(&q, PLM_CNT_QUIC_RETRIES) == 0; k++)
+			for (unsigned int k = 0; k < 10 && fxq_count(&q, PLM_CNT_QUIC_RETRIES) == 0;
+					k++)
 				fx_step(&q.fx, 1);
 			fx_step(&q.fx, 1);
 		}

@@ -537,8 +537,9 @@ stream__that_is_reset_leaves_nothing_behind(void **state)
 		print_message("%s\n", resets[i].name);
 		pair->server.keeps = resets[i].keeps;
 		for (unsigned int k = 1; k <= RESETS; k++) {
-			assert_int_equal(resets[i].bidi ? ngtcp2_conn_open_bidi_stream(ng, &id, NULL)
-							: ngtcp2_conn_open_uni_stream(ng, &id, NULL),
+			assert_int_equal(
+					resets[i].bidi ? ngtcp2_conn_open_bidi_stream(ng, &id, NULL)
+						       : ngtcp2_conn_open_uni_stream(ng, &id, NULL),
 					0);
 			f.len = 0;
 			if (resets[i].len > 0) {
