@@ -410,6 +410,15 @@ admit_open_static(struct plm_admit *admit, struct admit_check *check)
 	return come_in(admit, check);
 }
 
+/* QUIC's 486. */
+static int
+quic_room_full(struct plm_admit *admit, struct admit_check *check)
+{
+	admit_count(admit, PLM_CNT_QUIC_ROOM_FULL);
+	check->reason = "room full";
+	return -ENOSPC;
+}
+
 int
 plm_admit_quic(struct plm_admit *admit, const struct plm_admit_quic *quic,
 		struct plm_handle *session)
@@ -431,7 +440,7 @@ plm_admit_quic(struct plm_admit *admit, const struct plm_admit_quic *quic,
 	if (admit->draining)
 		ret = silence(admit, &check, PLM_CNT_ADMIT_DRAINING);
 	else if (room_full(admit, &check))
-		return -ENOSPC;
+		ret = quic_room_full(admit, &check);
 	else if (source_full(admit, &check))
 		ret = silence(admit, &check, PLM_CNT_ADMIT_SOURCE);
 	else if (!admission_due(admit, quic->now_ns))
@@ -441,7 +450,7 @@ plm_admit_quic(struct plm_admit *admit, const struct plm_admit_quic *quic,
 	if (ret != 0) {
 		admit_event(admit, PLM_EVENT_REFUSE, NULL, &check, check.reason, 0, quic->now_ns,
 				quic->wall_s);
-		return -EAGAIN;
+		return ret == ADMIT_SILENCE ? -EAGAIN : ret;
 	}
 	admission_charge(admit, quic->now_ns);
 	*session = admit_by_name(admit, PLM_ROOM_WZP, quic->room, quic->participant)->handle;

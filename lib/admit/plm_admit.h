@@ -238,7 +238,7 @@ struct plm_admit_quic {
  * @param[out] session
  *   Untouched on error.
  * @return
- *   0; -ENOSPC: the room is full, or not a name that rooms have; -EAGAIN: no place now, counted.
+ *   0; -ENOSPC: the room is full, counted, or not a name that rooms have; -EAGAIN: no place now, counted.
  */
 int plm_admit_quic(struct plm_admit *admit, const struct plm_admit_quic *req,
 		struct plm_handle *session);

@@ -224,15 +224,21 @@ handshake_uncount(struct ctl_quic *q, const struct ctl_quic_conn *c)
 	q->nb_handshakes--;
 }
 
-/* May a source begin another one? */
+/* May a source begin another one? False: no, and that is counted. */
 static bool
-handshake_allowed(const struct ctl_quic *q, uint64_t prefix)
+handshake_allowed(struct ctl_quic *q, uint64_t prefix)
 {
 	uint32_t max = q->ctl->conf.quic.max_handshakes;
 
-	return q->nb_handshakes < max &&
-			q->by_prefix[prefix % PREFIXES] <
-			RTE_MAX(max / PREFIX_PART, (uint32_t)PREFIX_LEAST);
+	if (q->nb_handshakes >= max) {
+		plm_count(&q->ctl->counters, PLM_CNT_QUIC_LIMIT);
+		return false;
+	}
+	if (q->by_prefix[prefix % PREFIXES] >= RTE_MAX(max / PREFIX_PART, (uint32_t)PREFIX_LEAST)) {
+		plm_count(&q->ctl->counters, PLM_CNT_QUIC_NETWORK);
+		return false;
+	}
+	return true;
 }
 
 /* A handshake that came to nothing, or to a refusal. */
@@ -437,6 +443,7 @@ got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8
 	return 0;
 }
 
+/* Nothing of it waits here, and its worker bounds how many there may be. */
 static void
 stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
 {
@@ -648,10 +655,8 @@ hello(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
 	if (plm_answers_token(q->answers, &flight->source, hd, q->ctl->now_ns, odcid, &odcid_len) <
 			0)
 		odcid_len = 0;
-	if (!handshake_allowed(q, flight->source.prefix)) {
-		plm_count(counters, PLM_CNT_QUIC_FULL);
+	if (!handshake_allowed(q, flight->source.prefix))
 		return; /* it will pass: the client tries again */
-	}
 	plm_quic_way_of(q->ctl->net, plm_pkt(request), rte_pktmbuf_mtod(request, const uint8_t *),
 			&way);
 	if (!begin(q, &way, worker, flight, odcid, odcid_len))
@@ -679,11 +684,9 @@ late_hello(struct ctl_quic *q, const struct plm_initial_flight *flight)
 		plm_count(&ctl->counters, PLM_CNT_QUIC_REFUSED);
 		return;
 	}
-	if (!handshake_allowed(q, flight->source.prefix)) {
-		plm_count(&ctl->counters, PLM_CNT_QUIC_FULL);
+	if (!handshake_allowed(q, flight->source.prefix))
 		return;
-	}
-	/* Its client was heard from another port since, or its token is used up. */
+	/* Its client was heard from another port since, or its token has become too old. */
 	memcpy(first.id, flight->hd.dcid, flight->hd.dcid_len);
 	if (rte_hash_lookup(q->by_first_id, &first) >= 0) {
 		plm_count(&ctl->counters, PLM_CNT_QUIC_EVICTED);
@@ -769,6 +772,32 @@ by_first_id(const struct ctl_quic *q, const struct plm_initial_hd *hd)
 	return &q->table->slots[(uintptr_t)idx];
 }
 
+/* Why a first packet leads no further. */
+static enum plm_counter
+why(enum plm_initial_result result)
+{
+	switch (result) {
+	case PLM_INITIAL_WAIT_EVICTED:
+		return PLM_CNT_QUIC_EVICTED;
+	case PLM_INITIAL_NOT_INITIAL: /* of a handshake that is not there */
+	case PLM_INITIAL_DUPLICATE:
+	case PLM_INITIAL_CLOSED:
+		return PLM_CNT_QUIC_STRAY;
+	case PLM_INITIAL_FRAMES:
+	case PLM_INITIAL_NO_CRYPTO:
+	case PLM_INITIAL_MANY:
+	case PLM_INITIAL_HELLO:
+	case PLM_INITIAL_HELLO_BIG:
+		return PLM_CNT_QUIC_HELLO;
+	case PLM_INITIAL_NAME: /* no room has such a name */
+		return PLM_CNT_QUIC_REFUSED;
+	case PLM_INITIAL_INTERNAL:
+		return PLM_CNT_QUIC_MEMORY;
+	default:
+		return PLM_CNT_QUIC_MALFORMED;
+	}
+}
+
 /* An Initial that may complete a ClientHello. Reads one at most. */
 static void
 initial(struct ctl_quic *q, struct rte_mbuf *m, unsigned int worker)
@@ -803,12 +832,8 @@ initial(struct ctl_quic *q, struct rte_mbuf *m, unsigned int worker)
 	ret = plm_initials_take(q->initials, &source, &dgram, q->ctl->now_ns, &flight);
 	if (ret == PLM_INITIAL_READY)
 		hello(q, m, worker, &flight);
-	else if (ret == PLM_INITIAL_WAIT_EVICTED)
-		plm_count(&q->ctl->counters, PLM_CNT_QUIC_EVICTED);
-	else if (ret >= PLM_INITIAL_NOT_INITIAL)
-		plm_count(&q->ctl->counters, PLM_CNT_QUIC_MALFORMED);
 	else if (ret != PLM_INITIAL_WAIT)
-		plm_count(&q->ctl->counters, PLM_CNT_QUIC_STRAY);
+		plm_count(&q->ctl->counters, why(ret));
 }
 
 /* Of nobody that we know. Consumes `m`. */
@@ -839,7 +864,7 @@ unknown(struct ctl_quic *q, struct rte_mbuf *m, unsigned int worker)
 			q->waiting_worker[at] = worker;
 			return;
 		}
-		plm_count(counters, PLM_CNT_QUIC_FULL);
+		plm_count(counters, PLM_CNT_QUIC_BACKLOG);
 	}
 	rte_pktmbuf_free(m);
 }

@@ -75,7 +75,7 @@ struct plm_quic_ops {
 	 */
 	int (*stream)(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf,
 			size_t len, bool fin);
-	/** The peer ended a stream without FIN, or told us to stop. */
+	/** The peer ended a stream without FIN. Of what came before nothing is taken back: it is to be consumed as ever. */
 	void (*stream_reset)(void *ctx, struct plm_quic_conn *conn, int64_t stream_id);
 	/** The handshake is complete, and with a server's confirmed. */
 	void (*established)(void *ctx, struct plm_quic_conn *conn);
@@ -264,6 +264,10 @@ int plm_quic_stream_send(struct plm_quic_conn *conn, struct plm_quic_chunk *chun
 
 /** The owner is done with bytes of a stream: the peer may send as many more. */
 void plm_quic_stream_consumed(struct plm_quic_conn *conn, int64_t stream_id, size_t len);
+
+/** Streams of the peer's that were reset and stay in memory, some 300 bytes each, until the connection ends: those of
+ *  which a reset was the first that came (a bug of ngtcp2's). Whoever serves strangers bounds them. */
+uint32_t plm_quic_streams_kept(const struct plm_quic_conn *conn);
 
 /** Close with an application's code and a constant text; the next flush writes it. */
 void plm_quic_close(struct plm_quic_conn *conn, uint64_t code, const char *reason);

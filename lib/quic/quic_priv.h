@@ -174,6 +174,8 @@ struct plm_quic_conn {
 	struct quic_rx_stream rx[16]; /* those that data came for last */
 	uint32_t rx_next;
 	int64_t rx_top[4]; /* of each kind of streams, beyond the last that data came for */
+	int64_t rx_reset; /* unidirectional stream that was reset last, and is not closed; -1: none */
+	uint32_t nb_kept; /* of those before it */
 
 	struct quic_control control;
 	uint64_t now_ns; /* of the call that ngtcp2 is in, or was last in */

@@ -18,6 +18,7 @@ quic_stream_init(struct plm_quic_conn *conn)
 	conn->unacked.tail = &conn->unacked.head;
 	for (unsigned int i = 0; i < RTE_DIM(conn->rx); i++)
 		conn->rx[i].stream_id = -1;
+	conn->rx_reset = -1;
 }
 
 static void
@@ -394,6 +395,8 @@ stream_close(ngtcp2_conn *ng, uint32_t flags, int64_t stream_id, uint64_t code, 
 
 	chunks_drop(conn, &conn->unsent, stream_id, UINT64_MAX);
 	chunks_drop(conn, &conn->unacked, stream_id, UINT64_MAX);
+	if (stream_id == conn->rx_reset)
+		conn->rx_reset = -1;
 	if (ngtcp2_conn_is_local_stream(ng, stream_id))
 		return 0;
 	conn->is_dirty =
@@ -405,14 +408,32 @@ stream_close(ngtcp2_conn *ng, uint32_t flags, int64_t stream_id, uint64_t code, 
 	return 0;
 }
 
+/*
+ * ngtcp2 gives back the credit for what will not come, and closes the stream within this frame; but for a
+ * unidirectional one of which nothing else came before, which it never closes (1.11, and later). The next reset shows
+ * that: the peer may open another one in its place then, and its memory is the connection's until that ends.
+ */
 static int
 stream_reset(ngtcp2_conn *ng, int64_t stream_id, uint64_t size, uint64_t code, void *user_data,
 		void *stream_ctx)
 {
 	struct plm_quic_conn *conn = user_data;
 
-	conn->ops->stream_reset(conn->ops_ctx, conn, stream_id);
+	if (conn->rx_reset >= 0) {
+		conn->nb_kept++;
+		conn->is_dirty = true;
+		ngtcp2_conn_extend_max_streams_uni(ng, 1);
+	}
+	conn->rx_reset = ngtcp2_is_bidi_stream(stream_id) ? -1 : stream_id;
+	if (!conn->close_due)
+		conn->ops->stream_reset(conn->ops_ctx, conn, stream_id);
 	return 0;
+}
+
+uint32_t
+plm_quic_streams_kept(const struct plm_quic_conn *conn)
+{
+	return conn->nb_kept;
 }
 
 static int

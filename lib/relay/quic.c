@@ -28,6 +28,8 @@ static_assert(LAZY_NS + 2 * TICK_NS < PLM_QUIC_ACK_NS, "acknowledgements wait fo
 /* Packets of one handshake in progress that go to the slow path: 200 a second, 40 at once. */
 #define HANDSHAKE_NS    (PLM_NS_PER_S / 200)
 #define HANDSHAKE_BURST 40
+/* Streams of one connection that take memory for having been reset before anything of them came. */
+#define STREAMS_KEPT 32
 /* Datagrams of packets that were read and not served: a burst of them, and what one packet more may hold. */
 #define MEDIA (PLM_BURST + 256)
 
@@ -289,9 +291,16 @@ got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8
 	return part_add(q, q->reading, stream_id, buf, len, fin);
 }
 
+/* Nothing waits for it: parts that came before it are read as ever, and credit for the rest came back with it. */
 static void
 stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
 {
+	struct relay_quic *q = ctx;
+
+	if (likely(plm_quic_streams_kept(conn) < STREAMS_KEPT))
+		return;
+	plm_count(&q->w->counters, PLM_CNT_QUIC_STREAM_FLOOD);
+	plm_quic_close(conn, 0, "streams");
 }
 
 static void

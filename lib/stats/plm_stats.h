@@ -148,7 +148,7 @@ enum plm_counter_class {
 	X(QUIC_STREAM_MBUF, "quic_stream_mbuf", QUIC_DROP,                                                         \
 			"QUIC connections closed: no mbuf for what came on a stream")                              \
 	X(QUIC_STREAM_FLOOD, "quic_stream_flood", QUIC_DROP,                                                       \
-			"QUIC connections closed: more on their streams than is read of it")                       \
+			"QUIC connections closed: more on their streams than is read, or than memory bears")       \
 	X(QUIC_STREAM_FULL, "quic_stream_full", QUIC_DROP,                                                         \
 			"messages to a QUIC client that does not read, or is gone")                                \
 	X(QUIC_NO_WAY, "quic_no_way", QUIC_DROP,                                                                   \
@@ -217,18 +217,27 @@ enum plm_counter_class {
 	X(QUIC_RESETS, "quic_resets", CTL, "stateless resets sent")                                                \
 	X(QUIC_ENDED, "quic_ended", CTL, "QUIC connections that ended, whatever the reason")                       \
 	X(QUIC_MALFORMED, "quic_malformed", CTL_DROP,                                                              \
-			"QUIC first packets that cannot be opened or read")                                        \
+			"QUIC first packets that cannot be opened: cut short, too large, changed or forged")       \
+	X(QUIC_HELLO, "quic_hello", CTL_DROP,                                                                      \
+			"QUIC first packets that were opened, with no ClientHello that can be read")               \
 	X(QUIC_TOKEN, "quic_token", CTL_DROP,                                                                      \
 			"QUIC first packets with a token that is not ours, or old")                                \
 	X(QUIC_EVICTED, "quic_evicted", CTL_DROP,                                                                  \
 			"QUIC first packets given up: for others', or their rest did not come")                    \
+	X(QUIC_BACKLOG, "quic_backlog", CTL_DROP,                                                                  \
+			"QUIC first packets that found as many waiting for the slow path as may")                  \
 	X(QUIC_FULL, "quic_full", CTL_DROP,                                                                        \
 			"QUIC handshakes refused: no slot for another connection")                                 \
+	X(QUIC_LIMIT, "quic_limit", CTL_DROP,                                                                      \
+			"QUIC handshakes refused: as many in progress as may be")                                  \
+	X(QUIC_NETWORK, "quic_network", CTL_DROP,                                                                  \
+			"QUIC handshakes refused: as many in progress of their network as may be")                 \
 	X(QUIC_MEMORY, "quic_memory", CTL_DROP,                                                                    \
 			"QUIC handshakes refused: no memory for TLS or the connection")                            \
 	X(QUIC_FAILED, "quic_failed", CTL_DROP,                                                                    \
 			"QUIC handshakes that failed or were never finished")                                      \
 	X(QUIC_REFUSED, "quic_refused", CTL_DROP, "QUIC clients that no room took")                                \
+	X(QUIC_ROOM_FULL, "quic_room_full", CTL_DROP, "of them, those whose room was full")                        \
 	X(QUIC_STRAY, "quic_stray", CTL_DROP, "QUIC packets for no handshake in progress")                         \
 	X(STATIC_WAITING, "static_waiting", CTL_DROP,                                                              \
 			"attempts to open a static endpoint that found no place")                                  \

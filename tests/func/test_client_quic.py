@@ -223,7 +223,8 @@ def quic_surfaces(lab, long):
     late = Peer(lab, "subscribe", "late", room="r")
     late.report(status=2)
     expect('application code 0 "no room"' in late.process.errors(), late.process.errors())
-    expect(relay.counter("quic_refused") == 1, f"{relay.counters()}")
+    counters = relay.counters()
+    expect(counters["quic_refused"] == counters["quic_room_full"] == 1, f"{counters}")
     expect("no ice in" in relay.ctl("kick quic/r ice", check=False), "an RTP participant is kicked")
     for _, name in sessions:
         relay.ctl(f"kick quic/r {name}")
@@ -233,6 +234,8 @@ def quic_surfaces(lab, long):
     expect("there is no room quic/r" in relay.ctl("show room quic/r", check=False), "it is still there")
     expect(relay.ctl("show room all").splitlines()[1].split()[:2] == ["r", "1"], "the RTP room is gone")
     relay.stop()
+    refused = [(e["room"], e["reason"]) for e in relay.events() if e["event"] == "refuse"]
+    expect(refused == [("r", "room full")], f"refused: {refused}")
 
 
 @test(beside=True)

@@ -169,6 +169,55 @@ request__beyond_the_room_is_told_486(void **state)
 	assert_int_equal(fx_count(&fx, PLM_CNT_STUN_486), 1);
 }
 
+/* A QUIC client that is not let in is told of as others are. */
+static void
+quic__refusals_are_events_with_a_reason(void **state)
+{
+	struct plm_admit_limits limits, few;
+	struct plm_admit_quic req = {
+		.room = FX_ROOM,
+		.role = PLM_ROLE_BOTH,
+		.tuple = { .addr = { 198, 18, 0, 7 }, .port = RTE_BE16(7000) },
+		.now_ns = fx.now_ns,
+		.wall_s = fx.wall_s,
+	};
+	struct plm_handle session;
+	char who[8];
+
+	req.participant = who;
+	for (unsigned int i = 0; i < 8; i++) {
+		snprintf(who, sizeof(who), "q%u", i);
+		assert_int_equal(plm_admit_quic(fx.admit, &req, &session), 0);
+		assert_int_equal(fx_last(&fx)->type, PLM_EVENT_ADMIT);
+	}
+	snprintf(who, sizeof(who), "late");
+	assert_int_equal(plm_admit_quic(fx.admit, &req, &session), -ENOSPC);
+	assert_int_equal(fx_last(&fx)->type, PLM_EVENT_REFUSE);
+	assert_string_equal(fx_last(&fx)->room, FX_ROOM);
+	assert_string_equal(fx_last(&fx)->participant, "late");
+	assert_string_equal(fx_last(&fx)->reason, "room full");
+	assert_int_equal(fx_last(&fx)->code, 0);
+	assert_int_equal(fx_count(&fx, PLM_CNT_QUIC_ROOM_FULL), 1);
+	assert_int_equal(fx_count(&fx, PLM_CNT_STUN_486), 0);
+
+	/* And what will pass. */
+	req.room = "other";
+	plm_admit_get_limits(fx.admit, &limits);
+	few = limits;
+	few.per_address4 = 8;
+	plm_admit_set_limits(fx.admit, &few);
+	assert_int_equal(plm_admit_quic(fx.admit, &req, &session), -EAGAIN);
+	assert_int_equal(fx_last(&fx)->type, PLM_EVENT_REFUSE);
+	assert_string_equal(fx_last(&fx)->reason, "admit_source");
+	plm_admit_set_limits(fx.admit, &limits);
+	plm_admit_drain(fx.admit, true);
+	assert_int_equal(plm_admit_quic(fx.admit, &req, &session), -EAGAIN);
+	assert_string_equal(fx_last(&fx)->reason, "admit_draining");
+	plm_admit_drain(fx.admit, false);
+	assert_int_equal(plm_admit_quic(fx.admit, &req, &session), 0);
+	assert_int_equal(fx_count(&fx, PLM_CNT_QUIC_ROOM_FULL), 1);
+}
+
 static void
 request__meets_silence_where_trying_again_helps(void **state)
 {
@@ -433,6 +482,7 @@ main(void)
 		TEST(request__tampered_with_is_refused),
 		TEST(request__opens_with_what_the_credential_grants),
 		TEST(request__beyond_the_room_is_told_486),
+		TEST(quic__refusals_are_events_with_a_reason),
 		TEST(request__meets_silence_where_trying_again_helps),
 		TEST(request__meets_silence_when_tables_are_full),
 		TEST(request__replaces_its_own_session_at_the_limit),

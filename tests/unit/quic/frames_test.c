@@ -499,6 +499,82 @@ frames__tell_what_they_want(void **state)
 	}
 }
 
+/* --- streams that are reset --------------------------------------------------------------------- */
+
+#define RESETS     60
+#define RESET_SIZE 3000 /* final size of each */
+
+static const struct {
+	const char *name;
+	size_t len;      /* of what came of it before; 0: nothing */
+	uint64_t offset; /* of that */
+	bool keeps;      /* it is read after the reset */
+	bool bidi;
+	unsigned int nb_kept; /* in memory */
+} resets[] = {
+	{ "before anything came", 0, 0, false, false, RESETS - 1 },
+	{ "behind what was read", 500, 0, false, false, 0 },
+	{ "behind what is read later", 500, 0, true, false, 0 },
+	{ "with data that waits for what was lost", 500, 1000, false, false, 0 },
+	{ "both ways, before anything came", 0, 0, false, true, 0 },
+	{ "both ways, behind what was read", 500, 0, false, true, 0 },
+	{ "both ways, behind what is read later", 500, 0, true, true, 0 },
+	{ "both ways, with data that waits", 500, 1000, false, true, 0 },
+};
+
+/* Credit for all of it, no more and no less, comes back, and the stream's place; memory, too, but for the one kind that
+ * is counted for who bounds it. */
+static void
+stream__that_is_reset_leaves_nothing_behind(void **state)
+{
+	for (size_t i = 0; i < RTE_DIM(resets); i++) {
+		struct fx_pair *pair = connected(fx_default.nb_extents);
+		ngtcp2_conn *ng = pair->client.conn->ng;
+		struct frames f = { .len = 0 };
+		uint32_t used = 0;
+		int64_t id;
+
+		print_message("%s\n", resets[i].name);
+		pair->server.keeps = resets[i].keeps;
+		for (unsigned int k = 1; k <= RESETS; k++) {
+			assert_int_equal(
+					resets[i].bidi ? ngtcp2_conn_open_bidi_stream(ng, &id, NULL)
+						       : ngtcp2_conn_open_uni_stream(ng, &id, NULL),
+					0);
+			f.len = 0;
+			if (resets[i].len > 0) {
+				put_stream(&f, id, resets[i].offset, resets[i].len, false);
+				forge(pair, &f);
+			}
+			f.len = 0;
+			put(&f, 0x04);
+			put(&f, (uint64_t)id);
+			put(&f, 7);
+			put(&f, RESET_SIZE);
+			forge(pair, &f);
+			assert_int_equal(pair->server.nb_resets, k);
+			if (resets[i].keeps)
+				plm_quic_stream_consumed(pair->server.conn, id, resets[i].len);
+			if (k == 10)
+				used = fx_figures(&pair->server).arena_used;
+		}
+		fx_run(pair, S);
+		assert_int_equal(plm_quic_conn_state(pair->server.conn), PLM_QUIC_ESTABLISHED);
+		assert_int_equal(plm_quic_conn_heard(pair->server.conn)->late, 0);
+		assert_in_range(ngtcp2_conn_get_max_data_left(ng),
+				RESETS * RESET_SIZE + PLM_QUIC_WINDOW_MAX / 2,
+				RESETS * RESET_SIZE + PLM_QUIC_WINDOW_MAX);
+		/* The last one's place comes back with the next. */
+		assert_int_equal(ngtcp2_conn_get_streams_uni_left(ng),
+				100 - (resets[i].nb_kept > 0));
+		assert_int_equal(ngtcp2_conn_get_streams_bidi_left(ng), 100);
+		assert_int_equal(plm_quic_streams_kept(pair->server.conn), resets[i].nb_kept);
+		assert_in_range(fx_figures(&pair->server).arena_used, used - 500,
+				used + 500 + 300 * resets[i].nb_kept);
+		fx_end(pair);
+	}
+}
+
 int
 main(void)
 {
@@ -510,6 +586,7 @@ main(void)
 		cmocka_unit_test(packet__of_several_late_frames_is_taken_whole_or_lost),
 		cmocka_unit_test(packet__of_many_streams_that_take_turns_is_in_order),
 		cmocka_unit_test(packet__of_late_frames_is_taken_as_far_as_the_credit_goes),
+		cmocka_unit_test(stream__that_is_reset_leaves_nothing_behind),
 	};
 
 	test_eal_init(64);
