@@ -38,7 +38,7 @@ since() {
 # once: STEP_PID names it for the trap.
 #   step "what is done" LOG COMMAND...
 # STEP_BEGUN: when it was begun, if that was earlier (now_ms).
-STEP_PID= STEP_BEGUN=
+STEP_PID='' STEP_BEGUN=''
 step() {
 	local what=$1 log=$2 begun rc=0
 	shift 2
