@@ -693,7 +693,7 @@ conf_memory(const struct conf *conf, const struct plm_pool_plan *plan)
 
 	bytes += nb_sessions * plm_session_bytes(&sessions);
 	/* A member's line in the present view and in two that wait to be freed. */
-	bytes += (size_t)nb_sessions * 3 * sizeof(struct plm_sub);
+	bytes += (size_t)nb_sessions * 3 * (sizeof(struct plm_sub) + sizeof(uint32_t));
 	bytes += (size_t)conf->limits.rooms * 2 * sizeof(struct plm_view);
 	if (conf->quic.connections > 0)
 		bytes += plm_quic_table_bytes(&quic);

@@ -169,14 +169,14 @@ open_room(struct plm_admit *admit, const struct admit_check *check, struct entry
 	return plm_room_info(conf->rooms, entry->room_idx, &entry->room);
 }
 
-/* Who comes back is served by the worker that served it: another one might be behind with a packet
- * that the participant has had already. */
+/* Who comes back is served by the worker that served it: from another one, what is sent to it now might
+ * pass what waits in the first one's queue. */
 static uint8_t
 home_of(const struct plm_admit *admit, const struct admit_check *check, const struct entry *entry)
 {
 	if (check->quic != NULL) /* where the connection is */
 		return check->quic->home;
-	if (check->session != NULL && !plm_mutant(REHOME))
+	if (check->session != NULL && !plm_mutant(SLICE_NEWCOMERS) && !plm_mutant(SLICE_STALE))
 		return check->session->home;
 	return (uint8_t)admit->conf.spread(admit->conf.ctx, entry->room_idx);
 }

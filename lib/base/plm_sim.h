@@ -132,8 +132,10 @@ struct plm_sim_seal {
 	X(SLICE_SHARED, "slice_shared", "share a lent payload instead of copying it")              \
 	X(SLICE_KEPT, "slice_kept", "free a lent payload where it was copied")                     \
 	X(SLICE_UNCOUNTED, "slice_uncounted", "count a slice that is not served as one copy")      \
-	X(SLICE_TO_SENDER, "slice_to_sender", "serve a slice for a sender that came back into it") \
-	X(REHOME, "rehome", "give a participant that comes back another home")                     \
+	X(SLICE_NEWCOMERS, "slice_newcomers",                                                      \
+			"serve a slice to who came back, from another home, after the packet")     \
+	X(SLICE_STALE, "slice_stale",                                                              \
+			"serve a slice for a sender that has ended, and may have another home")    \
 	X(BYE_HOME, "bye_home", "tell of a BYE only who lives at the room's home")                 \
 	X(STATIC_STAYS, "static_stays", "leave a static endpoint where the list before had it")    \
 	X(STATIC_FORGOTTEN, "static_forgotten",                                                    \

@@ -31,7 +31,9 @@ struct plm_pkt {
 	uint8_t is_v6;
 	uint8_t is_known;     /**< to the slow path: enum plm_pkt_known */
 	uint8_t src_addr[16]; /**< IPv4 in the first four bytes, the rest 0 */
-	const uint8_t *lent;  /**< payload of a packet that one worker hands to others */
+	/* of a packet that one worker hands to others */
+	uint32_t view_seq;   /**< whom it is for: low half of plm_view.seq */
+	const uint8_t *lent; /**< payload */
 };
 static_assert(sizeof(struct plm_pkt) <= RTE_CACHE_LINE_SIZE, "one line behind the mbuf");
 

@@ -62,6 +62,17 @@ entry_skip(struct relay_worker *w, struct relay_job *job, const struct plm_sub *
 		relay_count_dropped(w, sub->session_idx, due);
 }
 
+/* An entry lacks what the job needs. May it have its packets all the same? */
+static __rte_noinline bool
+entry_may(const struct relay_job *job, const struct plm_sub *sub)
+{
+	const uint8_t need = job->need & (uint8_t)~RELAY_NEED_AGE;
+
+	return need != job->need && (sub->flags & need) == need &&
+			relay_slice_named(job->view, (uint32_t)(sub - job->view->subs),
+					job->pay[0].m);
+}
+
 /* One copy is not made although its entry gets others. */
 static __rte_noinline void
 copy_skip(struct relay_worker *w, struct relay_payload *p, const struct plm_sub *sub,
@@ -199,7 +210,7 @@ quic_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
 		if (left > 1)
 			relay_quic_prefetch_more(w, subs[next].session_idx, job->pay[0].len);
 		job->pos = next;
-		if (unlikely((sub->flags & job->need) != job->need)) {
+		if (unlikely((sub->flags & job->need) != job->need) && !entry_may(job, sub)) {
 			job->surplus++;
 		} else if (unlikely(atomic_load_explicit(&sub->left, memory_order_relaxed)) &&
 				!plm_mutant(AFTER_LEAVE) && !plm_mutant(QUIC_LEFT)) {
@@ -270,7 +281,7 @@ relay_job_run(struct relay_worker *w, struct relay_job *job, int32_t *quota)
 		rte_prefetch0(next + 2);
 		rte_prefetch0(&tx[next->session_idx]);
 		mac = atomic_load_explicit(&nexthops[sub->nexthop_idx], memory_order_relaxed);
-		if (unlikely((sub->flags & need) != need))
+		if (unlikely((sub->flags & need) != need) && !entry_may(job, sub))
 			job->surplus++;
 		else if (unlikely(atomic_load_explicit(&sub->left, memory_order_relaxed)) &&
 				!plm_mutant(AFTER_LEAVE))
@@ -310,7 +321,7 @@ relay_job_drop(struct relay_worker *w, struct relay_job *job, enum plm_counter w
 
 		if (++job->pos == job->size)
 			job->pos = 0;
-		if ((sub->flags & job->need) != job->need)
+		if ((sub->flags & job->need) != job->need && !entry_may(job, sub))
 			job->surplus++;
 		else if (atomic_load_explicit(&sub->left, memory_order_relaxed))
 			entry_skip(w, job, sub, PLM_CNT_COPY_LEFT);
@@ -424,7 +435,7 @@ slice_port(const struct plm_range *begin, const struct plm_range *end, const str
 }
 
 void
-relay_job_fan_out(struct relay_worker *w, enum relay_reach reach)
+relay_job_fan_out(struct relay_worker *w, enum relay_reach reach, uint8_t need)
 {
 	struct relay_job *job = &w->job;
 	const struct plm_view *view = job->view;
@@ -435,7 +446,7 @@ relay_job_fan_out(struct relay_worker *w, enum relay_reach reach)
 		begin = &view->ranges[0];
 		end = &view->ranges[view->nb_ranges];
 	}
-	job->need = reach == RELAY_PUBLISHERS ? PLM_SUB_PUBLISHES : 0;
+	job->need = need | (reach == RELAY_PUBLISHERS ? PLM_SUB_PUBLISHES : 0);
 	for (unsigned int i = 0; i < job->nb; i++) {
 		int refs = -1; /* our own is there already */
 

@@ -326,7 +326,7 @@ ctl_fan_out(struct relay_worker *w, uint32_t room_idx, uint16_t gen, struct rte_
 	}
 	relay_job_begin(w, view, 0);
 	relay_job_add_bare(w, m);
-	relay_job_fan_out(w, RELAY_MEMBERS);
+	relay_job_fan_out(w, RELAY_MEMBERS, 0);
 }
 
 static unsigned int

@@ -31,6 +31,12 @@ enum relay_way {
 	RELAY_ENCRYPT,  /* for each receiver, see quic.c */
 };
 
+/* No entry has it, so that each is looked at twice: payloads that another worker handed over under an
+ * older view, and all under the same one, are for those whom that view named. */
+#define RELAY_NEED_AGE 0x80
+static_assert((RELAY_NEED_AGE & (PLM_SUB_V6 | PLM_SUB_PUBLISHES | PLM_SUB_SUBSCRIBES)) == 0,
+		"a flag of the job's own");
+
 /* One packet of a job, reduced to what a copy needs. */
 struct relay_payload {
 	struct rte_mbuf *m; /* data: the UDP payload and nothing else; read-only while shared */
@@ -58,7 +64,7 @@ struct relay_job {
 	uint32_t left;    /* entries still to be served */
 	uint16_t surplus; /* references to every payload that were not needed */
 	uint8_t nb;
-	uint8_t need; /* PLM_SUB_* that an entry must have, 0: none */
+	uint8_t need; /* PLM_SUB_* that an entry must have, and RELAY_NEED_AGE; 0: none */
 	uint8_t port_idx;
 	struct relay_payload pay[PLM_BURST];
 };
@@ -392,6 +398,13 @@ unsigned int relay_back_rx(struct relay_worker *w, unsigned int from);
 /* Serve our slices of what worker `from` handed over, up to a burst. How many packets. */
 unsigned int relay_slice_rx(struct relay_worker *w, unsigned int from);
 
+/* Did the view under which a packet was handed over name the member that has this entry now? */
+static inline bool
+relay_slice_named(const struct plm_view *view, uint32_t pos, struct rte_mbuf *m)
+{
+	return view->ages[pos] >= (uint32_t)view->seq - plm_pkt(m)->view_seq;
+}
+
 /* At the end: drop what was handed to us and not yet served, and take ours back. */
 void relay_slices_drop(struct relay_worker *w);
 
@@ -406,8 +419,9 @@ void relay_job_add(struct relay_worker *w, struct rte_mbuf *m);
 /* Add a bare payload that came from the slow path. */
 void relay_job_add_bare(struct relay_worker *w, struct rte_mbuf *m);
 
-/* Fan the scratch job out to this worker's part of the view. Consumes its payloads. */
-void relay_job_fan_out(struct relay_worker *w, enum relay_reach reach);
+/* Fan the scratch job out to this worker's part of the view; `need`: RELAY_NEED_AGE or 0. Consumes its
+ * payloads. */
+void relay_job_fan_out(struct relay_worker *w, enum relay_reach reach, uint8_t need);
 
 /* Send the scratch job to these entries. Consumes its payloads. `n` at least 1. */
 void relay_job_send(struct relay_worker *w, const struct relay_target *targets, unsigned int n);
@@ -418,7 +432,7 @@ relay_job_to_room(struct relay_worker *w, enum relay_reach reach)
 {
 	if (unlikely(plm_view_is_spread(w->job.view, w->idx)))
 		relay_lend(w, reach);
-	relay_job_fan_out(w, reach);
+	relay_job_fan_out(w, reach, 0);
 }
 
 /* Copies of a job until it is done (true), or the turn's copies, `quota` or the queue are used

@@ -6,16 +6,21 @@
  *   the sender's home                     another worker
  *   fan-out ─┬─▶ its own slice
  *            └─▶ slice ring ────────────▶ a copy of the payload ─▶ its own slice, of the view that
- *   one reference back ◀── return ring ─────────┘                  stands then
+ *   one reference back ◀── return ring ─────────┘                  stands then, newcomers left out
  *
  * The payload is lent: it is read there and comes back, and the reference is dropped by the worker
  * that took it. So a payload's count is touched by one lcore only, and so is the count of each copy.
  * A worker lends no more than the return ring holds; there a full ring cannot be.
  *
  * Order: what one sender's home hands to one worker stays in line, and nobody else sends to that
- * worker's members. A message may wait longer than a grace period. It names room and sender by
- * index, so the generation of both is looked at again: the room may be another one now, and the
- * sender may have come back as a member of this very slice.
+ * worker's members. A sender that has ended may have come back, with another home, whose ring is another
+ * line: what was handed over for it before is dropped.
+ *
+ * A message may wait longer than a grace period. It names the room by index, so the generation is
+ * looked at again: it may be another room now. And it says which view was loaded for the packet: only
+ * whom that view named is served, if he is still there. A participant may have been a member elsewhere when
+ * the packet came, served by another worker or the packet's sender, and have come back into this slice
+ * since; he has had what was his.
  */
 #include <rte_memcpy.h>
 #include <rte_prefetch.h>
@@ -90,6 +95,7 @@ relay_lend_begin(struct relay_worker *w)
 		struct rte_mbuf *m = w->job.pay[i].m;
 
 		plm_pkt(m)->lent = rte_pktmbuf_mtod(m, const uint8_t *);
+		plm_pkt(m)->view_seq = (uint32_t)w->job.view->seq;
 	}
 }
 
@@ -242,12 +248,11 @@ copy_failed(struct relay_worker *w, const struct plm_msg *msg)
 		ours_drop(w, view, reach_of(msg), msg->mbuf, PLM_CNT_COPY_SLICE_POOL);
 }
 
-/* Does the sender's session still stand, now that the view is loaded? See sender_stays(). */
+/* Does the sender's session still stand? What its successor sent may be here already, by another way. */
 static bool
 sender_stays(const struct relay_worker *w, struct rte_mbuf *m)
 {
-	return plm_mutant(SLICE_TO_SENDER) ||
-			plm_session_get(w->sessions, plm_pkt(m)->sref) != NULL;
+	return plm_mutant(SLICE_STALE) || plm_session_get(w->sessions, plm_pkt(m)->sref) != NULL;
 }
 
 static void
@@ -255,23 +260,29 @@ owners_serve(struct relay_worker *w)
 {
 	struct relay_target targets[PLM_RTCP_TARGETS];
 	struct rte_mbuf *m = w->job.pay[0].m;
-	unsigned int n = relay_rtcp_owners(w, w->job.view, w->idx,
+	unsigned int found = relay_rtcp_owners(w, w->job.view, w->idx,
 			rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, w->job.pay[0].sender,
 			targets);
+	unsigned int n = 0;
 
+	for (unsigned int i = 0; i < found; i++)
+		if (relay_slice_named(w->job.view, targets[i].pos, m))
+			targets[n++] = targets[i];
 	if (n > 0)
 		relay_job_send(w, targets, n);
 	else
 		rte_pktmbuf_free(m);
 }
 
-/* Packets of one room and reach, copied. Consumes them. */
+/* Packets of one room, reach and view, copied. Consumes them. */
 static void
 slice_serve(struct relay_worker *w, const struct plm_msg *msg, struct rte_mbuf **pkts,
 		unsigned int n)
 {
 	const enum relay_reach reach = reach_of(msg);
 	struct plm_view *view = view_of(w, msg);
+	const uint32_t view_seq = plm_pkt(pkts[0])->view_seq;
+	uint8_t need = 0;
 
 	if (unlikely(view == NULL)) { /* the room went; nobody is owed a copy */
 		rte_pktmbuf_free_bulk(pkts, n);
@@ -288,18 +299,23 @@ slice_serve(struct relay_worker *w, const struct plm_msg *msg, struct rte_mbuf *
 	}
 	if (unlikely(w->job.nb == 0))
 		return;
+	/* Views have come and gone meanwhile: with them, members. */
+	if (unlikely(view_seq != (uint32_t)view->seq) && !plm_mutant(SLICE_NEWCOMERS))
+		need = RELAY_NEED_AGE;
 	if (unlikely(reach == RELAY_OWNERS))
 		owners_serve(w);
 	else
-		relay_job_fan_out(w, reach);
+		relay_job_fan_out(w, reach, need);
 }
 
-/* May two messages be served at once? An RTCP compound goes alone. */
+/* May two messages, with copies of what they brought, be served at once? An RTCP compound goes alone. */
 static bool
-same_job(const struct plm_msg *a, const struct plm_msg *b)
+same_job(const struct plm_msg *a, const struct plm_msg *b, struct rte_mbuf *a_pkt,
+		struct rte_mbuf *b_pkt)
 {
 	return a->type == b->type && a->type == PLM_MSG_SLICE + RELAY_SUBSCRIBERS &&
-			a->idx == b->idx && a->aux == b->aux;
+			a->idx == b->idx && a->aux == b->aux &&
+			plm_pkt(a_pkt)->view_seq == plm_pkt(b_pkt)->view_seq;
 }
 
 /* Room for all that is lent, so the ring takes it all. */
@@ -354,7 +370,8 @@ relay_slice_rx(struct relay_worker *w, unsigned int from)
 		}
 	}
 	for (unsigned int i = 0, end; i < nb; i = end) {
-		for (end = i + 1; end < nb && same_job(&msgs[i], &msgs[end]); end++)
+		for (end = i + 1; end < nb && same_job(&msgs[i], &msgs[end], pkts[i], pkts[end]);
+				end++)
 			;
 		slice_serve(w, &msgs[i], &pkts[i], end - i);
 	}

@@ -85,6 +85,9 @@ struct plm_view {
 
 	/* const */
 	uint64_t seq; /**< of this room, from 1 */
+	/** [nb_members]: how many views before this one named the member, at most UINT32_MAX. They are
+	 *  the last ones: who comes again is another member. */
+	const uint32_t *ages;
 };
 static_assert(offsetof(struct plm_view, pins) == RTE_CACHE_LINE_SIZE, "one line, then the pins");
 

@@ -349,7 +349,7 @@ plm_room_join(struct plm_room_table *tbl, uint32_t room_idx, const struct plm_me
 		return ret;
 	member = tbl->ctl->spare;
 	tbl->ctl->spare = NULL;
-	*member = (struct member){ .pub = *new };
+	*member = (struct member){ .pub = *new, .first_seq = room->seq + 1 };
 	place_insert(room, member, hash);
 	count_member(room, new, 1);
 	room_mark(tbl, room);

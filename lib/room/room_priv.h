@@ -15,6 +15,7 @@ struct member {
 	struct plm_egress next_egress; /* to be published instead of pub.egress */
 	bool has_next;
 	bool ended;                /* of a leaver: it left; else only this egress is given up */
+	uint64_t first_seq;        /* oldest view that names it, or the next one */
 	uint64_t last_seq;         /* newest view that names it; 0: none yet */
 	STAILQ_ENTRY(member) link; /* of room.leavers */
 };

@@ -77,9 +77,11 @@ view_build(const struct plm_room_table *tbl, struct room *room)
 	struct plm_range *ranges;
 	struct plm_range *range = NULL;
 	struct plm_view *view;
+	uint32_t *ages;
 	uint8_t nb = 0;
 
-	block = rte_malloc_socket("plm_view", head + room->nb_members * sizeof(struct plm_sub),
+	block = rte_malloc_socket("plm_view",
+			head + room->nb_members * (sizeof(struct plm_sub) + sizeof(*ages)),
 			RTE_CACHE_LINE_SIZE, tbl->ctl->conf.socket);
 	if (block == NULL)
 		return NULL;
@@ -97,9 +99,11 @@ view_build(const struct plm_room_table *tbl, struct room *room)
 	view->nb_ranges = nb_ranges;
 	view->ranges = ranges;
 	view->subs = (struct plm_sub *)((uint8_t *)block + head);
+	view->ages = ages = (uint32_t *)(view->subs + room->nb_members);
 	block->room = room;
 	for (uint32_t i = 0; i < room->nb_members; i++) {
-		const struct plm_member *m = &room->places[i].member->pub;
+		const struct member *member = room->places[i].member;
+		const struct plm_member *m = &member->pub;
 
 		if (i == 0 || !same_range(&room->places[i - 1], &room->places[i])) {
 			range = &ranges[nb++];
@@ -110,6 +114,7 @@ view_build(const struct plm_room_table *tbl, struct room *room)
 		range->nb_members++;
 		range->nb_subs += (m->flags & PLM_SUB_SUBSCRIBES) != 0;
 		range->nb_publishers += (m->flags & PLM_SUB_PUBLISHES) != 0;
+		ages[i] = (uint32_t)RTE_MIN(view->seq - member->first_seq, (uint64_t)UINT32_MAX);
 		if (plm_mutant(HALF_VIEW) && i == room->nb_members - 1)
 			continue;
 		fill_sub(&view->subs[i], m);

@@ -425,7 +425,7 @@ static const struct {
 	{ PLM_MUTANT_EVICT_FIRST, "shortage" },
 	{ PLM_MUTANT_OPEN_EARLY, "chaos" },
 	{ PLM_MUTANT_RELEASE_EARLY, "crowd" },
-	{ PLM_MUTANT_SLICE_TO_SENDER, "spread" },
+	{ PLM_MUTANT_SLICE_STALE, "spread" },
 	{ PLM_MUTANT_SAME_GENERATION, "reuse" },
 	{ PLM_MUTANT_REUSE_EARLY, "reuse" },
 	{ PLM_MUTANT_QUIC_TWO, "quic_rush" },

@@ -57,6 +57,7 @@ view_sum(const struct plm_view *view)
 	uint64_t sum = sim_hash(view->ranges, view->nb_ranges * sizeof(*view->ranges));
 
 	sum ^= sim_hash(view, offsetof(struct plm_view, only));
+	sum = sim_mix(sum ^ sim_hash(view->ages, view->nb_members * sizeof(*view->ages)));
 	for (uint32_t i = 0; i < view->nb_members; i++)
 		sum = sim_mix(sum ^ sim_hash(&view->subs[i], offsetof(struct plm_sub, left)));
 	return sum;

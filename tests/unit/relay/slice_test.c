@@ -212,7 +212,7 @@ slice__larger_than_the_mtu_is_dropped_by_who_cannot_send_it(void **state)
 	test_relay_free(r);
 }
 
-/* The sender may be another session by now, maybe one of this very slice. */
+/* What it sends as another session may be there already, by another way. */
 static void
 slice__of_a_sender_that_left_is_dropped(void **state)
 {
@@ -228,6 +228,125 @@ slice__of_a_sender_that_left_is_dropped(void **state)
 	assert_int_equal(b->nb_got, 0);
 	assert_int_equal(test_relay_count(r, PLM_CNT_COPY_SLICE_STALE), 1);
 	assert_int_equal(nb_lent(r), 0);
+	test_relay_free(r);
+}
+
+/* Time for another view, and for the next hops of who is new in it; worker 1 stands still. */
+static void
+publish(struct test_relay *r)
+{
+	for (unsigned int i = 0; i < 3; i++) {
+		r->now_ns += PLM_NS_PER_MS;
+		test_relay_slow(r);
+		test_relay_turn(r, 0);
+	}
+}
+
+#define BYTES(...) (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
+
+static const struct {
+	const char *name;
+	enum plm_rtcp_mode mode;
+	const uint8_t *rtcp; /* NULL: RTP */
+	uint16_t len;
+	uint16_t copy_below;
+	unsigned int nb; /* packets; a turn makes 32 copies */
+	bool to_owner;   /* peer 1 */
+} named[] = {
+	{ "a shared payload", PLM_RTCP_CLEAR, NULL, 1200, 0, 1, false },
+	{ "a small copy", PLM_RTCP_CLEAR, NULL, 200, 256, 1, false },
+	{ "parked ones", PLM_RTCP_CLEAR, NULL, 1200, 0, 20, false },
+	{ "a BYE, to all", PLM_RTCP_CLEAR, BYTES(0x81, 203, 0, 1, 0, 0, 0, 1), 0, 1, false },
+	{ "opaque, to publishers", PLM_RTCP_OPAQUE, BYTES(0x80, 201, 0, 1, 0, 0, 0, 1), 0, 1,
+			false },
+	{ "feedback, to an owner", PLM_RTCP_CLEAR, BYTES(0x81, 206, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2),
+			0, 1, true },
+};
+
+/* A packet waits for worker 1 while two come back to that: one whom it serves, and one who has had the
+ * packet from worker 0. */
+static void
+slice__reaches_whom_its_view_named_and_nobody_who_came_later(void **state)
+{
+	for (size_t c = 0; c < RTE_DIM(named); c++) {
+		struct test_relay_conf conf = test_relay_defaults();
+		struct test_peer *peers[6]; /* at workers 0 and 1 in turn, the first one sends */
+		struct test_peer *back[2];
+		struct test_relay *r;
+
+		print_message("  %s\n", named[c].name);
+		conf.nb_workers = conf.nb_queues = 2;
+		conf.room.rtcp = named[c].mode;
+		conf.copy_below = named[c].copy_below;
+		conf.turn_copies = 32;
+		r = test_relay_create(&conf);
+		for (unsigned int i = 0; i < RTE_DIM(peers); i++)
+			peers[i] = test_relay_join(r, "room", PLM_ROLE_BOTH, false, 0,
+					(uint8_t)(i % 2));
+		test_relay_settle(r);
+		for (uint32_t i = 0; i < 3; i++)
+			test_relay_rtp(r, peers[i], 1 + i, 0, 50);
+		test_relay_settle(r);
+		for (unsigned int i = 0; i < RTE_DIM(peers); i++)
+			test_peer_clear(peers[i]);
+
+		if (named[c].rtcp != NULL)
+			test_relay_send(r, peers[0], named[c].rtcp, named[c].len, 0);
+		for (uint16_t seq = 1; seq <= named[c].nb && named[c].rtcp == NULL; seq++)
+			test_relay_rtp(r, peers[0], 1, seq, named[c].len);
+		for (unsigned int i = 0; i < 4; i++)
+			test_relay_turn(r, 0);
+		assert_int_equal(nb_lent(r), named[c].nb);
+		for (unsigned int i = 0; i < RTE_DIM(back); i++) {
+			test_relay_leave(r, peers[1 + i]);
+			publish(r);
+			back[i] = test_relay_join(r, "room", PLM_ROLE_BOTH, false, 0, 1);
+			publish(r);
+		}
+		if (named[c].to_owner)
+			assert_int_equal(plm_session_claim_ssrc(r->sessions, back[0]->session, 2),
+					0);
+		test_relay_settle(r);
+		for (unsigned int i = 0; i < RTE_DIM(peers); i++)
+			assert_int_equal(peers[i]->nb_got,
+					i < 2 || named[c].to_owner ? 0 : named[c].nb);
+		for (unsigned int i = 0; i < RTE_DIM(back); i++)
+			assert_int_equal(back[i]->nb_got, 0);
+		assert_int_equal(nb_lent(r), 0);
+		test_relay_check_sums(r, 0);
+
+		/* And what comes from now on is theirs, too. */
+		test_relay_rtp(r, peers[4], 5, 1, 100);
+		test_relay_settle(r);
+		for (unsigned int i = 0; i < RTE_DIM(back); i++)
+			assert_int_equal(back[i]->nb_got, 1);
+		test_relay_free(r);
+	}
+}
+
+/* Nor is it counted as dropped for them. */
+static void
+slice__that_is_dropped_is_not_due_to_who_came_later(void **state)
+{
+	struct test_relay_conf conf = test_relay_defaults();
+	struct test_peer *peers[6];
+	struct test_relay *r;
+
+	conf.nb_workers = conf.nb_queues = 2;
+	conf.turn_copies = 32;
+	r = test_relay_create(&conf);
+	for (unsigned int i = 0; i < RTE_DIM(peers); i++)
+		peers[i] = test_relay_join(r, "room", PLM_ROLE_BOTH, false, 0, (uint8_t)(i % 2));
+	test_relay_settle(r);
+	for (uint16_t seq = 0; seq < 20; seq++)
+		test_relay_rtp(r, peers[0], 1, seq, 400);
+	for (unsigned int i = 0; i < 4; i++)
+		test_relay_turn(r, 0);
+	test_relay_join(r, "room", PLM_ROLE_BOTH, false, 0, 1);
+	publish(r);
+	test_relay_turn(r, 1);
+	plm_relay_discard(r->relay);
+	assert_int_equal(test_relay_count(r, PLM_CNT_COPY_STOPPED), 20 * 2);
 	test_relay_free(r);
 }
 
@@ -360,6 +479,8 @@ main(void)
 		cmocka_unit_test(slice__without_an_mbuf_is_counted),
 		cmocka_unit_test(slice__larger_than_the_mtu_is_dropped_by_who_cannot_send_it),
 		cmocka_unit_test(slice__of_a_sender_that_left_is_dropped),
+		cmocka_unit_test(slice__reaches_whom_its_view_named_and_nobody_who_came_later),
+		cmocka_unit_test(slice__that_is_dropped_is_not_due_to_who_came_later),
 		cmocka_unit_test(slice__of_a_room_that_went_reaches_no_other),
 		cmocka_unit_test(slice__is_given_back_when_the_relay_stops),
 		cmocka_unit_test(slice__room_of_ten_thousand),

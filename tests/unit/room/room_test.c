@@ -258,6 +258,35 @@ room_view__is_sliced_by_worker_and_port(void **state)
 	}
 }
 
+/* Who moves stays a member; who comes again is another one. */
+static void
+room_view__counts_the_views_before_it_that_named_a_member(void **state)
+{
+	static const uint32_t ages[] = { 0, 2, 1 };
+	struct fixture *f = *state;
+	uint32_t room = open_room(f, "a");
+	const struct plm_view *view;
+
+	join(f, room, 0, BOTH);
+	join(f, room, 1, BOTH);
+	turn(f);
+	view = plm_room_view(f->tbl, room);
+	assert_int_equal(view->ages[0], 0);
+	assert_int_equal(view->ages[1], 0);
+	join(f, room, 2, BOTH);
+	turn(f);
+	plm_room_leave(f->tbl, room, 0, f->now_ns);
+	plm_room_move(f->tbl, room, 1, &(struct plm_egress){ .nexthop_idx = 400 }, f->now_ns);
+	join(f, room, 0, BOTH);
+	turn(f);
+	view = plm_room_view(f->tbl, room);
+	assert_int_equal(view->seq, 3);
+	for (unsigned int i = 0; i < RTE_DIM(ages); i++) {
+		assert_int_equal(view->subs[i].session_idx, i);
+		assert_int_equal(view->ages[i], ages[i]);
+	}
+}
+
 /* Ranges fill whole lines, and the first member stands behind them. */
 static void
 room_view__has_room_for_every_range(void **state)
@@ -1002,6 +1031,7 @@ main(void)
 		T(room_join__refuses_a_name_that_is_there),
 		T(room_view__lists_subscribers_first_and_by_session_index),
 		T(room_view__is_sliced_by_worker_and_port),
+		T(room_view__counts_the_views_before_it_that_named_a_member),
 		T(room_view__has_room_for_every_range),
 		T(room_publish__coalesces_the_changes_of_an_interval),
 		T(room_leave__buries_in_every_standing_view_at_once),
