@@ -479,9 +479,9 @@ plm_quic_recv(struct plm_quic_conn *conn, const struct plm_quic_path *path, uint
 			hear_closing(conn);
 		return conn->state;
 	}
-	/* From another address it may want to be asked whether it is there. */
-	conn->got_more = conn->state == PLM_QUIC_HANDSHAKE || ecn == NGTCP2_ECN_CE ||
-			memcmp(path, &conn->path, sizeof(*path)) != 0;
+	/* Packets of the handshake are answered at once; from another address it may have to be asked whether it is there. */
+	conn->got_more = conn->state == PLM_QUIC_HANDSHAKE || (len > 0 && buf[0] & 0x80) ||
+			ecn == NGTCP2_ECN_CE || memcmp(path, &conn->path, sizeof(*path)) != 0;
 	quic_path_to(&ps, path);
 	now_ns = quic_time(conn, now_ns);
 	ret = ngtcp2_conn_read_pkt(conn->ng, &ps.path, &pi, buf, len, now_ns);

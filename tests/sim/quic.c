@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "ctl_priv.h"
+#include "frames.h"
 #include "net.h"
 #include "oracle_priv.h"
 #include "packet.h"
@@ -132,6 +133,29 @@ travel(struct sim_run *run, struct sim_quic_client *c, const struct sim_quic_pac
 	}
 }
 
+/* Behind the handshake's packets, a datagram may end with one that has a short header (RFC 9000 §12.2). NULL: none. */
+static const uint8_t *
+short_packet(const uint8_t *buf, size_t len)
+{
+	struct plm_cursor c = plm_cursor(buf, len);
+
+	while (plm_cursor_left(&c) > 0 && *c.pos & 0x80) {
+		const bool is_initial = (*c.pos & 0x30) == 0;
+		uint64_t n = 0;
+
+		plm_cursor_bytes(&c, 1 + 4);
+		for (unsigned int i = 0; i < 2; i++) /* ids */
+			plm_cursor_bytes(&c, plm_cursor_u8(&c));
+		if (is_initial && quic_varint(&c, &n)) /* token */
+			plm_cursor_bytes(&c, n);
+		if (!quic_varint(&c, &n) || n > plm_cursor_left(&c))
+			return NULL;
+		plm_cursor_bytes(&c, n);
+	}
+	/* Or PADDING. */
+	return plm_cursor_left(&c) > PLM_CID_LEN && *c.pos & 0x40 ? c.pos : NULL;
+}
+
 static uint8_t *
 out_get(struct plm_quic_out *out)
 {
@@ -145,17 +169,18 @@ out_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
 	struct sim_quic *q = container_of(out, struct sim_quic, out);
 	struct sim_quic_client *c = &q->clients[plm_quic_conn_slot(conn)];
 	struct sim_quic_packet packet = { .peer = c->peer->idx };
+	const uint8_t *last;
 	struct plm_cid cid;
 
 	if (len == 0)
 		return;
+	last = short_packet(q->buf, len);
 	packet.addr = (uint8_t)((path->local_idx + c->shift) % SIM_ADDRS);
 	packet.len = (uint16_t)len;
 	packet.is_long = q->buf[0] & 0x80;
 	packet.dgram = packet.slot = NONE;
 	memcpy(packet.bytes, q->buf, len);
-	if (!packet.is_long &&
-			plm_cid_read(&ctl_quic_table(sim->ctl)->cid_key, q->buf + 1, &cid) == 0) {
+	if (last != NULL && plm_cid_read(&ctl_quic_table(sim->ctl)->cid_key, last + 1, &cid) == 0) {
 		packet.slot = c->slot = cid.slot;
 		packet.gen = c->slot_gen = cid.gen;
 		/* With it come, if any, answers of other kinds, and it is the last. */
@@ -481,15 +506,16 @@ sim_quic_kick(struct sim_run *run, const struct sim_peer *peer, uint64_t now_ns,
 {
 	struct sim_quic *q = run->quic;
 	const struct sim_quic_client *c = sim_quic_client(run, peer->idx);
+	const uint32_t slot = c->slot; /* the client may well be gone when its session is */
 	struct plm_handle session;
 
-	if (c->slot == NONE || !q->sessions[c->slot].is_open)
+	if (slot == NONE || !q->sessions[slot].is_open)
 		return;
-	session = q->sessions[c->slot].session;
+	session = q->sessions[slot].session;
 	run->oracle->kicking = true;
 	plm_admit_kick(plm_ctl_admit(run->ctl), session, now_ns, wall_s);
 	run->oracle->kicking = false;
-	SIM_EXPECT(!q->sessions[c->slot].is_open, ADMISSION, "%s was kicked and is still here",
+	SIM_EXPECT(!q->sessions[slot].is_open, ADMISSION, "%s was kicked and is still here",
 			peer->name);
 }
 
