@@ -23,7 +23,7 @@
 #define TICK_NS PLM_NS_PER_MS
 static_assert(LAZY_NS + 2 * TICK_NS < PLM_QUIC_ACK_NS, "acknowledgements wait for it");
 /* How old what is shown of a connection that does something may be. */
-#define SHOW_NS (100 * PLM_NS_PER_MS)
+#define SHOW_NS (200 * PLM_NS_PER_MS)
 
 /* Packets of one handshake in progress that go to the slow path: 200 a second, 40 at once. */
 #define HANDSHAKE_NS    (PLM_NS_PER_S / 200)
@@ -374,11 +374,19 @@ retire(struct relay_quic *q, struct plm_quic_slot *slot)
 	row_add(q, &q->gone, slot);
 }
 
+static inline void
+show(struct relay_quic *q, struct plm_quic_slot *slot)
+{
+	if (q->w->now_ns - slot->shown_ns > SHOW_NS)
+		plm_quic_slot_show(slot, q->w->now_ns);
+}
+
 /* After anything that may have changed it. What the peer closed says nothing more (RFC 9000 §10.2.2), and what
  * still comes for it finds nobody. */
 static inline void
 settle(struct relay_quic *q, struct plm_quic_slot *slot)
 {
+	show(q, slot);
 	if (unlikely(plm_quic_conn_state(slot->conn) >= PLM_QUIC_DRAINING))
 		retire(q, slot);
 	else if (plm_quic_is_dirty(slot->conn))
@@ -843,6 +851,7 @@ timers(struct relay_quic *q)
 			continue;
 		w->nb_done++;
 		if (plm_quic_expiry(slot->conn) > w->now_ns) {
+			show(q, slot);
 			arm(q, slot);
 			continue;
 		}
@@ -868,8 +877,6 @@ flush_dirty(struct relay_quic *q)
 		}
 		w->nb_done++;
 		slot->is_queued = false;
-		if (w->now_ns - slot->shown_ns > SHOW_NS)
-			plm_quic_slot_show(slot, w->now_ns);
 		if (plm_quic_flush(slot->conn, &q->out, w->now_ns))
 			dirty(q, slot);
 		else

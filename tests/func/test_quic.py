@@ -26,7 +26,7 @@ class Plenum(Target):
     def __init__(self, lab, *, workers=1, queues=1, name="plenum", **quic):
         super().__init__(lab, lab.outside, (RELAY4, RELAY6), PORT, (CLIENT4, CLIENT6))
         self.relay = Relay(lab, workers=workers, queues=queues, name=name,
-                           quic={"connections": 200, "identity": f"{lab.dir}/identity", **quic},
+                           quic={"connections": 500, "identity": f"{lab.dir}/identity", **quic},
                            wzp={"open_rooms": True})
 
     def sessions(self, room):

@@ -606,6 +606,29 @@ datagrams__of_who_is_alone_are_acknowledged_in_time(void **state)
 	fxq_free(&q);
 }
 
+/* All that it says is acknowledgements, which are answered with the next datagram: nothing is written for their sake. */
+static void
+datagrams__to_who_only_listens_are_shown_as_they_are(void **state)
+{
+	struct plm_quic_shown shown;
+	struct plm_quic_path since;
+	struct fxq_client *a, *b;
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	a = fxq_join(&q, "room", 0);
+	b = fxq_join(&q, "room", 0);
+	for (unsigned int i = 1; i <= 200; i++) {
+		assert_int_equal(fxq_send(b, "x", 1), PLM_QUIC_SENT);
+		fxq_step(&q, 20);
+		assert_true(plm_ctl_quic_shown(q.fx.ctl, fxq_session(a), &since, &shown));
+		/* Half a second old at most, and every second one is acknowledged. */
+		assert_in_range(shown.figures.datagrams_acked, i < 27 ? 0 : i - 27, i);
+	}
+	assert_int_equal(a->nb_datagrams, 200);
+	fxq_free(&q);
+}
+
 /* One that comes with the handshake's last packet goes nowhere, is counted, and costs its sender nothing. */
 static void
 datagrams__before_their_sender_is_in_a_room_are_dropped(void **state)
@@ -1474,6 +1497,7 @@ main(void)
 		cmocka_unit_test(messages__to_a_worker_that_stands_still_are_refused),
 		cmocka_unit_test(datagrams__are_served_behind_the_packet_that_is_read),
 		cmocka_unit_test(datagrams__of_who_is_alone_are_acknowledged_in_time),
+		cmocka_unit_test(datagrams__to_who_only_listens_are_shown_as_they_are),
 		cmocka_unit_test(datagrams__before_their_sender_is_in_a_room_are_dropped),
 		cmocka_unit_test(packet__that_is_spoilt_is_counted_and_harms_nobody),
 		cmocka_unit_test(
