@@ -360,7 +360,7 @@ create_ctl(struct quic_relay *r)
 	conf->rules = &rule;
 	conf->nb_rules = 1;
 	conf->quic.max_connections = r->max_connections;
-	conf->quic.open_rooms = true;
+	conf->wzp.open_rooms = true;
 	conf->quic.idle_timeout_ns = 3600 * PLM_NS_PER_S;
 	conf->quic.handshake_timeout_ns = 60 * PLM_NS_PER_S;
 	conf->quic.identity = r->identity;

@@ -479,9 +479,8 @@ check_identity(const struct conf_quic *quic, const struct plm_conf *file, struct
 	int ret;
 
 	plm_text_init(&wrong, buf, sizeof(buf));
-	if (quic->certificate[0] == '\0') {
-		ret = check_seed(quic->identity, &wrong);
-	} else {
+	ret = quic->identity[0] != '\0' ? check_seed(quic->identity, &wrong) : 0;
+	if (ret == 0 && quic->certificate[0] != '\0') {
 		id = plm_quic_identity_create();
 		if (id == NULL)
 			return -ENOMEM;

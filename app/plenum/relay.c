@@ -244,36 +244,40 @@ fill_locals(const struct conf *conf, struct plm_net_local_conf *locals)
 	return n;
 }
 
+/* Certificates, and the seed of what WZP clients are answered with: of a relay whose certificate is read from a
+ * file, a new one at each start unless there is one, too. Clients compare it with nothing. */
 static int
-read_identity(struct app *app, struct plm_text *why)
+read_identity(struct app *app, uint8_t seed[PLM_QUIC_SEED_SIZE], struct plm_text *why)
 {
 	const struct plm_rand rand = { .fill = plm_crypto_random };
 	const struct conf_quic *quic = &app->conf.quic;
-	uint8_t seed[PLM_QUIC_SEED_SIZE];
-	int ret;
+	int ret = 0;
 
 	app->identity = plm_quic_identity_create();
 	if (app->identity == NULL)
 		return -ENOMEM;
+	if (quic->identity[0] != '\0')
+		ret = plm_quic_seed_load(quic->identity, &rand, seed, why);
+	else
+		plm_rand_fill(&rand, seed, PLM_QUIC_SEED_SIZE);
+	if (ret < 0)
+		return ret;
 	if (quic->certificate[0] != '\0')
 		return plm_quic_identity_add_pem(app->identity, quic->certificate, quic->key,
 				(uint64_t)time(NULL), why);
-	ret = plm_quic_seed_load(quic->identity, &rand, seed, why);
-	if (ret == 0)
-		ret = plm_quic_identity_add_seed(app->identity, seed, why);
-	plm_crypto_erase(seed, sizeof(seed));
-	return ret;
+	return plm_quic_identity_add_seed(app->identity, seed, why);
 }
 
 static int
-create_quic(struct app *app, struct plm_ctl_quic_conf *ctl, struct plm_text *why)
+create_quic(struct app *app, struct plm_ctl_quic_conf *ctl, struct plm_ctl_wzp_conf *wzp,
+		struct plm_text *why)
 {
 	const struct conf_quic *quic = &app->conf.quic;
 	int ret;
 
 	if (quic->connections == 0)
 		return 0;
-	ret = read_identity(app, why);
+	ret = read_identity(app, wzp->seed, why);
 	if (ret < 0)
 		return ret;
 	app->aead = plm_aead_create(PLM_AEAD_BEST);
@@ -285,7 +289,8 @@ create_quic(struct app *app, struct plm_ctl_quic_conf *ctl, struct plm_text *why
 	ctl->max_handshakes = quic->handshakes;
 	ctl->retry_above = quic->retry_above;
 	ctl->retry_always = quic->retry_always;
-	ctl->open_rooms = app->conf.wzp.open_rooms;
+	wzp->open_rooms = app->conf.wzp.open_rooms;
+	wzp->build = PLM_VERSION;
 	ctl->idle_timeout_ns = quic->idle_timeout_s * PLM_NS_PER_S;
 	ctl->identity = app->identity;
 	ctl->aead = app->aead;
@@ -353,7 +358,7 @@ create_ctl(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 	ctl->event_ctx = app->events;
 	ret = app_read_secrets(conf, &ctl->secrets, why);
 	if (ret == 0)
-		ret = create_quic(app, &ctl->quic, why);
+		ret = create_quic(app, &ctl->quic, &ctl->wzp, why);
 	if (ret == 0)
 		ret = plm_ctl_create(&app->ctl, ctl, why);
 	plm_crypto_erase(&ctl->secrets, sizeof(ctl->secrets));

@@ -59,6 +59,7 @@ int plm_secret_read(const char *path, uint8_t *key, size_t *len, struct plm_text
 	X(MAX_SESSION, "max_session", "longer than max_session")                                   \
 	X(REMOVED, "removed", "a static endpoint that the settings no longer list so")             \
 	X(CLOSED, "closed", "the client closed its connection")                                    \
+	X(HANGUP, "hangup", "the client hung up, and did not close by itself")                     \
 	X(IDLE, "idle", "nothing heard from the client within the idle timeout")                   \
 	X(PROTOCOL, "protocol", "the connection ended for an error of ours or the client's")       \
 	X(DRAIN, "drain", "the relay is going down")

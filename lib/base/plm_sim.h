@@ -78,6 +78,7 @@ struct plm_sim_seal {
 	X(HASH_ROOM, "hash_room", "the table of rooms is full")                                    \
 	X(MEMORY_VIEW, "memory_view", "no memory for a view")                                      \
 	X(MEMORY_MEMBER, "memory_member", "no memory for a member")                                \
+	X(MEMORY_UPDATE, "memory_update", "no memory for a list of participants")                  \
 	X(NEIGHBOURS, "neighbours", "the neighbour table is full")                                 \
 	X(TRACE_FULL, "trace_full", "a worker's copies for traces find no place")                  \
 	X(POOL_QUIC, "pool_quic", "the pool of QUIC packets and datagrams is empty")               \
@@ -153,7 +154,9 @@ struct plm_sim_seal {
 	X(QUIC_ADOPT_LOST, "quic_adopt_lost",                                                      \
 			"forget to send a connection home when the ring is full")                  \
 	X(AUTH_STALE, "auth_stale", "let a token in that was cached past its time")                \
-	X(ACL_IGNORED, "acl_ignored", "let those into a room whom its rule does not allow")
+	X(ACL_IGNORED, "acl_ignored", "let those into a room whom its rule does not allow")        \
+	X(WZP_WRONG_ROOM, "wzp_wrong_room", "tell who is in another room")                         \
+	X(WZP_HANGUP_STAYS, "wzp_hangup_stays", "let who has hung up stay in the room")
 
 #ifdef PLM_SIM
 

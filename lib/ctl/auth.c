@@ -82,16 +82,20 @@ find(struct entry *row, const uint8_t digest[PLM_SHA256_SIZE])
 	return NULL;
 }
 
-bool
-plm_auth_cache_get(struct plm_auth_cache *cache, const char *token, size_t len, uint64_t now_ns,
-		struct plm_auth_answer *answer)
-{
-	uint8_t digest[PLM_SHA256_SIZE];
-	const struct entry *e;
+static_assert(PLM_AUTH_DIGEST == PLM_SHA256_SIZE, "a digest is SHA-256");
 
-	if (plm_sha256(token, len, digest) < 0)
-		return false;
-	e = find(row_of(cache, digest), digest);
+int
+plm_auth_digest(const char *token, size_t len, uint8_t digest[PLM_AUTH_DIGEST])
+{
+	return plm_sha256(token, len, digest);
+}
+
+bool
+plm_auth_cache_get(struct plm_auth_cache *cache, const uint8_t digest[PLM_AUTH_DIGEST],
+		uint64_t now_ns, struct plm_auth_answer *answer)
+{
+	const struct entry *e = find(row_of(cache, digest), digest);
+
 	if (e == NULL || (now_ns >= e->until_ns && !plm_mutant(AUTH_STALE)))
 		return false;
 	answer->verdict = e->valid ? PLM_AUTH_VALID : PLM_AUTH_INVALID;
@@ -115,16 +119,15 @@ goes_before(const struct entry *a, const struct entry *b, uint64_t now_ns)
 }
 
 void
-plm_auth_cache_put(struct plm_auth_cache *cache, const char *token, size_t len,
+plm_auth_cache_put(struct plm_auth_cache *cache, const uint8_t digest[PLM_AUTH_DIGEST],
 		const struct plm_auth_answer *answer, uint64_t now_ns)
 {
 	bool valid = answer->verdict == PLM_AUTH_VALID;
 	uint64_t for_ns = valid ? cache->valid_ns : cache->invalid_ns;
-	uint8_t digest[PLM_SHA256_SIZE];
 	struct entry *row;
 	struct entry *e;
 
-	if (answer->verdict == PLM_AUTH_FAILED || plm_sha256(token, len, digest) < 0)
+	if (answer->verdict == PLM_AUTH_FAILED)
 		return;
 	row = row_of(cache, digest);
 	e = find(row, digest);

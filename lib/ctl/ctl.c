@@ -58,6 +58,10 @@ plm_ctl_conf_init(struct plm_ctl_conf *conf)
 	conf->quic.retry_above = 64;
 	conf->quic.idle_timeout_ns = 30 * PLM_NS_PER_S;
 	conf->quic.handshake_timeout_ns = 10 * PLM_NS_PER_S;
+	conf->wzp.match_identity = true;
+	conf->wzp.auth_timeout_ns = 5 * PLM_NS_PER_S;
+	conf->wzp.join_timeout_ns = 10 * PLM_NS_PER_S;
+	conf->wzp.build = "unknown";
 }
 
 /* --- what admission and rooms ask -------------------------------------------------------------- */

@@ -83,6 +83,8 @@ struct ctl_watch {
 };
 
 struct ctl_quic;
+struct ctl_wzp;
+struct plm_quic_blob;
 
 struct plm_ctl {
 	/* const */
@@ -100,6 +102,7 @@ struct plm_ctl {
 	struct plm_relay *relay;
 	struct plm_admit *admit;
 	struct ctl_quic *quic; /* NULL: not served */
+	struct ctl_wzp *wzp;   /* with it */
 	uint64_t now_ns;       /* of this turn */
 	uint64_t wall_s;
 	bool announced; /* own addresses, at the first turn */
@@ -181,6 +184,73 @@ const struct plm_room_rule *ctl_rule(const struct plm_ctl *ctl, const char *room
 /** May this identity join the QUIC room of this name, by its rule? */
 bool ctl_allows(const struct plm_ctl *ctl, const char *room,
 		const uint8_t fp[PLM_AUTH_FINGERPRINT]);
+
+/** The session's participant, the room's index. 0, or why not (see plm_admit_quic()). */
+int ctl_quic_enter(struct plm_ctl *ctl, uint32_t idx, const char *participant, uint32_t *room_idx);
+/** The room that a connection's name means. */
+const char *ctl_quic_room(const struct plm_ctl *ctl, uint32_t idx);
+/** Of the connection in a slot: generation, home, where it came from. */
+uint32_t ctl_quic_gen(const struct plm_ctl *ctl, uint32_t idx);
+unsigned int ctl_quic_home(const struct plm_ctl *ctl, uint32_t idx);
+void ctl_quic_tuple(const struct plm_ctl *ctl, uint32_t idx, struct plm_tuple *tuple);
+/** The slot of a session's connection; UINT32_MAX: it has none. */
+uint32_t ctl_quic_slot(const struct plm_ctl *ctl, struct plm_handle session);
+/** A part of a stream was read: the peer may send as much more. Consumes `m`. */
+void ctl_quic_consumed(struct plm_ctl *ctl, uint32_t idx, struct rte_mbuf *m);
+/** Close a connection that has no session, with code 0. */
+void ctl_quic_refuse(struct plm_ctl *ctl, uint32_t idx, const char *reason);
+/** End the session of a connection, and so the connection. 0, -ENOENT. */
+int ctl_quic_end(struct plm_ctl *ctl, uint32_t idx, enum plm_end_reason reason);
+
+/* wzp.c, with wzp_stream.c and wzp_room.c: what clients say, and are told */
+
+/** What a server name asks for. */
+enum wzp_class {
+	WZP_CLASS_UNKNOWN, /**< the name is not known yet */
+	WZP_CLASS_NONE,    /**< nothing that there could be */
+	WZP_CLASS_ROOM,
+	WZP_CLASS_PING,
+	WZP_CLASS_VERSION,
+	WZP_CLASS_SIGNAL,
+	WZP_CLASS_PROBE,
+	WZP_CLASS_FEDERATION,
+};
+
+/** Messages to clients; of each but the first only the newest counts. */
+enum wzp_kind {
+	WZP_KIND_ANSWER,
+	WZP_KIND_UPDATE,
+	WZP_KIND_PONG,
+	WZP_KIND_VERSION,
+};
+
+/** The protocol knows one code, 0, and nobody parses the text. */
+#define CTL_WZP_REFUSAL "normal close"
+
+/** The class of a name; of a room its own name is written. */
+enum wzp_class ctl_wzp_class(const char *name, char room[PLM_NAME_SIZE]);
+/** Is anybody of that class served on a connection that lasts? */
+bool ctl_wzp_serves(const struct plm_ctl *ctl, enum wzp_class class);
+int ctl_wzp_init(struct plm_ctl *ctl, uint32_t nb_conns);
+void ctl_wzp_fini(struct plm_ctl *ctl);
+/** A connection has gone home. */
+void ctl_wzp_begin(struct plm_ctl *ctl, uint32_t idx, enum wzp_class class);
+/** A part of a stream of its came, perhaps before that. Consumes `m`. */
+void ctl_wzp_part(struct plm_ctl *ctl, uint32_t idx, struct rte_mbuf *m);
+/** Its session ends. */
+void ctl_wzp_left(struct plm_ctl *ctl, uint32_t idx);
+/** It is gone. */
+void ctl_wzp_gone(struct plm_ctl *ctl, uint32_t idx);
+unsigned int ctl_wzp_turn(struct plm_ctl *ctl);
+
+/** Is there room in the ring for something that can wait? */
+bool ctl_quic_may_say(const struct plm_ctl *ctl, uint32_t idx);
+/** At most PLM_QUIC_MESSAGE_BYTES. 0, -ENOBUFS: later. */
+int ctl_quic_say(struct plm_ctl *ctl, uint32_t idx, enum wzp_kind kind, const void *buf,
+		size_t len);
+/** The same with what many are told. */
+int ctl_quic_say_blob(struct plm_ctl *ctl, uint32_t idx, enum wzp_kind kind,
+		struct plm_quic_blob *blob);
 
 /* bye.c */
 void ctl_ending(void *ctx, struct plm_handle session, uint32_t room_idx,

@@ -76,16 +76,22 @@ struct plm_auth_cache *plm_auth_cache_create(uint32_t entries, uint64_t valid_ns
 /** Takes NULL. */
 void plm_auth_cache_free(struct plm_auth_cache *cache);
 
+/** What the cache knows a token by: SHA-256. */
+#define PLM_AUTH_DIGEST 32
+
+/** 0 or -EIO. */
+int plm_auth_digest(const char *token, size_t len, uint8_t digest[PLM_AUTH_DIGEST]);
+
 /**
  * What a token was found to be. False: it must be asked.
  * @param[out] answer
  *   Verdict, fingerprint and alias are set, `id` and `gen` stay; untouched if false.
  */
-bool plm_auth_cache_get(struct plm_auth_cache *cache, const char *token, size_t len,
+bool plm_auth_cache_get(struct plm_auth_cache *cache, const uint8_t digest[PLM_AUTH_DIGEST],
 		uint64_t now_ns, struct plm_auth_answer *answer);
 
 /** Remember an answer, from now on; one of a token known already is replaced. FAILED is not kept. */
-void plm_auth_cache_put(struct plm_auth_cache *cache, const char *token, size_t len,
+void plm_auth_cache_put(struct plm_auth_cache *cache, const uint8_t digest[PLM_AUTH_DIGEST],
 		const struct plm_auth_answer *answer, uint64_t now_ns);
 
 #endif

@@ -34,7 +34,6 @@ struct plm_ctl_quic_conf {
 	uint32_t max_handshakes; /**< in progress; beyond it first packets are met with silence */
 	uint32_t retry_above;    /**< handshakes in progress from which on a Retry comes first */
 	bool retry_always;
-	bool open_rooms; /**< let anybody in; without it nobody is */
 	uint64_t idle_timeout_ns;
 	uint64_t handshake_timeout_ns;
 	const struct plm_quic_identity *identity; /**< stays */
@@ -43,12 +42,16 @@ struct plm_ctl_quic_conf {
 			*pools[PLM_WORKERS_MAX]; /**< packets and payloads, with struct plm_pkt */
 };
 
-/** WZP: who may join the rooms of QUIC clients. */
+/** Rooms of WZP clients: who may join them. */
 struct plm_ctl_wzp_conf {
-	const struct plm_auth *auth; /**< validates tokens; NULL: none is asked for; stays */
-	bool match_identity;         /**< a token must be of the identity that the client proves */
-	uint64_t auth_cache_ns;      /**< a valid token is asked again after this long; 0: always */
-	uint64_t auth_timeout_ns;    /**< `auth` takes no longer to answer */
+	bool open_rooms;             /**< without a token */
+	const struct plm_auth *auth; /**< stays; who validates tokens; NULL: none is asked for */
+	bool match_identity;    /**< a token's fingerprint must be that of the client's handshake */
+	uint64_t auth_cache_ns; /**< how long a valid token needs no asking; 0: not at all */
+	uint64_t auth_timeout_ns; /**< `auth` takes no longer to answer */
+	uint64_t join_timeout_ns; /**< for token and offer, each */
+	uint8_t seed[32];         /**< of the relay's identity; copied, and erased */
+	const char *build;        /**< what `version` is told; stays */
 };
 
 struct plm_ctl_conf {
@@ -168,6 +171,17 @@ void plm_ctl_quic_totals(const struct plm_ctl *ctl, struct plm_ctl_quic_totals *
 /** How a session's QUIC connection stands, and from where it entered. False: it has none. Slow path. */
 bool plm_ctl_quic_shown(const struct plm_ctl *ctl, struct plm_handle session,
 		struct plm_quic_path *since, struct plm_quic_shown *shown);
+
+/** What a WZP participant said of itself. */
+struct plm_wzp_shown {
+	char fingerprint[40]; /**< 9983:c2ce:... */
+	const char *alias;    /**< NULL: none; good until the slow path's next turn */
+	bool has_token;
+	bool has_hung_up;
+};
+/** False: the session is none. Slow path only. */
+bool plm_ctl_wzp_shown(const struct plm_ctl *ctl, struct plm_handle session,
+		struct plm_wzp_shown *shown);
 
 /** Rates of the last full second, for the CLI; slow path only. */
 struct plm_ctl_rates {

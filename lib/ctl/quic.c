@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * QUIC on the slow path: first packets, handshakes, and who is let in. A connection is made here, in a slot of
- * the table that workers see, and handed to its home worker when its participant is in a room; nothing here
- * touches it again until the worker says that it has ended.
+ * QUIC on the slow path: first packets, handshakes, and the way to and from connections that have gone home. One is
+ * made here, in a slot of the table that workers see, and handed to its home worker when its handshake is complete;
+ * nothing here touches it again until the worker says that it has ended. What it says on its streams, and
+ * whether its participant may join, is wzp.c's.
  *
  * A client's Initials are opened before there is a connection, since the room that its ClientHello names
  * decides where the connection will live, which stands in every id that it gets.
@@ -40,6 +41,9 @@
 #define PREFIX_PART  4
 #define PREFIX_LEAST 16
 
+/* Parts of streams that may come in the packet that completes the handshake. */
+#define EARLY_PARTS 8
+
 #define NONE UINT32_MAX
 
 /* What a client's first id leads to: until its connection is gone, so that a late copy begins no other. */
@@ -58,12 +62,15 @@ struct ctl_quic_conn {
 	bool is_gone;    /* and has given it back */
 	bool is_named;   /* in a view that a worker may still read */
 	bool is_established;
-	bool is_refused; /* established, but no room took it */
-	bool adopt_due;  /* messages that found the ring full */
+	bool is_answered; /* there was a reason to end the handshake */
+	bool is_counted;  /* as a handshake in progress: not in a room yet */
+	bool adopt_due;   /* messages that found the ring full */
+	uint8_t nb_early; /* parts of streams that came before it went home */
 	bool close_due;
+	uint8_t class;   /* enum wzp_class */
 	uint16_t prefix; /* bucket of its source, while it counts there */
 	char room[PLM_NAME_SIZE];
-	struct plm_quic_path since; /* where it came from when it entered */
+	struct plm_quic_path since; /* where it came from when it went home */
 	uint32_t next;              /* of the free ones, or of those with a message due */
 };
 
@@ -87,10 +94,11 @@ struct ctl_quic {
 	struct ctl_quic_conn *conns; /* [nb_slots] */
 	struct rte_hash *by_first_id;
 	uint32_t free_head;
-	uint32_t due_head; /* those with a message due */
-	uint32_t nb_handshakes;
+	uint32_t due_head;            /* those with a message due */
+	uint32_t nb_handshakes;       /* QUIC's, and of those in no room */
 	uint32_t nb_taken;            /* slots that are not free */
 	uint32_t nb_adopted;          /* of them, their worker's */
+	uint32_t nb_outside;          /* of them, in no room yet, or in none at all */
 	uint32_t by_prefix[PREFIXES]; /* of them, by hash of the source's /24 or /64 */
 	struct plm_wheel wheel;
 	struct plm_quic_out out;
@@ -171,7 +179,7 @@ slot_take(struct ctl_quic *q)
 	if (gen > PLM_CID_GEN_MAX)
 		gen = 1;
 	atomic_store_explicit(&slot->gen, gen, memory_order_relaxed);
-	slot->sref = 0;
+	atomic_store_explicit(&slot->sref, 0, memory_order_relaxed);
 	slot->conn = NULL;
 	slot->is_queued = false;
 	slot->moves = 0;
@@ -197,6 +205,8 @@ slot_free(struct ctl_quic *q, struct plm_quic_slot *slot)
 	struct ctl_quic_conn *c = &q->conns[idx];
 	void *tls = slot->conn == NULL ? NULL : plm_quic_conn_tls_take(slot->conn);
 
+	if (!c->is_adopted)
+		ctl_wzp_gone(q->ctl, idx);
 	plm_wheel_disarm(&q->wheel, idx);
 	first_id_forget(q, c);
 	plm_quic_conn_free(slot->conn);
@@ -213,15 +223,20 @@ static void
 handshake_count(struct ctl_quic *q, struct ctl_quic_conn *c, uint64_t prefix)
 {
 	c->prefix = (uint16_t)(prefix % PREFIXES);
+	c->is_counted = true;
 	q->by_prefix[c->prefix]++;
 	q->nb_handshakes++;
 }
 
 static void
-handshake_uncount(struct ctl_quic *q, const struct ctl_quic_conn *c)
+handshake_uncount(struct ctl_quic *q, struct ctl_quic_conn *c)
 {
+	if (!c->is_counted)
+		return;
+	c->is_counted = false;
 	q->by_prefix[c->prefix]--;
 	q->nb_handshakes--;
+	q->nb_outside -= c->is_adopted;
 }
 
 /* May a source begin another one? False: no, and that is counted. */
@@ -241,12 +256,14 @@ handshake_allowed(struct ctl_quic *q, uint64_t prefix)
 	return true;
 }
 
-/* A handshake that came to nothing, or to a refusal. */
+/* A handshake that came to nothing, or to an answer that ended it. */
 static void
 handshake_end(struct ctl_quic *q, struct plm_quic_slot *slot)
 {
-	handshake_uncount(q, &q->conns[index_of(q, slot)]);
-	if (!q->conns[index_of(q, slot)].is_refused)
+	struct ctl_quic_conn *c = &q->conns[index_of(q, slot)];
+
+	handshake_uncount(q, c);
+	if (!c->is_answered)
 		plm_count(&q->ctl->counters, PLM_CNT_QUIC_FAILED);
 	slot_free(q, slot);
 }
@@ -308,7 +325,7 @@ due_flush(struct ctl_quic *q)
 	}
 }
 
-/* --- letting in ------------------------------------------------------------------------------- */
+/* --- going home ------------------------------------------------------------------------------- */
 
 static void
 tuple_of(const struct plm_quic_path *path, struct plm_tuple *tuple)
@@ -321,73 +338,47 @@ tuple_of(const struct plm_quic_path *path, struct plm_tuple *tuple)
 	memcpy(tuple->addr, path->addr, sizeof(tuple->addr));
 }
 
-/* The room that a server name means: lower case, `default` without one. False: no room has such a name. */
-static bool
-room_of(const char *name, char room[PLM_NAME_SIZE])
-{
-	size_t len = strlen(name);
-
-	if (len >= PLM_NAME_SIZE)
-		return false;
-	if (len == 0) {
-		snprintf(room, PLM_NAME_SIZE, "default");
-		return true;
-	}
-	memcpy(room, name, len + 1);
-	for (char *ch = room; *ch != '\0'; ch++)
-		if (*ch >= 'A' && *ch <= 'Z')
-			*ch = (char)(*ch - 'A' + 'a');
-	return true;
-}
-
-/* The participant enters its room, and the connection goes home. */
+/* Its worker's from here on, in no room yet: what it says decides. */
 static void
-enter(struct ctl_quic *q, struct plm_quic_slot *slot)
+go_home(struct ctl_quic *q, struct plm_quic_slot *slot)
 {
-	struct plm_ctl *ctl = q->ctl;
 	uint32_t idx = index_of(q, slot);
 	struct ctl_quic_conn *c = &q->conns[idx];
-	char participant[PLM_NAME_SIZE];
-	struct plm_admit_quic req = {
-		.room = c->room,
-		.participant = participant,
-		.role = PLM_ROLE_BOTH,
-		.home = slot->home,
-		.now_ns = ctl->now_ns,
-		.wall_s = ctl->wall_s,
-	};
-	struct plm_handle session;
 	void *tls;
 
-	snprintf(participant, sizeof(participant), "quic-%" PRIu32 "-%" PRIu32, idx,
-			atomic_load_explicit(&slot->gen, memory_order_relaxed));
-	tuple_of(plm_quic_conn_path(slot->conn), &req.tuple);
-	/* The name in the handshake is the same; only where its beginning was lost it is news. */
-	if ((c->room[0] == '\0' && !room_of(plm_quic_conn_name(slot->conn), c->room)) ||
-			plm_admit_quic(ctl->admit, &req, &session) < 0) {
-		plm_count(&ctl->counters, PLM_CNT_QUIC_REFUSED);
-		c->is_refused = true;
-		/* The protocol knows one code, and nobody parses the text. */
-		plm_quic_close(slot->conn, 0, "no room");
-		return;
-	}
-	c->session = session;
-	c->is_named = true;
-	slot->sref = plm_sref(session.idx, session.gen, 0);
-	q->table->slot_of[session.idx] = idx;
-	c->since = slot->ways[0].path;
-	plm_quic_slot_show(slot, ctl->now_ns);
+	c->since = *plm_quic_conn_path(slot->conn);
+	plm_quic_slot_show(slot, q->ctl->now_ns);
 	tls = plm_quic_conn_tls_take(slot->conn);
 	if (tls != NULL)
 		gnutls_deinit(tls);
 	plm_wheel_disarm(&q->wheel, idx);
-	handshake_uncount(q, c);
 	c->is_adopted = true;
 	q->nb_adopted++;
+	q->nb_outside++;
 	if (!tell(q, idx, PLM_MSG_QUIC_ADOPT) && !plm_mutant(QUIC_ADOPT_LOST)) {
 		due_add(q, idx);
 		c->adopt_due = true;
 	}
+	ctl_wzp_begin(q->ctl, idx, (enum wzp_class)c->class);
+}
+
+/* The handshake is complete. Who wants no room has all that he came for, or is told that it is not there. */
+static void
+welcome(struct ctl_quic *q, struct plm_quic_slot *slot)
+{
+	struct plm_counters *counters = &q->ctl->counters;
+	struct ctl_quic_conn *c = &q->conns[index_of(q, slot)];
+
+	/* The name in the handshake is the same; only where its beginning was lost it is news. */
+	if (c->class == WZP_CLASS_UNKNOWN)
+		c->class = (uint8_t)ctl_wzp_class(plm_quic_conn_name(slot->conn), c->room);
+	if (ctl_wzp_serves(q->ctl, (enum wzp_class)c->class)) {
+		go_home(q, slot);
+		return;
+	}
+	c->is_answered = true;
+	plm_count(counters, c->class == WZP_CLASS_PING ? PLM_CNT_WZP_PINGS : PLM_CNT_QUIC_REFUSED);
+	plm_quic_close(slot->conn, 0, c->class == WZP_CLASS_PING ? "" : CTL_WZP_REFUSAL);
 }
 
 /* After anything that a handshake in progress went through. */
@@ -403,7 +394,7 @@ settle(struct ctl_quic *q, struct plm_quic_slot *slot)
 			plm_quic_conn_state(slot->conn) == PLM_QUIC_ESTABLISHED) {
 		c->is_established = false;
 		plm_count(&q->ctl->counters, PLM_CNT_QUIC_ESTABLISHED);
-		enter(q, slot);
+		welcome(q, slot);
 		if (c->is_adopted)
 			return;
 		plm_quic_flush(slot->conn, &q->out, q->ctl->now_ns);
@@ -412,6 +403,75 @@ settle(struct ctl_quic *q, struct plm_quic_slot *slot)
 		handshake_end(q, slot);
 	else
 		plm_wheel_arm(&q->wheel, index_of(q, slot), plm_quic_expiry(slot->conn));
+}
+
+/* --- joining ---------------------------------------------------------------------------------- */
+
+int
+ctl_quic_enter(struct plm_ctl *ctl, uint32_t idx, const char *participant, uint32_t *room_idx)
+{
+	struct ctl_quic *q = ctl->quic;
+	struct plm_quic_slot *slot = &q->table->slots[idx];
+	struct ctl_quic_conn *c = &q->conns[idx];
+	struct plm_admit_quic req = {
+		.room = c->room,
+		.participant = participant,
+		.role = PLM_ROLE_BOTH,
+		.home = slot->home,
+		.now_ns = ctl->now_ns,
+		.wall_s = ctl->wall_s,
+	};
+	struct plm_handle session;
+	struct plm_admit_info info;
+	int ret;
+
+	tuple_of(&c->since, &req.tuple);
+	ret = plm_admit_quic(ctl->admit, &req, &session);
+	if (ret < 0)
+		return ret;
+	plm_admit_info(ctl->admit, session, &info);
+	*room_idx = info.room_idx;
+	c->session = session;
+	c->is_named = true;
+	/* Both before the view that names it is published, which releases. */
+	atomic_store_explicit(&slot->sref, plm_sref(session.idx, session.gen, 0),
+			memory_order_release);
+	q->table->slot_of[session.idx] = idx;
+	handshake_uncount(q, c);
+	return 0;
+}
+
+uint32_t
+ctl_quic_gen(const struct plm_ctl *ctl, uint32_t idx)
+{
+	return atomic_load_explicit(&ctl->quic->table->slots[idx].gen, memory_order_relaxed);
+}
+
+unsigned int
+ctl_quic_home(const struct plm_ctl *ctl, uint32_t idx)
+{
+	return ctl->quic->table->slots[idx].home;
+}
+
+void
+ctl_quic_tuple(const struct plm_ctl *ctl, uint32_t idx, struct plm_tuple *tuple)
+{
+	tuple_of(&ctl->quic->conns[idx].since, tuple);
+}
+
+uint32_t
+ctl_quic_slot(const struct plm_ctl *ctl, struct plm_handle session)
+{
+	const struct ctl_quic *q = ctl->quic;
+	uint32_t idx = q == NULL ? NONE : q->table->slot_of[session.idx];
+
+	return idx != NONE && plm_handle_eq(q->conns[idx].session, session) ? idx : NONE;
+}
+
+const char *
+ctl_quic_room(const struct plm_ctl *ctl, uint32_t idx)
+{
+	return ctl->quic->conns[idx].room;
 }
 
 /* --- what a connection tells during its handshake ---------------------------------------------- */
@@ -425,21 +485,35 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 	plm_count(&q->ctl->counters, PLM_CNT_DGRAM_EARLY);
 }
 
-/* What a client says on its streams. Nothing is spoken there yet: it is read, and counted. */
-static void
-signal_in(struct ctl_quic *q, uint32_t idx, int64_t stream_id, const uint8_t *buf, size_t len,
-		bool fin)
-{
-	plm_count_add(&q->ctl->counters, PLM_CNT_QUIC_STREAM_BYTES, len);
-}
-
-/* With the handshake's last packet. */
+/* With the handshake's last packet: it waits like a part that comes from the worker. Nobody has reason to send
+ * more than its first message there. */
 static int
 got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
 		bool fin)
 {
-	signal_in(ctx, plm_quic_conn_slot(conn), stream_id, buf, len, fin);
-	plm_quic_stream_consumed(conn, stream_id, len);
+	struct ctl_quic *q = ctx;
+	uint32_t idx = plm_quic_conn_slot(conn);
+	struct rte_mbuf *m;
+
+	if (len > PLM_QUIC_PACKET_MAX || q->conns[idx].nb_early == EARLY_PARTS) {
+		plm_count(&q->ctl->counters, PLM_CNT_QUIC_STREAM_FLOOD);
+		return -ENOBUFS;
+	}
+	m = plm_fault(POOL_FRAME) ? NULL : rte_pktmbuf_alloc(q->table->messages);
+	if (m == NULL) {
+		plm_count(&q->ctl->counters, PLM_CNT_CTL_NO_MBUF);
+		return -ENOBUFS;
+	}
+	memcpy(rte_pktmbuf_append(m, (uint16_t)len), buf, len);
+	*plm_quic_part(m) = (struct plm_quic_part){
+		.stream_id = stream_id,
+		.gen = atomic_load_explicit(&q->table->slots[idx].gen, memory_order_relaxed),
+		.fin = fin,
+		.is_early = true,
+	};
+	m->hash.usr = idx;
+	q->conns[idx].nb_early++;
+	ctl_wzp_part(q->ctl, idx, m);
 	return 0;
 }
 
@@ -541,7 +615,7 @@ begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
 	}
 	c = &q->conns[index_of(q, slot)];
 	if (flight->has_hello)
-		room_of(flight->name, c->room);
+		c->class = (uint8_t)ctl_wzp_class(flight->name, c->room);
 	slot->home = (uint8_t)plm_admit_quic_home(ctl->admit, c->room, worker);
 	slot->ways[0] = *way;
 	new.arena = slot->arena;
@@ -629,13 +703,13 @@ static void
 hello(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
 		const struct plm_initial_flight *flight)
 {
-	const struct plm_ctl_conf *conf = &q->ctl->conf;
 	struct plm_counters *counters = &q->ctl->counters;
 	const struct plm_initial_hd *hd = &flight->hd;
 	uint8_t odcid[PLM_QUIC_ID_MAX];
 	size_t odcid_len = 0;
 	struct plm_quic_way way;
 	char room[PLM_NAME_SIZE];
+	enum wzp_class class;
 
 	if (!flight->has_tls13) {
 		plm_count(counters, PLM_CNT_QUIC_REFUSED);
@@ -647,7 +721,9 @@ hello(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
 		refuse(q, request, hd, PLM_QUIC_CRYPTO_ERROR + 120, "ALPN");
 		return;
 	}
-	if (!conf->quic.open_rooms || !room_of(flight->name, room)) {
+	class = ctl_wzp_class(flight->name, room);
+	if (class == WZP_CLASS_NONE ||
+			(class == WZP_CLASS_ROOM && !ctl_wzp_serves(q->ctl, class))) {
 		plm_count(counters, PLM_CNT_QUIC_REFUSED);
 		refuse(q, request, hd, PLM_QUIC_CONNECTION_REFUSED, "room");
 		return;
@@ -678,10 +754,6 @@ late_hello(struct ctl_quic *q, const struct plm_initial_flight *flight)
 
 	if (!flight->has_start) {
 		plm_count(&ctl->counters, PLM_CNT_QUIC_EVICTED);
-		return;
-	}
-	if (!ctl->conf.quic.open_rooms) {
-		plm_count(&ctl->counters, PLM_CNT_QUIC_REFUSED);
 		return;
 	}
 	if (!handshake_allowed(q, flight->source.prefix))
@@ -914,19 +986,110 @@ credits_flush(struct ctl_quic *q, unsigned int worker)
 void
 ctl_quic_stream(struct plm_ctl *ctl, unsigned int worker, uint32_t idx, struct rte_mbuf *m)
 {
-	struct ctl_quic *q = ctl->quic;
 	const struct plm_quic_part *part = plm_quic_part(m);
-	const struct plm_quic_slot *slot = &q->table->slots[idx];
+	const struct plm_quic_slot *slot = &ctl->quic->table->slots[idx];
 
 	/* Its connection is not forgotten before its end is told, which comes behind this. */
 	assert(atomic_load_explicit(&slot->gen, memory_order_relaxed) == part->gen);
-	signal_in(q, idx, part->stream_id, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len,
-			part->fin);
+	assert(slot->home == worker);
+	plm_count_add(&ctl->counters, PLM_CNT_QUIC_STREAM_BYTES, m->data_len);
+	ctl_wzp_part(ctl, idx, m);
+}
+
+void
+ctl_quic_consumed(struct plm_ctl *ctl, uint32_t idx, struct rte_mbuf *m)
+{
+	struct ctl_quic *q = ctl->quic;
 	/* To whom it came from: when there is room, the slot may be another connection's, which lives elsewhere. */
+	const unsigned int worker = q->table->slots[idx].home;
+
+	if (plm_quic_part(m)->is_early && !q->conns[idx].is_adopted) {
+		rte_pktmbuf_free(m); /* nobody takes it back: the connection came to nothing */
+		return;
+	}
 	m->next = NULL;
 	*q->credits[worker].tail = m;
 	q->credits[worker].tail = &m->next;
 	credits_flush(q, worker);
+}
+
+/* Room for a message of `len` bytes, or with a blob; NULL: there is none now, and that is counted. */
+static struct rte_mbuf *
+message_alloc(struct ctl_quic *q, uint32_t idx, const void *buf, size_t len)
+{
+	struct rte_mbuf *m = plm_fault(POOL_FRAME) ? NULL : rte_pktmbuf_alloc(q->table->messages);
+	struct plm_quic_message *msg;
+
+	if (m == NULL) {
+		plm_count(&q->ctl->counters, PLM_CNT_CTL_NO_MBUF);
+		return NULL;
+	}
+	msg = (struct plm_quic_message *)rte_pktmbuf_append(m, (uint16_t)(sizeof(*msg) + len));
+	*msg = (struct plm_quic_message){
+		.gen = atomic_load_explicit(&q->table->slots[idx].gen, memory_order_relaxed),
+	};
+	if (len > 0)
+		memcpy(msg + 1, buf, len);
+	return m;
+}
+
+/* Consumes it. */
+static int
+message_put(struct ctl_quic *q, uint32_t idx, struct rte_mbuf *m)
+{
+	struct plm_msg msg = { .type = PLM_MSG_QUIC_SEND, .idx = idx, .mbuf = m };
+
+	if (!q->conns[idx].adopt_due &&
+			plm_mailbox_put(plm_relay_box_down(q->ctl->relay,
+							q->table->slots[idx].home),
+					&msg, 1) == 1) {
+		plm_count(&q->ctl->counters, PLM_CNT_QUIC_MESSAGES);
+		return 0;
+	}
+	plm_count(&q->ctl->counters, PLM_CNT_CTL_TX_RING);
+	plm_quic_message_free(m);
+	return -ENOBUFS;
+}
+
+bool
+ctl_quic_may_say(const struct plm_ctl *ctl, uint32_t idx)
+{
+	const struct ctl_quic *q = ctl->quic;
+
+	return !q->conns[idx].adopt_due &&
+			!plm_mailbox_is_half_full(
+					plm_relay_box_down(ctl->relay, q->table->slots[idx].home));
+}
+
+int
+ctl_quic_say(struct plm_ctl *ctl, uint32_t idx, enum wzp_kind kind, const void *buf, size_t len)
+{
+	struct rte_mbuf *m;
+	struct plm_quic_message *msg;
+
+	assert(len <= PLM_QUIC_MESSAGE_BYTES);
+	m = message_alloc(ctl->quic, idx, buf, len);
+	if (m == NULL)
+		return -ENOBUFS;
+	msg = rte_pktmbuf_mtod(m, struct plm_quic_message *);
+	msg->kind = (uint8_t)kind;
+	msg->uni = kind == WZP_KIND_VERSION;
+	return message_put(ctl->quic, idx, m);
+}
+
+int
+ctl_quic_say_blob(struct plm_ctl *ctl, uint32_t idx, enum wzp_kind kind, struct plm_quic_blob *blob)
+{
+	struct rte_mbuf *m = message_alloc(ctl->quic, idx, NULL, 0);
+	struct plm_quic_message *msg;
+
+	if (m == NULL)
+		return -ENOBUFS;
+	msg = rte_pktmbuf_mtod(m, struct plm_quic_message *);
+	msg->kind = (uint8_t)kind;
+	msg->blob = blob;
+	atomic_fetch_add_explicit(&blob->refs, 1, memory_order_relaxed);
+	return message_put(ctl->quic, idx, m);
 }
 
 int
@@ -935,7 +1098,7 @@ plm_ctl_quic_send(struct plm_ctl *ctl, struct plm_handle session, bool uni, cons
 {
 	struct ctl_quic *q = ctl->quic;
 	uint32_t idx = q == NULL ? NONE : q->table->slot_of[session.idx];
-	struct plm_msg msg = { .type = PLM_MSG_QUIC_SEND, .idx = idx };
+	struct rte_mbuf *first = NULL;
 	struct rte_mbuf *last = NULL;
 	const uint8_t *from = buf;
 
@@ -944,41 +1107,26 @@ plm_ctl_quic_send(struct plm_ctl *ctl, struct plm_handle session, bool uni, cons
 	if (len == 0 || len > PLM_CTL_MESSAGE)
 		return -EMSGSIZE;
 	while (len > 0) {
-		struct rte_mbuf *m = ctl_frame_alloc(ctl);
-		struct plm_quic_message *part;
-		uint16_t n;
+		size_t n = RTE_MIN(len, (size_t)PLM_QUIC_MESSAGE_BYTES);
+		struct rte_mbuf *m = message_alloc(q, idx, from, n);
 
 		if (m == NULL) {
-			rte_pktmbuf_free(msg.mbuf);
-			plm_count(&ctl->counters, PLM_CNT_CTL_NO_MBUF);
+			rte_pktmbuf_free(first);
 			return -ENOBUFS;
 		}
-		n = (uint16_t)RTE_MIN(len, rte_pktmbuf_tailroom(m) - sizeof(*part));
-		part = (struct plm_quic_message *)rte_pktmbuf_append(m,
-				(uint16_t)(sizeof(*part) + n));
-		part->gen = atomic_load_explicit(&q->table->slots[idx].gen, memory_order_relaxed);
-		part->uni = uni;
-		memcpy(part + 1, from, n);
 		from += n;
 		len -= n;
-		if (last == NULL) {
-			msg.mbuf = m;
+		if (first == NULL) {
+			first = m;
+			rte_pktmbuf_mtod(m, struct plm_quic_message *)->uni = uni;
 		} else {
 			last->next = m;
-			msg.mbuf->nb_segs++;
-			msg.mbuf->pkt_len += m->pkt_len;
+			first->nb_segs++;
+			first->pkt_len += m->pkt_len;
 		}
 		last = m;
 	}
-	if (q->conns[idx].adopt_due ||
-			plm_mailbox_put(plm_relay_box_down(ctl->relay, q->table->slots[idx].home),
-					&msg, 1) == 0) {
-		rte_pktmbuf_free(msg.mbuf);
-		plm_count(&ctl->counters, PLM_CNT_CTL_TX_RING);
-		return -ENOBUFS;
-	}
-	plm_count(&ctl->counters, PLM_CNT_QUIC_MESSAGES);
-	return 0;
+	return message_put(q, idx, first);
 }
 
 /* --- ends ---------------------------------------------------------------------------------------- */
@@ -1000,12 +1148,31 @@ ctl_quic_gone(struct plm_ctl *ctl, struct plm_handle handle)
 
 	plm_count(&ctl->counters, PLM_CNT_QUIC_ENDED);
 	c->is_gone = true;
+	if (c->is_counted && !c->is_answered)
+		plm_count(&ctl->counters, PLM_CNT_QUIC_FAILED);
+	handshake_uncount(q, c);
 	q->nb_adopted--;
+	ctl_wzp_gone(ctl, handle.idx);
 	if (c->session.gen != 0)
 		plm_admit_end_code(ctl->admit, c->session, reason_of(&slot->end),
 				(int)RTE_MIN(slot->end.code, (uint64_t)INT_MAX), ctl->now_ns,
 				ctl->wall_s);
 	free_if_unused(q, handle.idx);
+}
+
+/* Have the worker close it, unless it has ended already. */
+static void
+close_home(struct ctl_quic *q, uint32_t idx, const char *reason)
+{
+	struct ctl_quic_conn *c = &q->conns[idx];
+
+	if (c->is_gone || c->close_due)
+		return;
+	q->table->slots[idx].close_reason = reason;
+	if (c->adopt_due || !tell(q, idx, PLM_MSG_QUIC_CLOSE)) {
+		due_add(q, idx);
+		c->close_due = true;
+	}
 }
 
 void
@@ -1017,15 +1184,27 @@ ctl_quic_ending(struct plm_ctl *ctl, struct plm_handle session, enum plm_end_rea
 
 	if (idx == NONE || !plm_handle_eq(q->conns[idx].session, session))
 		return;
-	q->table->slots[idx].close_reason = plm_end_reason_name(reason);
 	c = &q->conns[idx];
 	c->session = PLM_HANDLE_NONE;
-	if (c->is_gone)
-		return;
-	if (c->adopt_due || !tell(q, idx, PLM_MSG_QUIC_CLOSE)) {
-		due_add(q, idx);
-		c->close_due = true;
-	}
+	ctl_wzp_left(ctl, idx);
+	close_home(q, idx, plm_end_reason_name(reason));
+}
+
+void
+ctl_quic_refuse(struct plm_ctl *ctl, uint32_t idx, const char *reason)
+{
+	ctl->quic->conns[idx].is_answered = true;
+	close_home(ctl->quic, idx, reason);
+}
+
+int
+ctl_quic_end(struct plm_ctl *ctl, uint32_t idx, enum plm_end_reason reason)
+{
+	struct plm_handle session = ctl->quic->conns[idx].session;
+
+	if (session.gen == 0)
+		return -ENOENT;
+	return plm_admit_end(ctl->admit, session, reason, ctl->now_ns, ctl->wall_s);
 }
 
 void
@@ -1086,6 +1265,7 @@ ctl_quic_turn(struct plm_ctl *ctl)
 		timers(q);
 	if (q->due_head != NONE)
 		due_flush(q);
+	n += ctl_wzp_turn(ctl);
 	for (unsigned int w = 0; w < ctl->conf.nb_workers; w++)
 		if (q->credits[w].head != NULL)
 			credits_flush(q, w);
@@ -1169,6 +1349,8 @@ ctl_quic_init(struct plm_ctl *ctl)
 	if (q->conns == NULL || q->initials == NULL || q->answers == NULL || q->tls == NULL ||
 			q->by_first_id == NULL)
 		return -ENOMEM;
+	if (ctl_wzp_init(ctl, q->table->nb_slots) < 0)
+		return -ENOMEM;
 	plm_wheel_init(&q->wheel, q->table->timers, PLM_NS_PER_MS, plm_clock_now(&conf->clock));
 	for (uint32_t i = q->table->nb_slots; i-- > 0;) {
 		q->conns[i].next = q->free_head;
@@ -1200,9 +1382,9 @@ plm_ctl_quic_totals(const struct plm_ctl *ctl, struct plm_ctl_quic_totals *total
 		return;
 	*totals = (struct plm_ctl_quic_totals){
 		.max_connections = q->table->nb_slots,
-		.established = q->nb_adopted,
+		.established = q->nb_adopted - q->nb_outside,
 		.handshakes = q->nb_handshakes,
-		.ending = q->nb_taken - q->nb_adopted - q->nb_handshakes,
+		.ending = q->nb_taken - q->nb_adopted - (q->nb_handshakes - q->nb_outside),
 		.extents = q->table->extents->size + q->table->more_extents->size,
 		.extents_used = rte_mempool_in_use_count(q->table->extents) +
 				rte_mempool_in_use_count(q->table->more_extents),
@@ -1229,6 +1411,7 @@ ctl_quic_fini(struct plm_ctl *ctl)
 
 	if (q == NULL)
 		return;
+	ctl_wzp_fini(ctl);
 	for (unsigned int w = 0; w < PLM_WORKERS_MAX; w++)
 		while (q->credits[w].head != NULL) {
 			struct rte_mbuf *m = q->credits[w].head;

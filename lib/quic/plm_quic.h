@@ -35,6 +35,8 @@
 #define PLM_QUIC_PACKET_MAX 1452
 /** How late an acknowledgement may be (RFC 9000 §18.2, max_ack_delay). */
 #define PLM_QUIC_ACK_NS (25 * PLM_NS_PER_MS)
+/** Newer messages of its kind after which one that the peer does not read on is given up. */
+#define PLM_QUIC_PASSED_MAX 8
 /** Packets that one call of plm_quic_flush() writes at most. */
 #define PLM_QUIC_FLUSH_MAX 8
 
@@ -62,6 +64,11 @@ struct plm_quic_chunk {
 	uint8_t uni;     /**< opens a unidirectional stream; else a bidirectional one */
 	uint8_t more;    /**< the next chunk goes on with the same stream; else it ends here */
 	uint8_t is_next; /**< goes on with the stream of the chunk before */
+	/** 0: it goes in any case. Else it is a whole message, and what is told last of its kind counts: one of
+	 *  which nothing has gone yet is `done` when the next is queued, one that stands still half-way is given up
+	 *  when PLM_QUIC_PASSED_MAX have come after it. */
+	uint8_t kind;
+	uint8_t nb_passed;
 };
 
 /** What a connection tells its owner. Called from within the functions below, never re-entered. */
@@ -258,8 +265,8 @@ struct plm_quic_dgram {
 unsigned int plm_quic_send(struct plm_quic_conn *conn, struct plm_quic_out *out,
 		struct plm_quic_dgram *dgrams, unsigned int n, uint64_t now_ns);
 
-/** Queue a message of one chunk, or a list of them linked by `next`, on a new stream.
- *  0, -ENOBUFS (max_chunks wait already), -ENOTCONN. */
+/** Queue a message of one chunk, or a list of them linked by `next`, on a new stream. One with a `kind` is one
+ *  chunk, and takes the place of those of its kind. 0, -ENOBUFS (max_chunks wait already), -ENOTCONN. */
 int plm_quic_stream_send(struct plm_quic_conn *conn, struct plm_quic_chunk *chunk);
 
 /** The owner is done with bytes of a stream: the peer may send as many more. */

@@ -64,6 +64,31 @@ quic_stream_fini(struct plm_quic_conn *conn)
 	}
 }
 
+/* A newer one of its kind comes: what has not begun is worth nothing any more, and what the peer does not read on
+ * is not kept for ever. Nothing else of that kind can be behind either. */
+static void
+supersede(struct plm_quic_conn *conn, uint8_t kind)
+{
+	struct plm_quic_chunk **at = &conn->unsent.head;
+
+	while (*at != NULL) {
+		struct plm_quic_chunk *chunk = *at;
+
+		if (chunk->kind != kind ||
+				(chunk->stream_id >= 0 &&
+						++chunk->nb_passed < PLM_QUIC_PASSED_MAX)) {
+			at = &chunk->next;
+			continue;
+		}
+		if (chunk->stream_id >= 0)
+			ngtcp2_conn_shutdown_stream_write(conn->ng, 0, chunk->stream_id, 0);
+		*at = chunk->next;
+		if (conn->unsent.tail == &chunk->next)
+			conn->unsent.tail = at;
+		chunk_done(conn, chunk);
+	}
+}
+
 int
 plm_quic_stream_send(struct plm_quic_conn *conn, struct plm_quic_chunk *first)
 {
@@ -74,12 +99,16 @@ plm_quic_stream_send(struct plm_quic_conn *conn, struct plm_quic_chunk *first)
 		n++;
 	if (conn->state != PLM_QUIC_ESTABLISHED || conn->close_due)
 		return -ENOTCONN;
+	assert(first->kind == 0 || n == 1);
+	if (first->kind != 0)
+		supersede(conn, first->kind);
 	if (conn->nb_chunks + n > conn->quic->conf.max_chunks)
 		return -ENOBUFS;
 	for (struct plm_quic_chunk *c = first; c != NULL; c = c->next) {
 		c->sent = 0;
 		c->stream_id = -1;
 		c->offset = 0;
+		c->nb_passed = 0;
 		c->is_next = c != first;
 		c->more = c->next != NULL;
 	}

@@ -44,12 +44,13 @@ struct plm_quic_slot {
 	struct plm_quic_conn *conn;
 	void *arena; /**< const */
 	/* slow path writes before HOME */
-	plm_sref_t sref; /**< the participant's session */
 	uint8_t home;
 	/* owner */
 	bool is_queued; /**< to be flushed */
 	/* slow path writes before it asks for the close */
 	const char *close_reason;
+	/* slow path writes, before a view names the session; the home worker reads */
+	_Atomic plm_sref_t sref; /**< the participant's session, 0: in no room yet */
 
 	/* owner */
 	struct plm_quic_way ways[2]; /**< the path in use, and another one that was heard */
@@ -71,8 +72,10 @@ struct plm_quic_slot {
 /** What a part of a stream is, in its mbuf's private area; the bytes are the mbuf's. */
 struct plm_quic_part {
 	int64_t stream_id;
-	uint32_t gen; /**< of the connection */
-	bool fin;     /**< the stream ends with it */
+	uint32_t gen;  /**< of the connection */
+	bool fin;      /**< the stream ends with it */
+	bool is_reset; /**< it ends without FIN; no bytes */
+	bool is_early; /**< the slow path took it itself, before the connection went home */
 };
 static_assert(sizeof(struct plm_quic_part) <= sizeof(struct plm_pkt), "fits the pool's mbufs");
 
@@ -82,13 +85,40 @@ plm_quic_part(struct rte_mbuf *m)
 	return rte_mbuf_to_priv(m);
 }
 
-/** In front of each segment of a message to a peer; its bytes follow. */
+/** Bytes that many messages share, const once made. */
+struct plm_quic_blob {
+	/* slow path raises it for each message that it makes, who is done with one lowers it; the slow path frees
+	 * at 0 */
+	_Atomic uint32_t refs;
+	uint32_t len;
+	struct plm_quic_blob *next; /**< slow path */
+	uint8_t buf[];
+};
+
+/** In front of each segment of a message to a peer; its bytes follow, unless they are a blob's. */
 struct plm_quic_message {
 	struct plm_quic_chunk chunk;
 	struct rte_mbuf *m;
-	uint32_t gen; /**< of the connection; in the first */
-	bool uni;     /**< on a unidirectional stream; in the first */
+	struct plm_quic_blob *blob; /**< all of the message, or NULL */
+	uint32_t gen;               /**< of the connection; in the first */
+	bool uni;                   /**< on a unidirectional stream; in the first */
+	uint8_t kind;               /**< see struct plm_quic_chunk; in the first */
 };
+
+/** Bytes of a message that one mbuf of plm_quic_table.messages holds. */
+#define PLM_QUIC_MESSAGE_BYTES PLM_QUIC_PACKET_MAX
+
+/** The message, or what is left of it, goes nowhere any more. Any lcore. */
+static inline void
+plm_quic_message_free(struct rte_mbuf *m)
+{
+	struct plm_quic_blob *blob = rte_pktmbuf_mtod(m, struct plm_quic_message *)->blob;
+
+	/* Release: our last read of the bytes comes before; pairs with the slow path's acquire. */
+	if (blob != NULL)
+		atomic_fetch_sub_explicit(&blob->refs, 1, memory_order_release);
+	rte_pktmbuf_free(m);
+}
 
 /** Parts of one worker's connections that may wait for the slow path. */
 #define PLM_QUIC_WORKER_PARTS 2048
@@ -107,6 +137,7 @@ struct plm_quic_table {
 	struct rte_mempool *extents;    /**< regions of PLM_QUIC_EXTENT bytes, one for each slot */
 	struct rte_mempool *more_extents;           /**< and for those that have one */
 	struct plm_quic_memory memory;              /**< them, for connections */
+	struct rte_mempool *messages;               /**< to peers, with struct plm_quic_message */
 	struct rte_mempool *pools[PLM_WORKERS_MAX]; /**< packets and payloads of each worker */
 	/* slow path writes before the session can be seen in a view, workers read */
 	uint32_t *slot_of; /**< [max_sessions] */

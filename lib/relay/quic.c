@@ -151,6 +151,20 @@ add(_Atomic uint64_t *counter, uint64_t n)
 			memory_order_relaxed);
 }
 
+static inline plm_sref_t
+sref_of(const struct plm_quic_slot *slot)
+{
+	return atomic_load_explicit(&slot->sref, memory_order_relaxed);
+}
+
+static inline uint32_t
+session_of(const struct plm_quic_slot *slot)
+{
+	plm_sref_t sref = sref_of(slot);
+
+	return likely(sref != 0) ? plm_sref_idx(sref) : RELAY_NOBODY;
+}
+
 /* Headers for the path that the packet must take, which may not be the usual one. */
 static void
 out_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
@@ -192,7 +206,7 @@ out_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
 	p.ip4_sum = rte_cpu_to_be_16(p.tos) + p.ip4_len;
 	q->packet = NULL;
 	relay_mbuf_fill(m, 1, (uint16_t)(hdr_len + len), (uint32_t)(hdr_len + len),
-			plm_sref_idx(slot->sref));
+			session_of(slot));
 	m->data_off = (uint16_t)(RTE_PKTMBUF_HEADROOM + HDR_ROOM - hdr_len);
 	if (way->tmpl.is_v6)
 		relay_hdr_write(payload - RELAY_HDR6, way->mac, way->tmpl.hdr, &p, true);
@@ -210,10 +224,15 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 {
 	struct relay_quic *q = ctx;
 	struct relay_worker *w = q->w;
+	const plm_sref_t sref = sref_of(q->reading);
 	struct plm_pkt *pkt;
 	struct rte_mbuf *m;
 
 	plm_count(&w->counters, PLM_CNT_DGRAMS);
+	if (unlikely(sref == 0)) {
+		plm_count(&w->counters, PLM_CNT_DGRAM_EARLY);
+		return;
+	}
 	if (unlikely(len == 0 || len > PLM_QUIC_PACKET_MAX)) {
 		plm_count(&w->counters, PLM_CNT_DGRAM_SIZE);
 		return;
@@ -234,7 +253,7 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 	plm_sim_copied(m, (const struct rte_mbuf *)q->reading_pkt - 1);
 	pkt = plm_pkt(m);
 	*pkt = (struct plm_pkt){
-		.sref = q->reading->sref,
+		.sref = sref,
 		.rx_ns = q->reading_pkt->rx_ns,
 		.payload_len = (uint16_t)len,
 		.tos = q->reading_pkt->tos,
@@ -245,8 +264,8 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 /* A part for the slow path. Who sends more than is read, however small, loses the connection: the fewer places
  * are left on this worker the sooner, so that who has few waiting keeps its own. */
 static int
-part_add(struct relay_quic *q, struct plm_quic_slot *slot, int64_t stream_id, const uint8_t *buf,
-		size_t len, bool fin)
+part_add(struct relay_quic *q, struct plm_quic_slot *slot, struct plm_quic_part part,
+		const uint8_t *buf, size_t len)
 {
 	uint32_t left = PLM_QUIC_WORKER_PARTS - q->nb_parts;
 	struct rte_mbuf *m;
@@ -262,11 +281,8 @@ part_add(struct relay_quic *q, struct plm_quic_slot *slot, int64_t stream_id, co
 	m = q->mbufs[--q->nb_mbufs];
 	relay_mbuf_fill(m, 1, (uint16_t)len, (uint32_t)len, (uint32_t)(slot - q->table->slots));
 	rte_memcpy(rte_pktmbuf_mtod(m, void *), buf, len);
-	*plm_quic_part(m) = (struct plm_quic_part){
-		.stream_id = stream_id,
-		.gen = atomic_load_explicit(&slot->gen, memory_order_relaxed),
-		.fin = fin,
-	};
+	part.gen = atomic_load_explicit(&slot->gen, memory_order_relaxed);
+	*plm_quic_part(m) = part;
 	m->next = NULL;
 	*q->parts_tail = m;
 	q->parts_tail = &m->next;
@@ -281,26 +297,32 @@ got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8
 		bool fin)
 {
 	struct relay_quic *q = ctx;
+	struct plm_quic_part part = { .stream_id = stream_id };
 	int ret;
 
 	for (; len > PLM_QUIC_PACKET_MAX; buf += PLM_QUIC_PACKET_MAX, len -= PLM_QUIC_PACKET_MAX) {
-		ret = part_add(q, q->reading, stream_id, buf, PLM_QUIC_PACKET_MAX, false);
+		ret = part_add(q, q->reading, part, buf, PLM_QUIC_PACKET_MAX);
 		if (ret < 0)
 			return ret;
 	}
-	return part_add(q, q->reading, stream_id, buf, len, fin);
+	part.fin = fin;
+	return part_add(q, q->reading, part, buf, len);
 }
 
-/* Nothing waits for it: parts that came before it are read as ever, and credit for the rest came back with it. */
+/* Parts that came before it are read as ever, and credit for the rest came back with it; the slow path is not to
+ * wait for the rest. */
 static void
 stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
 {
 	struct relay_quic *q = ctx;
+	const struct plm_quic_part part = { .stream_id = stream_id, .is_reset = true };
 
-	if (likely(plm_quic_streams_kept(conn) < STREAMS_KEPT))
-		return;
-	plm_count(&q->w->counters, PLM_CNT_QUIC_STREAM_FLOOD);
-	plm_quic_close(conn, 0, "streams");
+	if (plm_quic_streams_kept(conn) >= STREAMS_KEPT) {
+		plm_count(&q->w->counters, PLM_CNT_QUIC_STREAM_FLOOD);
+		plm_quic_close(conn, 0, "streams");
+	} else if (part_add(q, q->reading, part, NULL, 0) < 0) {
+		plm_quic_close(conn, 0, "streams");
+	}
 }
 
 static void
@@ -329,7 +351,7 @@ moved(void *ctx, struct plm_quic_conn *conn, const struct plm_quic_path *path)
 static void
 chunk_done(void *ctx, struct plm_quic_chunk *chunk)
 {
-	rte_pktmbuf_free_seg(container_of(chunk, struct plm_quic_message, chunk)->m);
+	plm_quic_message_free(container_of(chunk, struct plm_quic_message, chunk)->m);
 }
 
 static const struct plm_quic_ops ops = {
@@ -448,10 +470,10 @@ relay_quic_credit(struct relay_worker *w, uint32_t idx, struct rte_mbuf *m)
 	const struct plm_quic_part *part = plm_quic_part(m);
 	struct plm_quic_slot *slot = slot_at(q, idx, part->gen);
 
-	assert(q->nb_parts > 0);
-	q->nb_parts--;
+	assert(part->is_early || q->nb_parts > 0);
+	q->nb_parts -= !part->is_early;
 	if (slot != NULL) {
-		slot->nb_parts--;
+		slot->nb_parts -= !part->is_early;
 		plm_quic_stream_consumed(slot->conn, part->stream_id, m->data_len);
 		dirty(q, slot);
 	}
@@ -475,7 +497,12 @@ relay_quic_message(struct relay_worker *w, uint32_t idx, struct rte_mbuf *m)
 			.buf = (const uint8_t *)(msg + 1),
 			.len = seg->data_len - (uint32_t)sizeof(*msg),
 			.uni = first->uni,
+			.kind = first->kind,
 		};
+		if (msg->blob != NULL) {
+			msg->chunk.buf = msg->blob->buf;
+			msg->chunk.len = msg->blob->len;
+		}
 		msg->m = seg;
 		if (tail != NULL)
 			*tail = &msg->chunk;
@@ -484,7 +511,7 @@ relay_quic_message(struct relay_worker *w, uint32_t idx, struct rte_mbuf *m)
 	}
 	if (slot == NULL || plm_quic_stream_send(slot->conn, &first->chunk) < 0) {
 		plm_count(&w->counters, PLM_CNT_QUIC_STREAM_FULL);
-		rte_pktmbuf_free(m);
+		plm_quic_message_free(m);
 		return;
 	}
 	/* Each segment goes when its bytes are acknowledged. */
@@ -813,7 +840,7 @@ relay_quic_copy(struct relay_worker *w, const struct relay_job *job, uint32_t se
 	if (likely(idx < q->table->nb_slots))
 		slot = &q->table->slots[idx];
 	if (likely(slot != NULL && is_at_home(q, slot) &&
-			    plm_sref_idx(slot->sref) == session_idx)) {
+			    plm_sref_idx(sref_of(slot)) == session_idx)) {
 		bool was_quiet = plm_quic_in_flight(slot->conn) == 0;
 
 		sent = plm_quic_send(slot->conn, &q->out, dgrams, n, w->now_ns);

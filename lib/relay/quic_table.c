@@ -13,6 +13,17 @@
 /* So that the connections' first lines do not all fall into the same sets of a cache. */
 #define COLOUR (5 * RTE_CACHE_LINE_SIZE)
 
+/* Messages under way: some for each connection, and what many say at once. */
+#define MESSAGES_MORE 512
+#define MESSAGE_ROOM                                                                               \
+	(RTE_PKTMBUF_HEADROOM + sizeof(struct plm_quic_message) + PLM_QUIC_MESSAGE_BYTES)
+
+static unsigned int
+nb_messages(const struct plm_quic_table_conf *conf)
+{
+	return 2 * conf->nb_slots + MESSAGES_MORE;
+}
+
 static size_t
 stride(void)
 {
@@ -25,7 +36,10 @@ plm_quic_table_bytes(const struct plm_quic_table_conf *conf)
 	return sizeof(struct plm_quic_table) + conf->max_sessions * sizeof(uint32_t) +
 			(size_t)conf->nb_slots *
 			(stride() + sizeof(struct plm_quic_slot) + sizeof(struct plm_wheel_entry)) +
-			(size_t)conf->nb_extents * PLM_QUIC_EXTENT;
+			(size_t)conf->nb_extents * PLM_QUIC_EXTENT +
+			(size_t)nb_messages(conf) *
+			(sizeof(struct rte_mbuf) + sizeof(struct plm_pkt) + MESSAGE_ROOM +
+					RTE_CACHE_LINE_SIZE);
 }
 
 static void *
@@ -73,6 +87,7 @@ plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_c
 {
 	struct plm_quic_conf quic = conf->quic;
 	uint8_t secret[PLM_CID_SECRET];
+	char name[RTE_MEMPOOL_NAMESIZE];
 	struct plm_quic_table *t;
 	int ret = -ENOMEM;
 
@@ -114,6 +129,12 @@ plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_c
 	t->more_extents = extents_create(conf, "more", conf->nb_extents - conf->nb_slots);
 	if (t->extents == NULL || t->more_extents == NULL)
 		goto fail;
+	snprintf(name, sizeof(name), "%s_quic_msg", conf->name);
+	/* Parts of streams that come with a handshake's end take some, too. */
+	t->messages = rte_pktmbuf_pool_create(name, nb_messages(conf), 0, sizeof(struct plm_pkt),
+			MESSAGE_ROOM, conf->socket);
+	if (t->messages == NULL)
+		goto fail;
 	for (uint32_t i = 0; i < t->nb_slots; i++)
 		t->slots[i].arena = t->arenas + i * stride();
 	*out = t;
@@ -131,6 +152,7 @@ plm_quic_table_free(struct plm_quic_table *t)
 		return;
 	for (uint32_t i = 0; t->slots != NULL && i < t->nb_slots; i++)
 		plm_quic_conn_free(t->slots[i].conn);
+	rte_mempool_free(t->messages);
 	rte_mempool_free(t->more_extents);
 	rte_mempool_free(t->extents);
 	rte_free(t->slot_of);

@@ -227,7 +227,8 @@ carry_drop(struct relay_worker *w, struct relay_carry *carry)
 	while ((n = plm_mailbox_get(&carry->box, msgs, PLM_BURST)) > 0) {
 		plm_count_add(&w->counters, PLM_CNT_CARRIED_IN, n);
 		for (unsigned int i = 0; i < n; i++) {
-			relay_count_dropped(w, msgs[i].mbuf->hash.usr, 1);
+			if (msgs[i].mbuf->hash.usr != RELAY_NOBODY)
+				relay_count_dropped(w, msgs[i].mbuf->hash.usr, 1);
 			relay_drop(w, msgs[i].mbuf, PLM_CNT_CARRY_STOPPED);
 		}
 	}

@@ -216,6 +216,17 @@ enum plm_counter_class {
 	X(QUIC_VERSIONS, "quic_versions", CTL, "version negotiation packets sent")                                 \
 	X(QUIC_RESETS, "quic_resets", CTL, "stateless resets sent")                                                \
 	X(QUIC_ENDED, "quic_ended", CTL, "QUIC connections that ended, whatever the reason")                       \
+	X(WZP_JOINED, "wzp_joined", CTL, "WZP clients that proved who they are and joined a room")                 \
+	X(WZP_SIGNALS, "wzp_signals", CTL, "signals of WZP clients that were read")                                \
+	X(WZP_SIGNAL_IGNORED, "wzp_signal_ignored", CTL,                                                           \
+			"of them, those that a room has no use for")                                               \
+	X(WZP_HANGUPS, "wzp_hangups", CTL, "WZP clients that hung up")                                             \
+	X(WZP_PINGS, "wzp_pings", CTL, "connections for `ping`, closed at once")                                   \
+	X(WZP_VERSIONS, "wzp_versions", CTL, "connections that asked for the version")                             \
+	X(WZP_AUTH_ASKED, "wzp_auth_asked", CTL, "tokens that the auth server was asked about")                    \
+	X(WZP_AUTH_CACHED, "wzp_auth_cached", CTL, "tokens that were known already")                               \
+	X(WZP_UPDATES, "wzp_updates", CTL, "lists of a room's participants that were made")                        \
+	X(WZP_UPDATES_SENT, "wzp_updates_sent", CTL, "and given to participants' workers")                         \
 	X(QUIC_MALFORMED, "quic_malformed", CTL_DROP,                                                              \
 			"QUIC first packets that cannot be opened: cut short, too large, changed or forged")       \
 	X(QUIC_HELLO, "quic_hello", CTL_DROP,                                                                      \
@@ -238,6 +249,36 @@ enum plm_counter_class {
 			"QUIC handshakes that failed or were never finished")                                      \
 	X(QUIC_REFUSED, "quic_refused", CTL_DROP, "QUIC clients that no room took")                                \
 	X(QUIC_ROOM_FULL, "quic_room_full", CTL_DROP, "of them, those whose room was full")                        \
+	X(WZP_AUTH_INVALID, "wzp_auth_invalid", CTL_DROP,                                                          \
+			"WZP clients refused: the auth server does not know the token")                            \
+	X(WZP_AUTH_FAILED, "wzp_auth_failed", CTL_DROP,                                                            \
+			"WZP clients refused: the auth server gave no answer, or none that can be read")           \
+	X(WZP_AUTH_BUSY, "wzp_auth_busy", CTL_DROP,                                                                \
+			"WZP clients refused: as many tokens under way to the auth server as may be")              \
+	X(WZP_TIMEOUT, "wzp_timeout", CTL_DROP,                                                                    \
+			"WZP clients refused: said nothing, or not enough, in time")                               \
+	X(WZP_SIGNAL_ORDER, "wzp_signal_order", CTL_DROP,                                                          \
+			"WZP clients refused: another signal than was due")                                        \
+	X(WZP_SIGNAL_MALFORMED, "wzp_signal_malformed", CTL_DROP,                                                  \
+			"signals that are no JSON, or not of the protocol's form")                                 \
+	X(WZP_SIGNAL_UNKNOWN, "wzp_signal_unknown", CTL_DROP, "signals that nobody knows")                         \
+	X(WZP_SIGNAL_BIG, "wzp_signal_big", CTL_DROP,                                                              \
+			"signals longer than any that a client sends")                                             \
+	X(WZP_SIGNAL_SHORT, "wzp_signal_short", CTL_DROP,                                                          \
+			"signals whose stream ended within them")                                                  \
+	X(WZP_SIGNAL_RATE, "wzp_signal_rate", CTL_DROP,                                                            \
+			"signals beyond what one participant may send")                                            \
+	X(WZP_SIGNATURE, "wzp_signature", CTL_DROP,                                                                \
+			"WZP clients refused: the offer's signature is wrong")                                     \
+	X(WZP_REPLAYED, "wzp_replayed", CTL_DROP,                                                                  \
+			"WZP clients refused: with an offer that was seen before")                                 \
+	X(WZP_IDENTITY, "wzp_identity", CTL_DROP,                                                                  \
+			"WZP clients refused: the token is another identity's")                                    \
+	X(WZP_ACL, "wzp_acl", CTL_DROP, "WZP clients refused: the room does not list them")                        \
+	X(WZP_NO_PLACE, "wzp_no_place", CTL_DROP,                                                                  \
+			"WZP clients refused: for the reason that admission counted")                              \
+	X(WZP_UPDATE_MEMORY, "wzp_update_memory", CTL_DROP,                                                        \
+			"lists of participants that had to wait for memory")                                       \
 	X(QUIC_STRAY, "quic_stray", CTL_DROP, "QUIC packets for no handshake in progress")                         \
 	X(STATIC_WAITING, "static_waiting", CTL_DROP,                                                              \
 			"attempts to open a static endpoint that found no place")                                  \

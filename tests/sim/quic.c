@@ -52,7 +52,6 @@ sim_quic_conf(const struct sim_run *run, struct plm_ctl_quic_conf *conf)
 	conf->max_connections = sizes->quic_conns;
 	conf->max_handshakes = sizes->quic_handshakes;
 	conf->retry_above = sizes->quic_retry_above;
-	conf->open_rooms = true;
 	conf->idle_timeout_ns = sizes->quic_idle_ns;
 	conf->handshake_timeout_ns = sizes->quic_handshake_ns;
 	conf->identity = world.identity;

@@ -265,6 +265,7 @@ sim_relay_create(struct sim_run *run)
 	conf->frame_pool = world.frame_pool;
 	if (sizes->quic_conns > 0) {
 		sim_quic_conf(run, &conf->quic);
+		conf->wzp.open_rooms = true;
 		memcpy(conf->quic.pools, world.quic_pools, sizeof(world.quic_pools));
 	}
 	conf->udp_port = SIM_UDP_PORT;

@@ -27,15 +27,27 @@ put(struct plm_auth_cache *cache, const char *token, enum plm_auth_verdict verdi
 		uint64_t now_ns)
 {
 	const struct plm_auth_answer answer = answer_of(verdict, n);
+	uint8_t digest[PLM_AUTH_DIGEST];
 
-	plm_auth_cache_put(cache, token, strlen(token), &answer, now_ns);
+	assert_int_equal(plm_auth_digest(token, strlen(token), digest), 0);
+	plm_auth_cache_put(cache, digest, &answer, now_ns);
+}
+
+static bool
+get_bytes(struct plm_auth_cache *cache, const char *token, size_t len, uint64_t now_ns,
+		struct plm_auth_answer *answer)
+{
+	uint8_t digest[PLM_AUTH_DIGEST];
+
+	assert_int_equal(plm_auth_digest(token, len, digest), 0);
+	return plm_auth_cache_get(cache, digest, now_ns, answer);
 }
 
 static bool
 get(struct plm_auth_cache *cache, const char *token, uint64_t now_ns,
 		struct plm_auth_answer *answer)
 {
-	return plm_auth_cache_get(cache, token, strlen(token), now_ns, answer);
+	return get_bytes(cache, token, strlen(token), now_ns, answer);
 }
 
 static bool
@@ -117,8 +129,7 @@ cache__takes_the_whole_token_to_be_the_same(void **state)
 	/* All of them have the same row. */
 	put(cache, "token", PLM_AUTH_VALID, 1, NOW);
 	for (size_t i = 0; i < RTE_DIM(others); i++)
-		assert_false(plm_auth_cache_get(cache, others[i].token, others[i].len, NOW,
-				&answer));
+		assert_false(get_bytes(cache, others[i].token, others[i].len, NOW, &answer));
 	plm_auth_cache_free(cache);
 }
 

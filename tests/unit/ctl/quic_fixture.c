@@ -185,7 +185,7 @@ fxq_conf(struct fxq *q)
 	q->aead = plm_aead_create(PLM_AEAD_BEST);
 	assert_non_null(q->aead);
 	q->fx.conf.quic.max_connections = 32;
-	q->fx.conf.quic.open_rooms = true;
+	q->fx.conf.wzp.open_rooms = true;
 	q->fx.conf.quic.identity = q->identity;
 	q->fx.conf.quic.aead = q->aead;
 	for (unsigned int w = 0; w < FX_WORKERS; w++) {

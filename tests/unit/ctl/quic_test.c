@@ -764,7 +764,7 @@ handshakes__that_lack_half_a_hello_are_counted_once(void **state)
 		print_message("%s\n", late[i].name);
 		fxq_conf(&q);
 		q.fx.conf.quic.max_handshakes = late[i].is_full ? 0 : 64;
-		q.fx.conf.quic.open_rooms = !late[i].is_closed;
+		q.fx.conf.wzp.open_rooms = !late[i].is_closed;
 		fxq_create(&q);
 		test_client_init(&client, &conf);
 		assert_int_equal(client.nb_dgrams, 2);
