@@ -756,6 +756,10 @@ late_hello(struct ctl_quic *q, const struct plm_initial_flight *flight)
 		plm_count(&ctl->counters, PLM_CNT_QUIC_EVICTED);
 		return;
 	}
+	if (!ctl_wzp_serves(ctl, WZP_CLASS_ROOM)) {
+		plm_count(&ctl->counters, PLM_CNT_QUIC_REFUSED);
+		return;
+	}
 	if (!handshake_allowed(q, flight->source.prefix))
 		return;
 	/* Its client was heard from another port since, or its token has become too old. */
@@ -1149,7 +1153,7 @@ ctl_quic_gone(struct plm_ctl *ctl, struct plm_handle handle)
 	plm_count(&ctl->counters, PLM_CNT_QUIC_ENDED);
 	c->is_gone = true;
 	if (c->is_counted && !c->is_answered)
-		plm_count(&ctl->counters, PLM_CNT_QUIC_FAILED);
+		plm_count(&ctl->counters, PLM_CNT_WZP_WENT);
 	handshake_uncount(q, c);
 	q->nb_adopted--;
 	ctl_wzp_gone(ctl, handle.idx);

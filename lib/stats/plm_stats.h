@@ -217,6 +217,7 @@ enum plm_counter_class {
 	X(QUIC_RESETS, "quic_resets", CTL, "stateless resets sent")                                                \
 	X(QUIC_ENDED, "quic_ended", CTL, "QUIC connections that ended, whatever the reason")                       \
 	X(WZP_JOINED, "wzp_joined", CTL, "WZP clients that proved who they are and joined a room")                 \
+	X(WZP_WENT, "wzp_went", CTL, "QUIC clients that went before they had joined a room")                       \
 	X(WZP_SIGNALS, "wzp_signals", CTL, "signals of WZP clients that were read")                                \
 	X(WZP_SIGNAL_IGNORED, "wzp_signal_ignored", CTL,                                                           \
 			"of them, those that a room has no use for")                                               \

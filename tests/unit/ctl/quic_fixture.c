@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl_priv.h"
+#include "plm_wzp.h"
 #include "quic_tls.h"
 
 #define ARENA  (64 * 1024)
@@ -30,8 +32,8 @@ on_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_
 {
 	struct fxq_client *c = ctx;
 
-	assert_true(stream_id >= c->last_stream);
-	c->last_stream = stream_id;
+	assert_true(stream_id >= c->last_stream[stream_id & 3]);
+	c->last_stream[stream_id & 3] = stream_id;
 	c->bytes = realloc(c->bytes, c->nb_bytes + len + 1);
 	assert_non_null(c->bytes);
 	if (len > 0)
@@ -295,7 +297,7 @@ fxq_begin(struct fxq *q, const char *room, unsigned int queue, uint8_t net)
 	gnutls_session_t tls;
 
 	assert_true(q->nb <= FXQ_CLIENTS);
-	*c = (struct fxq_client){ .out = { out_get, out_put }, .q = q, .last_stream = -1 };
+	*c = (struct fxq_client){ .out = { out_get, out_put }, .q = q };
 	c->net = (struct fx_client){ .addr = { 198, 18, net, (uint8_t)(10 + q->nb) },
 		.port = (uint16_t)(7000 + q->nb),
 		.queue = queue };
@@ -310,6 +312,31 @@ fxq_begin(struct fxq *q, const char *room, unsigned int queue, uint8_t net)
 	return c;
 }
 
+static void
+forget(struct fxq_client *c)
+{
+	c->nb_bytes = 0;
+	c->nb_fins = 0;
+	c->nb_chunks_done = 0;
+}
+
+void
+fxq_offer(struct fxq_client *c, unsigned int who, const char *alias)
+{
+	const uint8_t seed[PLM_WZP_KEY] = { (uint8_t)who, (uint8_t)(who >> 8), 1 };
+	const struct plm_rand rand = { fill, NULL };
+	struct plm_wzp_identity id;
+	struct plm_wzp_signal offer;
+	int len;
+
+	assert_int_equal(plm_wzp_identity_derive(seed, &id), 0);
+	assert_int_equal(plm_wzp_offer_make(&id, &rand, alias, &offer), 0);
+	len = plm_wzp_encode(&offer, c->offer, sizeof(c->offer));
+	assert_true(len > 0);
+	assert_int_equal(fxq_message(c, c->offer, (size_t)len), 0);
+	c->q->nb_offered += (uint64_t)len;
+}
+
 struct fxq_client *
 fxq_join(struct fxq *q, const char *room, unsigned int queue)
 {
@@ -317,8 +344,12 @@ fxq_join(struct fxq *q, const char *room, unsigned int queue)
 
 	fxq_step(q, 50);
 	assert_true(c->is_established);
+	fxq_offer(c, q->nb, NULL);
+	fxq_step(q, 20);
 	assert_int_equal(plm_quic_conn_state(c->conn), PLM_QUIC_ESTABLISHED);
 	fxq_session(c);
+	for (unsigned int i = 0; i < q->nb; i++)
+		forget(&q->clients[i]);
 	return c;
 }
 
@@ -385,6 +416,18 @@ fxq_session(const struct fxq_client *c)
 	}
 	fail_msg("no session of port %u", c->entered);
 	return session;
+}
+
+uint64_t
+fxq_stream_bytes(const struct fxq *q)
+{
+	return fxq_count(q, PLM_CNT_QUIC_STREAM_BYTES) - q->nb_offered;
+}
+
+unsigned int
+fxq_messages(const struct fxq *q)
+{
+	return rte_mempool_in_use_count(ctl_quic_table(q->fx.ctl)->messages);
 }
 
 uint64_t

@@ -41,9 +41,10 @@ struct fxq_client {
 	size_t last_len;
 	unsigned int nb_chunks_done;
 	unsigned int nb_fins;
-	int64_t last_stream; /* ids never fall: messages come in order */
-	uint8_t *bytes;      /* of all streams, one after the other */
+	int64_t last_stream[4]; /* of each kind: ids never fall, messages come in order */
+	uint8_t *bytes;         /* of all streams, one after the other */
 	size_t nb_bytes;
+	uint8_t offer[2048]; /* the frame with which it joins */
 };
 
 struct fxq {
@@ -56,6 +57,7 @@ struct fxq {
 	struct plm_quic_memory memory;
 	struct fxq_client clients[FXQ_CLIENTS];
 	unsigned int nb;
+	uint64_t nb_offered; /* bytes of offers */
 };
 
 /* As fx_conf(), with QUIC for 32 connections, rooms open; and as fx_create(). */
@@ -67,7 +69,9 @@ void fxq_free(struct fxq *q);
 void fxq_step(struct fxq *q, unsigned int n);
 /* One that begins its handshake; its packets come in on `queue`, from 198.18.`net`.x. */
 struct fxq_client *fxq_begin(struct fxq *q, const char *room, unsigned int queue, uint8_t net);
-/* And one that is in its room. */
+/* It offers to join, as identity number `who`: what it is told from here on is in `bytes`. */
+void fxq_offer(struct fxq_client *c, unsigned int who, const char *alias);
+/* And one that is in its room; what it was told until then is forgotten. */
 struct fxq_client *fxq_join(struct fxq *q, const char *room, unsigned int queue);
 /* Write what is due now. */
 void fxq_flush(struct fxq_client *c);
@@ -80,6 +84,10 @@ void fxq_send_small(struct fxq_client *c, unsigned int n);
 void fxq_step_workers(struct fxq *q, unsigned int n);
 /* Its session at the relay. */
 struct plm_handle fxq_session(const struct fxq_client *c);
+/* Bytes that came on streams, but for offers. */
+uint64_t fxq_stream_bytes(const struct fxq *q);
+/* Mbufs that messages to clients hold. */
+unsigned int fxq_messages(const struct fxq *q);
 /* Sum over workers and slow path. */
 uint64_t fxq_count(const struct fxq *q, enum plm_counter counter);
 
