@@ -322,12 +322,13 @@ static void
 params_fill(const struct plm_quic *quic, ngtcp2_transport_params *params)
 {
 	const struct plm_quic_conf *conf = &quic->conf;
-	uint64_t stream_bytes = RTE_MIN(conf->max_stream_bytes, (uint32_t)PLM_QUIC_WINDOW_MAX);
+	uint32_t most = conf->has_large_windows ? UINT32_MAX : PLM_QUIC_WINDOW_MAX;
+	uint64_t stream_bytes = RTE_MIN(conf->max_stream_bytes, most);
 
 	ngtcp2_transport_params_default(params);
 	params->max_idle_timeout = conf->idle_timeout_ns;
 	params->max_udp_payload_size = PLM_QUIC_PACKET_MAX;
-	params->initial_max_data = RTE_MIN(conf->max_bytes, (uint32_t)PLM_QUIC_WINDOW_MAX);
+	params->initial_max_data = RTE_MIN(conf->max_bytes, most);
 	params->initial_max_stream_data_bidi_local = stream_bytes;
 	params->initial_max_stream_data_bidi_remote = stream_bytes;
 	params->initial_max_stream_data_uni = stream_bytes;

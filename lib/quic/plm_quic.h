@@ -124,6 +124,11 @@ struct plm_quic_conf {
 	uint32_t max_stream_bytes;
 	uint32_t max_bytes;  /**< of all streams that were not consumed */
 	uint32_t max_chunks; /**< of ours that wait or travel, of one connection */
+	/** Above PLM_QUIC_WINDOW_MAX the two before count as they are: of who has memory for it. */
+	bool has_large_windows;
+	/** The peer's streams are left alone: their other halves stay open, and none that ends gives room for the
+	 *  next. As of a program that accepts no more of them. */
+	bool leaves_streams;
 };
 
 /** Settings and secrets of all connections; const after this. NULL and rte_errno. */

@@ -409,7 +409,9 @@ recv_stream_data(ngtcp2_conn *ng, uint32_t flags, int64_t stream_id, uint64_t of
 static int
 stream_open(ngtcp2_conn *ng, int64_t stream_id, void *user_data)
 {
-	if (ngtcp2_is_bidi_stream(stream_id))
+	const struct plm_quic_conn *conn = user_data;
+
+	if (ngtcp2_is_bidi_stream(stream_id) && !conn->quic->conf.leaves_streams)
 		return ngtcp2_conn_shutdown_stream_write(ng, 0, stream_id, 0) == 0
 				? 0
 				: NGTCP2_ERR_CALLBACK_FAILURE;
@@ -426,7 +428,7 @@ stream_close(ngtcp2_conn *ng, uint32_t flags, int64_t stream_id, uint64_t code, 
 	chunks_drop(conn, &conn->unacked, stream_id, UINT64_MAX);
 	if (stream_id == conn->rx_reset)
 		conn->rx_reset = -1;
-	if (ngtcp2_conn_is_local_stream(ng, stream_id))
+	if (ngtcp2_conn_is_local_stream(ng, stream_id) || conn->quic->conf.leaves_streams)
 		return 0;
 	conn->is_dirty =
 			true; /* an acknowledgement alone may end it: the peer is to learn of the room */
