@@ -33,6 +33,11 @@ on_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_
 	struct fxq_client *c = ctx;
 
 	assert_true(stream_id >= c->last_stream[stream_id & 3]);
+	if ((stream_id & 3) == 1 && stream_id != c->last_stream[1]) {
+		assert_true(c->nb_frames < FXQ_FRAMES);
+		c->frames[c->nb_frames].stream_id = stream_id;
+		c->frames[c->nb_frames++].at = c->nb_bytes;
+	}
 	c->last_stream[stream_id & 3] = stream_id;
 	c->bytes = realloc(c->bytes, c->nb_bytes + len + 1);
 	assert_non_null(c->bytes);
@@ -297,7 +302,9 @@ fxq_begin(struct fxq *q, const char *room, unsigned int queue, uint8_t net)
 	gnutls_session_t tls;
 
 	assert_true(q->nb <= FXQ_CLIENTS);
-	*c = (struct fxq_client){ .out = { out_get, out_put }, .q = q };
+	*c = (struct fxq_client){ .out = { out_get, out_put },
+		.q = q,
+		.last_stream = { -1, -1, -1, -1 } };
 	c->net = (struct fx_client){ .addr = { 198, 18, net, (uint8_t)(10 + q->nb) },
 		.port = (uint16_t)(7000 + q->nb),
 		.queue = queue };
@@ -316,6 +323,7 @@ static void
 forget(struct fxq_client *c)
 {
 	c->nb_bytes = 0;
+	c->nb_frames = 0;
 	c->nb_fins = 0;
 	c->nb_chunks_done = 0;
 }
@@ -422,6 +430,42 @@ uint64_t
 fxq_stream_bytes(const struct fxq *q)
 {
 	return fxq_count(q, PLM_CNT_QUIC_STREAM_BYTES) - q->nb_offered;
+}
+
+void
+fxq_end(struct fxq_client *c)
+{
+	client_end(c);
+	*c = (struct fxq_client){ 0 };
+}
+
+void
+fxq_read_all(struct fxq_client *c)
+{
+	for (unsigned int i = 0; i < c->nb_frames; i++) {
+		size_t end = i + 1 < c->nb_frames ? c->frames[i + 1].at : c->nb_bytes;
+
+		plm_quic_stream_consumed(c->conn, c->frames[i].stream_id, end - c->frames[i].at);
+	}
+}
+
+const char *
+fxq_signal(const struct fxq_client *c, unsigned int n)
+{
+	static char json[64 * 1024];
+	size_t at, end, len;
+
+	if (n >= c->nb_frames)
+		return "";
+	at = c->frames[n].at;
+	end = n + 1 < c->nb_frames ? c->frames[n + 1].at : c->nb_bytes;
+	assert_true(end - at >= 4 && end - at < sizeof(json));
+	len = (size_t)c->bytes[at] << 24 | (size_t)c->bytes[at + 1] << 16 |
+			(size_t)c->bytes[at + 2] << 8 | c->bytes[at + 3];
+	assert_int_equal(len, end - at - 4);
+	memcpy(json, c->bytes + at + 4, len);
+	json[len] = '\0';
+	return json;
 }
 
 unsigned int
