@@ -871,6 +871,34 @@ client__that_never_reads_delays_nobody_and_pins_two_updates(void **state)
 	assert_told(deaf, deaf->nb_frames - 1, (const unsigned int[]){ 1, 2 }, 2);
 }
 
+/* Nothing of what it is told arrives for a while, far more than may be under way: then it is told how the room is now. */
+static void
+client__that_was_cut_off_is_told_the_newest(void **state)
+{
+	struct fxq_client *cut;
+	unsigned int had;
+
+	fxq_create(&q);
+	cut = joins("room", 1, NULL);
+	joins("room", 2, NULL);
+	had = cut->nb_frames;
+	cut->is_deaf = cut->is_mute = true;
+	for (unsigned int i = 0; i < 100; i++) {
+		struct fxq_client *c;
+
+		q.nb = 2;
+		c = joins("room", 3, NULL);
+		leaves(c);
+		fxq_end(c);
+		assert_true(fxq_messages(&q) <= 8);
+	}
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_STREAM_FULL), 0);
+	cut->is_deaf = cut->is_mute = false;
+	fxq_step(&q, 5000);
+	assert_in_range(cut->nb_frames, had + 1, had + 3);
+	assert_told(cut, cut->nb_frames - 1, (const unsigned int[]){ 1, 2 }, 2);
+}
+
 /* --- large rooms ------------------------------------------------------------------------------------- */
 
 static void
@@ -934,6 +962,7 @@ main(void)
 		T(signals__beyond_what_one_may_send_are_dropped),
 		T(signals__are_read_in_the_order_of_their_streams),
 		T(client__that_never_reads_delays_nobody_and_pins_two_updates),
+		T(client__that_was_cut_off_is_told_the_newest),
 		T(room__above_50_is_told_once_a_second),
 #undef T
 	};
