@@ -9,16 +9,23 @@
 #define PLM_CTL_H
 
 #include "plm_admit.h"
+#include "plm_auth.h"
 #include "plm_net.h"
 #include "plm_quic_identity.h"
 #include "plm_relay.h"
 
 struct plm_ctl;
 
+/** Identities that a rule for rooms may list. */
+#define PLM_ROOM_ALLOW 64
+
 /** Settings of the rooms whose name a pattern (fnmatch) matches; the first match counts. */
 struct plm_room_rule {
 	char pattern[PLM_NAME_SIZE];
 	struct plm_room_settings settings;
+	uint8_t allow[PLM_ROOM_ALLOW]
+		     [PLM_AUTH_FINGERPRINT]; /**< who may join, of QUIC rooms only */
+	unsigned int nb_allow;               /**< 0: everybody */
 };
 
 /** QUIC: none with max_connections 0. */
@@ -34,6 +41,14 @@ struct plm_ctl_quic_conf {
 	const struct plm_aead *aead;              /**< stays */
 	struct rte_mempool
 			*pools[PLM_WORKERS_MAX]; /**< packets and payloads, with struct plm_pkt */
+};
+
+/** WZP: who may join the rooms of QUIC clients. */
+struct plm_ctl_wzp_conf {
+	const struct plm_auth *auth; /**< validates tokens; NULL: none is asked for; stays */
+	bool match_identity;         /**< a token must be of the identity that the client proves */
+	uint64_t auth_cache_ns; /**< a valid token is not asked for again for this long; 0: always */
+	uint64_t auth_timeout_ns; /**< after this long `auth` has answered for sure */
 };
 
 struct plm_ctl_conf {
@@ -57,6 +72,7 @@ struct plm_ctl_conf {
 	unsigned int max_neighbours;
 
 	struct plm_ctl_quic_conf quic;
+	struct plm_ctl_wzp_conf wzp;
 	uint32_t max_rooms;
 	uint32_t max_sessions;
 	uint32_t max_members;
