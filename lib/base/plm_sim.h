@@ -151,7 +151,9 @@ struct plm_sim_seal {
 	X(QUIC_WINDOW, "quic_window", "leave a window that was full closed")                       \
 	X(QUIC_ARENA, "quic_arena", "give memory back that a connection uses")                     \
 	X(QUIC_ADOPT_LOST, "quic_adopt_lost",                                                      \
-			"forget to send a connection home when the ring is full")
+			"forget to send a connection home when the ring is full")                  \
+	X(AUTH_STALE, "auth_stale", "let a token in that was cached past its time")                \
+	X(ACL_IGNORED, "acl_ignored", "let those into a room whom its rule does not allow")
 
 #ifdef PLM_SIM
 

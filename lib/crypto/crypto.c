@@ -105,6 +105,12 @@ plm_hmac_sha256(struct plm_hmac *hmac, const void *key, size_t key_len, const vo
 	return hmac_run(hmac->sha256, key, key_len, msg, len, NULL, 0, out, PLM_SHA256_SIZE);
 }
 
+int
+plm_sha256(const void *msg, size_t len, uint8_t out[PLM_SHA256_SIZE])
+{
+	return EVP_Digest(msg, len, out, NULL, EVP_sha256(), NULL) == 1 ? 0 : -EIO;
+}
+
 bool
 plm_crypto_equal(const void *a, const void *b, size_t len)
 {

@@ -2,7 +2,7 @@
 /**
  * @file
  * The cryptography that admission needs, over OpenSSL 3: HMAC-SHA1 (STUN MESSAGE-INTEGRITY),
- * HMAC-SHA256 (credentials), base64, strong randomness, comparison in constant time and erasure.
+ * HMAC-SHA256 (credentials), SHA-256, base64, strong randomness, comparison in constant time and erasure.
  * Any thread; the keyed context belongs to one lcore.
  */
 #ifndef PLM_CRYPTO_H
@@ -27,6 +27,9 @@ int plm_hmac_sha1(struct plm_hmac *hmac, const void *key, size_t key_len, const 
 /** HMAC-SHA256. 0 or -EIO. */
 int plm_hmac_sha256(struct plm_hmac *hmac, const void *key, size_t key_len, const void *msg,
 		size_t len, uint8_t out[PLM_SHA256_SIZE]);
+
+/** SHA-256. 0 or -EIO. */
+int plm_sha256(const void *msg, size_t len, uint8_t out[PLM_SHA256_SIZE]);
 
 /** Equal, in time that does not depend on where they differ? */
 bool plm_crypto_equal(const void *a, const void *b, size_t len);

@@ -62,17 +62,26 @@ plm_ctl_conf_init(struct plm_ctl_conf *conf)
 
 /* --- what admission and rooms ask -------------------------------------------------------------- */
 
+const struct plm_room_rule *
+ctl_rule(const struct plm_ctl *ctl, const char *room)
+{
+	for (unsigned int i = 0; i < ctl->conf.nb_rules; i++) {
+		if (fnmatch(ctl->rules[i].pattern, room, 0) == 0)
+			return &ctl->rules[i];
+	}
+	return NULL;
+}
+
 static void
 admit_settings(void *ctx, const char *room, struct plm_room_settings *settings)
 {
 	const struct plm_ctl *ctl = ctx;
+	const struct plm_room_rule *rule = ctl_rule(ctl, room);
 
-	for (unsigned int i = 0; i < ctl->conf.nb_rules; i++) {
-		if (fnmatch(ctl->rules[i].pattern, room, 0) == 0) {
-			*settings = ctl->rules[i].settings;
-			settings->max_members = RTE_MIN(settings->max_members, ctl->most_members);
-			return;
-		}
+	if (rule != NULL) {
+		*settings = rule->settings;
+		settings->max_members = RTE_MIN(settings->max_members, ctl->most_members);
+		return;
 	}
 	*settings = (struct plm_room_settings){
 		.max_members = ctl->most_members,

@@ -173,6 +173,15 @@ unsigned int ctl_quic_turn(struct plm_ctl *ctl);
 /** Are there messages that found a ring full? */
 bool ctl_quic_is_late(const struct plm_ctl *ctl);
 
+/* ctl.c */
+/** The rule for rooms of this name, the first that matches; NULL: none does. */
+const struct plm_room_rule *ctl_rule(const struct plm_ctl *ctl, const char *room);
+
+/* auth.c */
+/** May this identity join the QUIC room of this name, by its rule? */
+bool ctl_allows(const struct plm_ctl *ctl, const char *room,
+		const uint8_t fp[PLM_AUTH_FINGERPRINT]);
+
 /* bye.c */
 void ctl_ending(void *ctx, struct plm_handle session, uint32_t room_idx,
 		enum plm_end_reason reason);

@@ -43,9 +43,9 @@ struct plm_auth {
 	 * @param id, gen
 	 *   Any; the answer has them again.
 	 * @param token
-	 *   Copied. `len` bytes, 1 to PLM_AUTH_TOKEN_MAX, of UTF-8 without NUL.
+	 *   Copied. `len` bytes, 1 to PLM_AUTH_TOKEN_MAX; what is not UTF-8 is found invalid.
 	 * @return
-	 *   0; -EBUSY: as many are being asked as may be; -EINVAL: not a token.
+	 *   0; -EBUSY: as many are being asked as may be; -EINVAL: `len` is out of range.
 	 */
 	int (*ask)(void *ctx, uint32_t id, uint32_t gen, const char *token, size_t len);
 	/** The next answer. False: there is none now, and `answer` is untouched. */

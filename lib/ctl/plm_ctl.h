@@ -23,9 +23,9 @@ struct plm_ctl;
 struct plm_room_rule {
 	char pattern[PLM_NAME_SIZE];
 	struct plm_room_settings settings;
-	uint8_t allow[PLM_ROOM_ALLOW]
-		     [PLM_AUTH_FINGERPRINT]; /**< who may join, of QUIC rooms only */
-	unsigned int nb_allow;               /**< 0: everybody */
+	/** Who alone may join, of QUIC rooms only. */
+	uint8_t allow[PLM_ROOM_ALLOW][PLM_AUTH_FINGERPRINT];
+	unsigned int nb_allow; /**< 0: everybody may */
 };
 
 /** QUIC: none with max_connections 0. */
@@ -47,8 +47,8 @@ struct plm_ctl_quic_conf {
 struct plm_ctl_wzp_conf {
 	const struct plm_auth *auth; /**< validates tokens; NULL: none is asked for; stays */
 	bool match_identity;         /**< a token must be of the identity that the client proves */
-	uint64_t auth_cache_ns; /**< a valid token is not asked for again for this long; 0: always */
-	uint64_t auth_timeout_ns; /**< after this long `auth` has answered for sure */
+	uint64_t auth_cache_ns;      /**< a valid token is asked again after this long; 0: always */
+	uint64_t auth_timeout_ns;    /**< `auth` takes no longer to answer */
 };
 
 struct plm_ctl_conf {

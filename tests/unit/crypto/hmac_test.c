@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* HMAC against RFC 2202 and RFC 4231; equality, erasure, randomness. */
+/* HMAC against RFC 2202 and RFC 4231; SHA-256 against FIPS 180; equality, erasure, randomness. */
 #include "plm_crypto.h"
 #include "test_eal.h"
 
@@ -89,6 +89,28 @@ hmac_sha256__matches_rfc_4231(void **state)
 }
 
 static void
+sha256__matches_fips_180(void **state)
+{
+	static const struct {
+		const char *msg;
+		const char *want;
+	} vectors[] = {
+		{ "",
+				"\xe3\xb0\xc4\x42\x98\xfc\x1c\x14\x9a\xfb\xf4\xc8\x99\x6f\xb9\x24\x27"
+				"\xae\x41\xe4\x64\x9b\x93\x4c\xa4\x95\x99\x1b\x78\x52\xb8\x55" },
+		{ "abc",
+				"\xba\x78\x16\xbf\x8f\x01\xcf\xea\x41\x41\x40\xde\x5d\xae\x22\x23\xb0"
+				"\x03\x61\xa3\x96\x17\x7a\x9c\xb4\x10\xff\x61\xf2\x00\x15\xad" },
+	};
+	uint8_t out[PLM_SHA256_SIZE];
+
+	for (size_t i = 0; i < RTE_DIM(vectors); i++) {
+		assert_int_equal(plm_sha256(vectors[i].msg, strlen(vectors[i].msg), out), 0);
+		assert_memory_equal(out, vectors[i].want, sizeof(out));
+	}
+}
+
+static void
 hmac__keeps_no_key_from_before(void **state)
 {
 	uint8_t first[PLM_SHA1_SIZE], again[PLM_SHA1_SIZE], other[PLM_SHA1_SIZE];
@@ -137,6 +159,7 @@ main(void)
 				setup, teardown),
 		cmocka_unit_test_setup_teardown(hmac_sha256__matches_rfc_4231, setup, teardown),
 		cmocka_unit_test_setup_teardown(hmac__keeps_no_key_from_before, setup, teardown),
+		cmocka_unit_test(sha256__matches_fips_180),
 		cmocka_unit_test(equal__says_where_they_differ_to_nobody),
 		cmocka_unit_test(erase__leaves_zeros),
 		cmocka_unit_test(random__differs),
