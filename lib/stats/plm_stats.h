@@ -216,6 +216,8 @@ enum plm_counter_class {
 	X(QUIC_VERSIONS, "quic_versions", CTL, "version negotiation packets sent")                                 \
 	X(QUIC_RESETS, "quic_resets", CTL, "stateless resets sent")                                                \
 	X(QUIC_ENDED, "quic_ended", CTL, "QUIC connections that ended, whatever the reason")                       \
+	X(WZP_AUTH_ASKED, "wzp_auth_asked", CTL, "tokens given to the auth server to validate")                    \
+	X(WZP_AUTH_CACHED, "wzp_auth_cached", CTL, "tokens whose answer was known")                                \
 	X(QUIC_MALFORMED, "quic_malformed", CTL_DROP,                                                              \
 			"QUIC first packets that cannot be opened: cut short, too large, changed or forged")       \
 	X(QUIC_HELLO, "quic_hello", CTL_DROP,                                                                      \
@@ -238,6 +240,12 @@ enum plm_counter_class {
 			"QUIC handshakes that failed or were never finished")                                      \
 	X(QUIC_REFUSED, "quic_refused", CTL_DROP, "QUIC clients that no room took")                                \
 	X(QUIC_ROOM_FULL, "quic_room_full", CTL_DROP, "of them, those whose room was full")                        \
+	X(WZP_AUTH_INVALID, "wzp_auth_invalid", CTL_DROP,                                                          \
+			"clients refused: their token is invalid, or another's")                                   \
+	X(WZP_AUTH_FAILED, "wzp_auth_failed", CTL_DROP,                                                            \
+			"clients refused: the auth server gave no answer, or none of the form")                    \
+	X(WZP_AUTH_BUSY, "wzp_auth_busy", CTL_DROP,                                                                \
+			"clients refused: as many tokens being validated as may be")                               \
 	X(QUIC_STRAY, "quic_stray", CTL_DROP, "QUIC packets for no handshake in progress")                         \
 	X(STATIC_WAITING, "static_waiting", CTL_DROP,                                                              \
 			"attempts to open a static endpoint that found no place")                                  \
