@@ -678,6 +678,27 @@ quic(const struct question *q)
 	return 0;
 }
 
+/* --- WZP ------------------------------------------------------------------------------------ */
+
+static int
+wzp(const struct question *q)
+{
+	struct auth_figures f = { 0 };
+
+	if (q->app->auth != NULL)
+		auth_read(q->app->auth, &f);
+	rte_tel_data_add_dict_u64(q->d, "auth_requests_max",
+			q->app->auth != NULL ? q->app->conf.wzp.auth_requests : 0);
+	rte_tel_data_add_dict_u64(q->d, "auth_in_flight", f.in_flight);
+	rte_tel_data_add_dict_u64(q->d, "auth_asked", f.asked);
+	rte_tel_data_add_dict_u64(q->d, "auth_valid", f.valid);
+	rte_tel_data_add_dict_u64(q->d, "auth_invalid", f.invalid);
+	rte_tel_data_add_dict_u64(q->d, "auth_failed", f.failed);
+	rte_tel_data_add_dict_u64(q->d, "auth_busy", f.busy);
+	rte_tel_data_add_dict_string(q->d, "auth_error", f.error);
+	return 0;
+}
+
 /* --- the table ------------------------------------------------------------------------------ */
 
 static const struct command {
@@ -694,6 +715,7 @@ static const struct command {
 	{ "/plenum/sessions", sessions,
 			"A room's sessions, 32 at a time. Parameters: its name[,`next` of the page before]" },
 	{ "/plenum/quic", quic, "QUIC connections, handshakes and their memory. No parameters" },
+	{ "/plenum/wzp", wzp, "Tokens that were validated. No parameters" },
 	{ "/plenum/drops", drops,
 			"Drops by reason since `clear`. Parameter: a worker's number, or slow_path" },
 	{ "/plenum/counters", counters, "Every counter, likewise" },
