@@ -38,9 +38,9 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 	uint64_t due_ns;
 
 	c->received++;
-	if (c->all->latency == NULL || len < sizeof(due_ns))
+	if (c->all->latency == NULL || len < PLM_WZP_HDR + sizeof(due_ns))
 		return;
-	memcpy(&due_ns, buf, sizeof(due_ns));
+	memcpy(&due_ns, buf + PLM_WZP_HDR, sizeof(due_ns));
 	plm_hist_add(c->all->latency, quic_now() - due_ns);
 }
 

@@ -371,6 +371,16 @@ fxq_message(struct fxq_client *c, const uint8_t *buf, size_t len)
 enum plm_quic_verdict
 fxq_send(struct fxq_client *c, const void *buf, size_t len)
 {
+	uint8_t media[PLM_QUIC_PACKET_MAX] = { 0 };
+
+	assert_true(len <= sizeof(media) - PLM_WZP_HDR);
+	memcpy(media + PLM_WZP_HDR, buf, len);
+	return fxq_datagram(c, media, PLM_WZP_HDR + len);
+}
+
+enum plm_quic_verdict
+fxq_datagram(struct fxq_client *c, const void *buf, size_t len)
+{
 	struct plm_quic_dgram d = { .buf = buf, .len = (uint16_t)len };
 
 	plm_quic_send(c->conn, &c->out, &d, 1, c->q->fx.now_ns);
@@ -378,14 +388,15 @@ fxq_send(struct fxq_client *c, const void *buf, size_t len)
 }
 
 void
-fxq_send_small(struct fxq_client *c, unsigned int n)
+fxq_send_small(struct fxq_client *c, unsigned int n, uint16_t len)
 {
-	static const uint8_t byte = 'x';
+	static const uint8_t zeros[PLM_WZP_HDR];
 	struct plm_quic_dgram *d = calloc(n, sizeof(*d));
 
 	assert_non_null(d);
+	assert_true(len <= sizeof(zeros));
 	for (unsigned int i = 0; i < n; i++)
-		d[i] = (struct plm_quic_dgram){ .buf = &byte, .len = 1 };
+		d[i] = (struct plm_quic_dgram){ .buf = zeros, .len = len };
 	assert_int_equal(plm_quic_send(c->conn, &c->out, d, n, c->q->fx.now_ns), n);
 	free(d);
 }

@@ -77,9 +77,12 @@ struct fxq_client *fxq_join(struct fxq *q, const char *room, unsigned int queue)
 void fxq_flush(struct fxq_client *c);
 /* A message on a stream of its own; the bytes stay until the end. */
 int fxq_message(struct fxq_client *c, const uint8_t *buf, size_t len);
+/* A datagram of media: these bytes behind a header of zeros. */
 enum plm_quic_verdict fxq_send(struct fxq_client *c, const void *buf, size_t len);
-/* As many datagrams of one byte, in packets that are as full as they get. */
-void fxq_send_small(struct fxq_client *c, unsigned int n);
+/* One of these bytes. */
+enum plm_quic_verdict fxq_datagram(struct fxq_client *c, const void *buf, size_t len);
+/* As many datagrams of `len` zeros, in packets that are as full as they get. */
+void fxq_send_small(struct fxq_client *c, unsigned int n, uint16_t len);
 /* The slow path stands still for `n` turns of the workers. */
 void fxq_step_workers(struct fxq *q, unsigned int n);
 /* Its session at the relay. */
