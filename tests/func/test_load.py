@@ -61,7 +61,7 @@ def quic_drive(lab, relay, vdev, seconds, *arguments, churn=0, rate=5000,
     load = lab.start(lab.outside, [
         os.path.join(lab.build, "app", "load", "plenum-load"), "--no-huge", "--cpu",
         min(os.sched_getaffinity(0)), "--vdev", vdev, "--relay", f"[{relay_address}]:{PORT}",
-        "--address", address, "--addresses", 4, "--quic", "--rooms", rooms, "--publishers", 1,
+        "--address", address, "--addresses", 4, "--wzp", "--rooms", rooms, "--publishers", 1,
         "--subscribers", subscribers, "--rate", rate, "--duration", seconds, "--churn", churn,
         "--warm-up", 0, "--wait", WAIT, "--quiet", "--json", path, *arguments], "load")
     status = load.wait(seconds + 90)
@@ -329,7 +329,7 @@ def quic_load_interrupted(lab, long):
     load = lab.start(lab.outside, [
         os.path.join(lab.build, "app", "load", "plenum-load"), "--no-huge", "--cpu",
         min(os.sched_getaffinity(0)), "--vdev", vdev, "--relay", f"{RELAY4}:{PORT}", "--address",
-        "198.18.1.1", "--quic", "--rooms", 5, "--publishers", 2, "--subscribers", 3, "--rate", 200,
+        "198.18.1.1", "--wzp", "--rooms", 5, "--publishers", 2, "--subscribers", 3, "--rate", 200,
         "--duration", 60, "--churn", 10, "--cipher", "chacha20", "--wait", WAIT, "--size",
         "60,1100", "--quiet", "--json", path], "load")
     wait_for(lambda: relay.counter("datagrams_media") > 300, lambda: relay_drops(relay), 30)
