@@ -7,7 +7,8 @@
 #include "plm_sim.h"
 #include "quic_priv.h"
 
-#define SMALL 64 /* up to here classes are 16 bytes apart */
+#define SMALL  64 /* up to here classes are 16 bytes apart */
+#define LARGER 8  /* classes to a block of twice the size */
 
 static unsigned int
 class_of(size_t size)
@@ -40,6 +41,7 @@ region_add(struct quic_arena *arena, struct quic_region *region, void *base, siz
 {
 	region->top = RTE_PTR_ALIGN_CEIL((uint8_t *)base, 16);
 	region->end = (uint8_t *)base + size;
+	region->nb_out = 0;
 	arena->size += (uint32_t)(region->end - region->top);
 }
 
@@ -56,6 +58,32 @@ quic_arena_fini(struct quic_arena *arena)
 {
 	while (arena->nb_extents > 0)
 		arena->memory->put(arena->memory->ctx, arena->extents[--arena->nb_extents]);
+}
+
+/* Free blocks of a region that goes. */
+static void
+forget(struct quic_arena *arena, uint32_t region)
+{
+	for (unsigned int class = 0; class < ARENA_CLASSES; class ++) {
+		struct quic_block **at = &arena->free_list[class];
+
+		while (*at != NULL)
+			if ((*at)->region == region)
+				*at = (*at)->next;
+			else
+				at = &(*at)->next;
+	}
+}
+
+void
+quic_arena_trim(struct quic_arena *arena)
+{
+	while (arena->nb_extents > 0 && arena->regions[arena->nb_extents].nb_out == 0) {
+		forget(arena, arena->nb_extents);
+		arena->nb_extents--;
+		arena->size -= (uint32_t)arena->memory->size;
+		arena->memory->put(arena->memory->ctx, arena->extents[arena->nb_extents]);
+	}
 }
 
 static bool
@@ -77,18 +105,29 @@ extent_add(struct quic_arena *arena, uint32_t max_extents)
 	return true;
 }
 
-/* Where `size` bytes are left: in what there is, or in another region. NULL: nowhere. */
+/* Where `size` bytes are left in what there is. NULL: nowhere. */
 static struct quic_region *
-region_with(struct quic_arena *arena, size_t size, uint32_t max_extents)
+region_of(struct quic_arena *arena, size_t size)
 {
 	struct quic_region *region = arena->regions;
 
 	for (; region <= &arena->regions[arena->nb_extents]; region++)
 		if (size <= (size_t)(region->end - region->top))
 			return region;
+	return NULL;
+}
+
+/* Or in another region. */
+static struct quic_region *
+region_with(struct quic_arena *arena, size_t size, uint32_t max_extents)
+{
+	struct quic_region *region = region_of(arena, size);
+
+	if (region != NULL)
+		return region;
 	if (arena->memory == NULL || size > arena->memory->size || !extent_add(arena, max_extents))
 		return NULL;
-	return region;
+	return &arena->regions[arena->nb_extents];
 }
 
 bool
@@ -135,7 +174,8 @@ quic_arena_has_blocks(struct quic_arena *arena, size_t size, unsigned int n, siz
 static void *
 take(struct quic_arena *arena, struct quic_block *block)
 {
-	arena->used += class_size((unsigned int)block->class) + (uint32_t)sizeof(*block);
+	arena->used += class_size(block->class) + (uint32_t)sizeof(*block);
+	arena->regions[block->region].nb_out++;
 	arena->peak = RTE_MAX(arena->peak, arena->used);
 	return block + 1;
 }
@@ -163,11 +203,21 @@ quic_arena_alloc(struct quic_arena *arena, size_t size)
 	if (likely(arena->free_list[class] != NULL))
 		return take_free(arena, class);
 	need = class_size(class) + (uint32_t)sizeof(*block);
-	region = region_with(arena, need, PLM_QUIC_EXTENTS_MAX);
+	region = region_of(arena, need);
+	if (unlikely(region == NULL)) {
+		/* What a handshake left behind, before there is more. */
+		unsigned int most = RTE_MIN(class + LARGER, ARENA_CLASSES - 1u);
+
+		for (unsigned int c = class + 1; c <= most; c++)
+			if (arena->free_list[c] != NULL)
+				return take_free(arena, c);
+		region = region_with(arena, need, PLM_QUIC_EXTENTS_MAX);
+	}
 	if (likely(region != NULL)) {
 		block = (struct quic_block *)region->top;
 		region->top += need;
 		block->class = class;
+		block->region = (uint32_t)(region - arena->regions);
 		return take(arena, block);
 	}
 	for (class ++; class < ARENA_CLASSES; class ++)
@@ -186,7 +236,8 @@ quic_arena_release(struct quic_arena *arena, void *buf)
 	block = (struct quic_block *)buf - 1;
 	if (plm_mutant(QUIC_ARENA) && arena->nb_extents > 0)
 		arena->memory->put(arena->memory->ctx, arena->extents[--arena->nb_extents]);
-	arena->used -= class_size((unsigned int)block->class) + (uint32_t)sizeof(*block);
+	arena->used -= class_size(block->class) + (uint32_t)sizeof(*block);
+	arena->regions[block->region].nb_out--;
 	block->next = arena->free_list[block->class];
 	arena->free_list[block->class] = block;
 }
@@ -224,7 +275,7 @@ mem_realloc(void *old, size_t size, void *arena)
 
 	if (old == NULL)
 		return quic_arena_alloc(arena, size);
-	has = class_size((unsigned int)((struct quic_block *)old - 1)->class);
+	has = class_size(((struct quic_block *)old - 1)->class);
 	if (size <= has)
 		return old;
 	buf = quic_arena_alloc(arena, size);

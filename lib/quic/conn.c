@@ -579,6 +579,12 @@ plm_quic_conn_reason(const struct plm_quic_conn *conn, size_t *len)
 	return err->reason;
 }
 
+void
+plm_quic_trim(struct plm_quic_conn *conn)
+{
+	quic_arena_trim(&conn->arena);
+}
+
 bool
 plm_quic_is_dirty(const struct plm_quic_conn *conn)
 {

@@ -20,7 +20,8 @@
 
 /* In front of each block, which keeps blocks aligned to 16. */
 struct quic_block {
-	uint64_t class;
+	uint32_t class;
+	uint32_t region;
 	struct quic_block *next; /* in the list of its class, while it is free */
 };
 static_assert(sizeof(struct quic_block) == 16, "blocks are aligned to 16");
@@ -28,6 +29,7 @@ static_assert(sizeof(struct quic_block) == 16, "blocks are aligned to 16");
 struct quic_region {
 	uint8_t *top; /* never given out beyond it */
 	uint8_t *end;
+	uint32_t nb_out; /* blocks of it that are out */
 };
 
 /*
@@ -51,6 +53,8 @@ void quic_arena_init(struct quic_arena *arena, void *base, size_t size,
 		const struct plm_quic_memory *memory);
 /* Give the extents back. */
 void quic_arena_fini(struct quic_arena *arena);
+/* And those of which nothing is used any more, the last ones first. */
+void quic_arena_trim(struct quic_arena *arena);
 /* Are `size` bytes to be had, by way of an extent if need be and there are fewer than `max_extents`? */
 bool quic_arena_has(struct quic_arena *arena, size_t size, uint32_t max_extents);
 /* And `n` blocks of `size` bytes, with another `beside` in smaller ones? */
