@@ -1152,6 +1152,39 @@ memory__that_runs_out_refuses_datagrams_and_ends_nothing(void **state)
 	}
 }
 
+/* What much in flight took beside a connection's own memory comes back, again and again, and nothing is overwritten. */
+static void
+memory__that_is_no_longer_used_comes_back(void **state)
+{
+	static uint8_t zeros[1100];
+	struct fx_pair *pair = fx_connected(NULL);
+	uint8_t *buf = fx_bytes(pair, 60000);
+
+	for (unsigned int i = 0; i < 20; i++) {
+		unsigned int most = 0;
+
+		fx_delay(pair, 50 * MS);
+		assert_int_equal(fx_message(&pair->server, buf, 60000, 8000, true), 0);
+		for (unsigned int k = 0; k < 300; k++) {
+			fx_send(&pair->server, zeros, 100, false);
+			fx_step(pair);
+			most = RTE_MAX(most, pair->nb_out);
+			if (k % 50 == 0)
+				plm_quic_trim(pair->server.conn);
+		}
+		assert_in_range(most, 1, PLM_QUIC_EXTENTS_MAX);
+		fx_run(pair, 2 * S);
+		assert_true(fx_figures(&pair->server).arena_size >= PLM_QUIC_ARENA_MIN);
+		plm_quic_trim(pair->server.conn);
+		plm_quic_trim(pair->client.conn);
+		print_message("%u extents at most, %u afterwards\n", most, pair->nb_out);
+		assert_int_equal(pair->client.nb_messages, i + 1);
+		message_check(&pair->client.messages[i], buf, 60000);
+	}
+	free(buf);
+	fx_end(pair);
+}
+
 int
 main(void)
 {
@@ -1200,6 +1233,7 @@ main(void)
 		cmocka_unit_test(ids__all_lead_to_the_connection),
 		cmocka_unit_test(memory__of_an_established_connection_stays_within_40_kilobytes),
 		cmocka_unit_test(memory__that_runs_out_refuses_datagrams_and_ends_nothing),
+		cmocka_unit_test(memory__that_is_no_longer_used_comes_back),
 	};
 
 	test_eal_init(64);
