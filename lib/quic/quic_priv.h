@@ -32,6 +32,12 @@ struct quic_region {
 	uint32_t nb_out; /* blocks of it that are out */
 };
 
+enum quic_arena_age {
+	QUIC_ARENA_OLD, /* blocks that are given back are given out again, wherever they are */
+	QUIC_ARENA_YOUNG, /* a server's handshake: nothing in extents is given out twice, so that they can be given back */
+	QUIC_ARENA_GROWN, /* the same, and it is over: they are, as soon as nothing in them is used */
+};
+
 /*
  * A connection's memory: one region, and a few more of the owner's when that is used up. It is handed out
  * from a region's start; what is given back is kept by size and given out again. ngtcp2 asks for few sizes
@@ -44,6 +50,8 @@ struct quic_arena {
 	uint32_t peak;
 	uint32_t nb_extents;
 	uint32_t max_extents;
+	uint8_t age;   /* enum quic_arena_age */
+	bool is_brief; /* some blocks that are asked for now are given back soon */
 	void *extents[PLM_QUIC_EXTENTS_MAX];
 	const struct plm_quic_memory *memory; /* where extents come from; NULL: nowhere */
 	struct quic_block *free_list[ARENA_CLASSES];
@@ -53,7 +61,9 @@ void quic_arena_init(struct quic_arena *arena, void *base, size_t size,
 		const struct plm_quic_memory *memory);
 /* Give the extents back. */
 void quic_arena_fini(struct quic_arena *arena);
-/* And those of which nothing is used any more, the last ones first. */
+/* The handshake is complete: what it took beside the connection's own memory goes back. */
+void quic_arena_grow_up(struct quic_arena *arena);
+/* Give back the extents of which nothing is used any more, the last ones first. */
 void quic_arena_trim(struct quic_arena *arena);
 /* Are `size` bytes to be had, by way of an extent if need be and there are fewer than `max_extents`? */
 bool quic_arena_has(struct quic_arena *arena, size_t size, uint32_t max_extents);
