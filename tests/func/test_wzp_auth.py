@@ -278,11 +278,11 @@ def wzp_allow(lab, long):
                 client.expect_refused()
                 expect(client.relay is None, f"{room}: answered")
         expect(relay.counter("wzp_acl") == 4, f"wzp_acl {relay.counter('wzp_acl')}")
-        refusals = [e for e in relay.events() if e["event"] == "refuse" and e["reason"] == "wzp_acl"]
-        expect(len(refusals) == 4 and all(e["room"].startswith("board-") for e in refusals),
-               f"{refusals}")
         with Client(target, "boards", "elsewhere") as client:
             client.join()
         inside.wait_roster([inside.member, other.member])
         expect(len(inside.rosters()) == 2, f"{inside.rosters()}")
-    relay.stop()
+    relay.stop()  # the last events are written by then
+    refusals = [e for e in relay.events() if e["event"] == "refuse" and e["reason"] == "wzp_acl"]
+    expect(len(refusals) == 4 and all(e["room"].startswith("board-") for e in refusals),
+           f"{refusals}")
