@@ -231,7 +231,7 @@ def client_wzp_sound(lab, long):
                        v6=not v6, verify=False).wait_ready()
         began = time.monotonic()
         replays = Peer(lab, "publish", f"replays{v6}", "--replay", capture, room="sound", v6=v6, verify=False)
-        replays.report()
+        expect(said(replays.report())["media_sent"] == FRAMES, "not all of it was sent")
         listens.report()
         expect([datagram for _, datagram in records(again)] == taken, "sent again it is something else")
         spans = [at[-1][0] - at[0][0] for at in (records(capture), records(again))]
