@@ -67,7 +67,7 @@ def both_ways(target, seconds=5, v6=False):
         expect_same(b.heard(len(sent[0])), sent[0], "b")
         heard = collections.Counter(watches.heard(len(sent[0]) + len(sent[1])))
         expect(heard == collections.Counter(sent[0] + sent[1]), "the third one misses some")
-        watches.wait_roster([watches.member])
+        watches.wait(lambda: len(watches.updates) >= 5, "five updates")
         expect(watches.rosters() == [
             [watches.member], [watches.member, a.member], [watches.member, a.member, b.member],
             [watches.member, b.member], [watches.member]], f"rosters: {watches.rosters()}")

@@ -131,9 +131,10 @@ def sender_lines(seconds):
             f"tone send complete total_source={frames} total_repair=0"]
 
 
-def expect_end(process, status=0, timeout=30):
-    found = process.wait(timeout)
-    expect(found == status, f"{process.name}: exit {found}: {process.output()[-800:]}")
+def expect_end(process, timeout=30):
+    status = process.wait(timeout)
+    expect(status == 0, f"{process.name}: exit {status}: {process.output()[-800:]}")
+    process.lab.processes.remove(process)  # what is said of it now has its output
 
 
 def stop_recorder(process):

@@ -141,8 +141,8 @@ class Client:
         return [members for _, members in self.updates]
 
     def wait_roster(self, members, timeout=PATIENCE_S):
-        """Until a RoomUpdate named exactly these, in this order."""
-        self.wait(lambda: any(m == members for _, m in self.updates[-3:]),
+        """Until the latest RoomUpdate names exactly these, in this order."""
+        self.wait(lambda: self.updates and self.updates[-1][1] == members,
                   f"update with {[alias for _, alias in members]}", timeout)
 
     def send(self, packet):
