@@ -124,4 +124,5 @@ def wzp_load_no_read(lab, long):
     # An original client takes a hundred messages in its life.
     expect(steady["updates"] > 18 * 100, f"too few changes to fill what one may be told: {steady}")
     expect(run["churn"]["updates"] >= run["churn"]["joined"], f"who come and go: {run['churn']}")
+    expect(relay.counter("wzp_updates") > 100, f"{relay_drops(relay)}")
     relay.stop()
