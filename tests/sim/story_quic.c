@@ -20,6 +20,9 @@ sizes(struct sim_plan *plan, struct sim_rng *rng)
 	s->quic_idle_ns = sim_range(rng, 2, 4) * S;
 	s->quic_handshake_ns = 1500 * MS;
 	s->max_sessions = 64;
+	s->wzp_streams = 100;
+	s->wzp_join_ns = 1500 * MS;
+	s->wzp_auth_ns = 500 * MS;
 	if (sim_chance(rng, 300))
 		s->quic_astray = (uint16_t)sim_range(rng, 50, 1024);
 }
