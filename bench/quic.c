@@ -336,6 +336,7 @@ stage_open(void *arg)
 			quic_relay_connect(&st->relay, room, first + k,
 					RTE_MIN(members - k, (uint32_t)BATCH));
 	}
+	quic_relay_rest(&st->relay);
 	st->bare = quic_bare_create(st->big_rooms * BIG, backends[st->backend].backend,
 			ciphers[st->cipher].priority);
 	if (st->cipher > 0 || st->backend > 0)

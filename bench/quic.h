@@ -8,6 +8,7 @@
 #define PLM_BENCH_QUIC_H
 
 #include "bench.h"
+#include "load.h"
 #include "plm_ctl.h"
 #include "quic_side.h"
 
@@ -24,7 +25,12 @@ struct quic_client {
 	struct plm_quic_conn *conn; /* NULL: none */
 	uint32_t idx;
 	bool is_open;
+	bool is_in;        /* its offer was answered */
 	uint64_t received; /* datagrams */
+	uint64_t updates;  /* RoomUpdates */
+	uint64_t update_bytes;
+	uint64_t pongs;
+	struct load_wzp *wzp; /* its streams; NULL: it has made no offer yet */
 	uint8_t packet[PLM_QUIC_PACKET_MAX];
 };
 
@@ -41,6 +47,8 @@ struct quic_clients {
 	struct quic_client *clients;
 	uint8_t *arenas;
 	uint32_t nb_open; /* handshakes that are complete */
+	uint32_t nb_in;
+	struct load_wzp *wzp; /* of who has made an offer */
 	/* NULL, or where the age of datagrams goes whose first eight bytes say when they were due. */
 	struct plm_hist *latency;
 };
@@ -50,6 +58,11 @@ void quic_clients_free(struct quic_clients *all);
 
 /* Begin a handshake with a server of this name, in place of the connection that there was. */
 void quic_client_begin(struct quic_clients *all, uint32_t idx, const char *name);
+/* Its offer to join, as WZP clients make it, on its first stream: signed, to be sent by the other. */
+void quic_client_sign(struct quic_clients *all, uint32_t idx);
+void quic_client_offer(struct quic_clients *all, uint32_t idx);
+/* Close it, and forget the connection. */
+void quic_client_leave(struct quic_clients *all, uint32_t idx);
 /* A packet came; what is due is written at once. `buf` is overwritten. */
 void quic_client_take(struct quic_clients *all, uint32_t idx, uint8_t *buf, size_t len);
 /* Send a datagram. */
@@ -87,17 +100,25 @@ struct quic_relay {
 	const struct plm_port *ports[1];
 	struct plm_quic_identity *identity;
 	struct plm_aead *aead;
-	struct rte_ring *air;  /* frames of clients on their way */
-	uint64_t worker_spent; /* cycles of turns in which something was done */
-	uint64_t ctl_spent;    /* and of the slow path's turns, of any */
+	struct rte_ring *air;   /* frames of clients on their way */
+	uint64_t worker_spent;  /* cycles of turns in which something was done */
+	uint64_t ctl_spent;     /* and of the slow path's turns, of any */
+	uint64_t worker_joined; /* the same, since QUIC's handshakes were done */
+	uint64_t ctl_joined;
 };
 
 void quic_relay_create(struct quic_relay *r);
 void quic_relay_free(struct quic_relay *r);
 
-/* Connect clients [first, first + nb) to a room; until all are in, and nothing more is to be said.
- * Time of the relay's own calls goes to worker_spent and ctl_spent. Whoever runs it plays all lcores. */
+/* Connect clients [first, first + nb) to a room; until all are in, and nothing more is to be said. Time of
+ * the relay's own calls goes to worker_spent and ctl_spent, from the offers on to worker_joined and ctl_joined.
+ * Whoever runs it plays all lcores. */
 void quic_relay_connect(struct quic_relay *r, const char *room, uint32_t first, uint32_t nb);
+/* Its two halves. */
+void quic_relay_shake(struct quic_relay *r, const char *room, uint32_t first, uint32_t nb);
+void quic_relay_join(struct quic_relay *r, uint32_t first, uint32_t nb);
+/* Until large rooms were told, too, who is in them. */
+void quic_relay_rest(struct quic_relay *r);
 
 /* Datagrams of these clients, one of each, become copies, and what receivers say to them is read.
  * Worker's time goes to worker_spent. Main. */

@@ -38,9 +38,9 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 	uint64_t due_ns;
 
 	c->received++;
-	if (c->all->latency == NULL || len < sizeof(due_ns))
+	if (c->all->latency == NULL || len < PLM_WZP_HDR + sizeof(due_ns))
 		return;
-	memcpy(&due_ns, buf, sizeof(due_ns));
+	memcpy(&due_ns, buf + PLM_WZP_HDR, sizeof(due_ns));
 	plm_hist_add(c->all->latency, quic_now() - due_ns);
 }
 
@@ -53,9 +53,39 @@ established(void *ctx, struct plm_quic_conn *conn)
 	c->all->nb_open++;
 }
 
+static int
+got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
+		bool fin)
+{
+	struct quic_client *c = ctx;
+
+	if (c->wzp == NULL)
+		return 0;
+	plm_quic_stream_consumed(conn, stream_id, len);
+	switch (load_wzp_take(c->wzp, stream_id, buf, len, fin)) {
+	case LOAD_WZP_ANSWERED:
+		c->is_in = true;
+		c->all->nb_in++;
+		break;
+	case LOAD_WZP_UPDATE:
+		c->updates++;
+		c->update_bytes += c->wzp->update_len;
+		break;
+	case LOAD_WZP_PONG:
+		c->pongs++;
+		break;
+	case LOAD_WZP_NOTHING:
+		break;
+	case LOAD_WZP_OTHER:
+	case LOAD_WZP_WRONG:
+		bench_die("client %u: a signal that is none, or not due", c->idx);
+	}
+	return 0;
+}
+
 static const struct plm_quic_ops ops = {
 	.datagram = got_datagram,
-	.stream = quic_side_no_stream,
+	.stream = got_stream,
 	.stream_reset = quic_side_no_reset,
 	.established = established,
 	.moved = quic_side_no_move,
@@ -87,7 +117,7 @@ quic_clients_create(struct quic_clients *all)
 		.rand = { quic_rand_fill, NULL },
 		.idle_timeout_ns = 3600 * PLM_NS_PER_S,
 		.handshake_timeout_ns = 60 * PLM_NS_PER_S,
-		.max_streams = 4,
+		.max_streams = LOAD_WZP_STREAMS,
 		.max_stream_bytes = 16 * 1024,
 		.max_bytes = 64 * 1024,
 		.max_chunks = 4,
@@ -102,9 +132,10 @@ quic_clients_create(struct quic_clients *all)
 	if (quic_side_init(&all->side, &conf, PLM_AEAD_BEST, quic_tls_client_create(&tls)) < 0)
 		bench_die("clients: no TLS, or no packet protection");
 	all->clients = calloc(all->nb, sizeof(*all->clients));
+	all->wzp = calloc(all->nb, sizeof(*all->wzp));
 	all->arenas = rte_malloc("quic_clients", all->nb * (size_t)(ARENA + COLOUR),
 			RTE_CACHE_LINE_SIZE);
-	if (all->clients == NULL || all->arenas == NULL)
+	if (all->clients == NULL || all->wzp == NULL || all->arenas == NULL)
 		bench_die("not enough memory for %u clients", all->nb);
 	for (uint32_t i = 0; i < all->nb; i++)
 		all->clients[i] = (struct quic_client){
@@ -124,7 +155,9 @@ end(struct quic_client *c)
 		gnutls_deinit(tls);
 	c->conn = NULL;
 	c->all->nb_open -= c->is_open;
-	c->is_open = false;
+	c->all->nb_in -= c->is_in;
+	c->is_open = c->is_in = false;
+	c->wzp = NULL;
 }
 
 void
@@ -133,6 +166,7 @@ quic_clients_free(struct quic_clients *all)
 	for (uint32_t i = 0; i < all->nb; i++)
 		end(&all->clients[i]);
 	free(all->clients);
+	free(all->wzp);
 	rte_free(all->arenas);
 	quic_side_fini(&all->side);
 }
@@ -181,6 +215,41 @@ quic_client_begin(struct quic_clients *all, uint32_t idx, const char *name)
 	if (plm_quic_conn_client(all->side.quic, &new, now_ns, &c->conn) < 0)
 		bench_die("client %u: no connection", idx);
 	flush(c, now_ns);
+}
+
+void
+quic_client_sign(struct quic_clients *all, uint32_t idx)
+{
+	const struct plm_rand rand = { quic_rand_fill, NULL };
+	uint8_t seed[PLM_WZP_KEY] = { (uint8_t)idx, (uint8_t)(idx >> 8), (uint8_t)(idx >> 16), 1 };
+	struct plm_wzp_identity id;
+	char alias[32];
+
+	snprintf(alias, sizeof(alias), "client %u", idx);
+	if (plm_wzp_identity_derive(seed, &id) < 0 ||
+			load_wzp_init(&all->wzp[idx], &id, &rand, alias) < 0)
+		bench_die("client %u: no identity, or no offer", idx);
+}
+
+void
+quic_client_offer(struct quic_clients *all, uint32_t idx)
+{
+	struct quic_client *c = &all->clients[idx];
+
+	c->wzp = &all->wzp[idx];
+	if (load_wzp_offer(c->wzp, c->conn) < 0)
+		bench_die("client %u: its offer cannot be sent", idx);
+	flush(c, quic_now());
+}
+
+void
+quic_client_leave(struct quic_clients *all, uint32_t idx)
+{
+	struct quic_client *c = &all->clients[idx];
+
+	plm_quic_close(c->conn, 0, "");
+	plm_quic_flush(c->conn, &c->out, quic_now());
+	end(c);
 }
 
 void

@@ -66,10 +66,12 @@ worker_live(void *arg)
 static void
 say(struct window *w)
 {
-	uint64_t payload[1200 / sizeof(uint64_t)] = { load_pace_at(&w->pace, w->pace.n) };
+	const uint64_t due_ns = load_pace_at(&w->pace, w->pace.n);
+	uint8_t payload[1200] = { 0 }; /* a header of zeros is Opus */
 
-	quic_client_say(&w->relay->clients, w->pace.n++ % w->fig->rooms * w->fig->members,
-			(const uint8_t *)payload, w->fig->size);
+	memcpy(payload + PLM_WZP_HDR, &due_ns, sizeof(due_ns));
+	quic_client_say(&w->relay->clients, w->pace.n++ % w->fig->rooms * w->fig->members, payload,
+			w->fig->size);
 }
 
 /* Main's part, again and again; it ends the window when everything has come. */

@@ -16,6 +16,8 @@
 #define SINK_BURST  64
 /* Turns of the relay without anything to do that a handshake may take. */
 #define PATIENCE_NS (20 * PLM_NS_PER_S)
+/* A room above 50 is told at most once a second, and acknowledges then. */
+#define REST_NS (1200 * PLM_NS_PER_MS)
 
 static const uint8_t local_ip[4] = { 198, 18, 0, 1 };
 static const uint8_t gateway_ip[4] = { 198, 18, 255, 254 };
@@ -163,17 +165,30 @@ both_turns(struct quic_relay *r, bool all)
 }
 
 static uint64_t
-in_rooms(const struct quic_relay *r)
+nb_established(const struct quic_relay *r)
 {
 	return plm_counter_get(plm_ctl_counters(r->ctl), PLM_CNT_QUIC_ESTABLISHED);
 }
 
-void
-quic_relay_connect(struct quic_relay *r, const char *room, uint32_t first, uint32_t nb)
+/* Acknowledgements wait for their timers, and large rooms rest before they are told again. */
+static void
+linger(struct quic_relay *r, uint64_t ns, uint32_t first, uint32_t nb)
 {
-	const uint64_t wanted = in_rooms(r) + nb;
+	const uint64_t until = quic_now() + ns;
+
+	while (quic_now() < until) {
+		both_turns(r, false);
+		quic_clients_timers(&r->clients, first, nb);
+		land(r);
+	}
+	both_turns(r, false);
+}
+
+void
+quic_relay_shake(struct quic_relay *r, const char *room, uint32_t first, uint32_t nb)
+{
+	const uint64_t wanted = nb_established(r) + nb;
 	const uint64_t give_up = quic_now() + PATIENCE_NS;
-	uint64_t until;
 
 	for (uint32_t i = first; i < first + nb; i++) {
 		quic_client_begin(&r->clients, i, room);
@@ -181,22 +196,56 @@ quic_relay_connect(struct quic_relay *r, const char *room, uint32_t first, uint3
 		if ((i - first) % 16 == 15)
 			both_turns(r, true);
 	}
-	while (in_rooms(r) < wanted) {
+	while (nb_established(r) < wanted) {
 		both_turns(r, true);
 		quic_clients_timers(&r->clients, first, nb);
 		land(r);
 		if (quic_now() > give_up)
 			bench_die("%s: %" PRIu64 " of %u handshakes are missing", room,
-					wanted - in_rooms(r), nb);
+					wanted - nb_established(r), nb);
 	}
-	/* Acknowledgements that wait for their timers. */
-	for (until = quic_now() + 60 * PLM_NS_PER_MS; quic_now() < until;) {
-		both_turns(r, false);
-		quic_clients_timers(&r->clients, first, nb);
-		land(r);
-	}
-	both_turns(r, false);
+	linger(r, 60 * PLM_NS_PER_MS, first, nb);
 	quic_clients_settled(&r->clients, first, nb);
+}
+
+void
+quic_relay_join(struct quic_relay *r, uint32_t first, uint32_t nb)
+{
+	const uint64_t give_up = quic_now() + PATIENCE_NS;
+	const uint64_t worker_spent = r->worker_spent;
+	const uint64_t ctl_spent = r->ctl_spent;
+	const uint32_t wanted = r->clients.nb_in + nb;
+
+	for (uint32_t i = first; i < first + nb; i++)
+		quic_client_sign(&r->clients, i);
+	for (uint32_t i = first; i < first + nb; i++)
+		quic_client_offer(&r->clients, i);
+	while (r->clients.nb_in < wanted) {
+		land(r);
+		both_turns(r, true);
+		quic_clients_timers(&r->clients, first, nb);
+		if (quic_now() > give_up)
+			bench_die("%u of %u offers were not answered", wanted - r->clients.nb_in,
+					nb);
+	}
+	linger(r, 60 * PLM_NS_PER_MS, first, nb);
+	r->worker_joined += r->worker_spent - worker_spent;
+	r->ctl_joined += r->ctl_spent - ctl_spent;
+	r->worker_spent = worker_spent;
+	r->ctl_spent = ctl_spent;
+}
+
+void
+quic_relay_connect(struct quic_relay *r, const char *room, uint32_t first, uint32_t nb)
+{
+	quic_relay_shake(r, room, first, nb);
+	quic_relay_join(r, first, nb);
+}
+
+void
+quic_relay_rest(struct quic_relay *r)
+{
+	linger(r, REST_NS, 0, r->clients.nb);
 }
 
 /* --- rounds ------------------------------------------------------------------------------------ */

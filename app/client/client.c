@@ -19,7 +19,11 @@
 
 #include <rte_common.h>
 
+#include "wzp_file.h"
+
 #define EVENTS 64
+/* How long acknowledgements of Hangups are waited for. */
+#define PART_NS PLM_NS_PER_S
 
 static uint64_t
 clock_ns(clockid_t id)
@@ -173,13 +177,33 @@ all_done(const struct client *client)
 
 	if (client->interrupted)
 		return true;
-	if (conf->nb_gens == 0 && conf->replay_path == NULL && !conf->until_bye && conf->count == 0)
+	if (conf->nb_gens == 0 && client->replay == NULL && !conf->until_bye && conf->count == 0)
 		return false;
 	if (client->nb_sending != 0)
 		return false;
 	if (conf->count != 0 && client->nb_counted + client->nb_over < conf->clones)
 		return false;
 	return !conf->until_bye || all_byes(client);
+}
+
+/* Stop, once every relay has read the Hangups that were asked for. */
+static void
+part(struct client *client, uint64_t now_ns)
+{
+	bool is_waiting = false;
+
+	if (client->conf->hangup && client->part_ns == 0) {
+		client->part_ns = now_ns + PART_NS;
+		for (unsigned int i = 0; i < client->conf->clones; i++) {
+			wzp_link_hangup(&client->participants[i]);
+			client_touch(client, &client->participants[i]);
+		}
+	}
+	for (unsigned int i = 0; i < client->conf->clones && client->part_ns > now_ns; i++)
+		is_waiting |= quic_link_is_waiting(&client->participants[i]);
+	if (is_waiting)
+		client->end_ns = client->part_ns;
+	client->stop |= !is_waiting;
 }
 
 /* What is due for the process as a whole. Returns when to come back. */
@@ -191,20 +215,22 @@ client_turn(struct client *client, uint64_t now_ns)
 	if (client->ready_ns == 0 && client->nb_joined == client->conf->clones)
 		everybody_joined(client, now_ns);
 	if (client->nb_over == client->conf->clones ||
-			(client->nb_over != 0 && client->ready_ns == 0) || now_ns >= client->end_ns)
+			(client->nb_over != 0 && client->ready_ns == 0))
 		client->stop = true;
+	if (now_ns >= client->end_ns || client->part_ns != 0)
+		part(client, now_ns);
 	if (client->report_ns != 0 && now_ns >= client->report_ns) {
 		report_interval(client, now_ns);
 		client->report_ns += client->conf->interval_ns;
 	}
 	if (client->interrupted && client->ready_ns == 0)
 		client->stop = true;
-	if (client->ready_ns != 0 && all_done(client)) {
+	if (client->ready_ns != 0 && client->part_ns == 0 && all_done(client)) {
 		uint64_t linger_ns = client->interrupted ? 0 : client->conf->linger_ns;
 
 		client->end_ns = RTE_MIN(client->end_ns, now_ns + linger_ns);
 		if (now_ns >= client->end_ns)
-			client->stop = true;
+			part(client, now_ns);
 	}
 	next_ns = client->end_ns;
 	if (client->report_ns != 0)
@@ -271,6 +297,40 @@ raise_fd_limit(void)
 	}
 }
 
+/* The file of --record. */
+static int
+record_init(struct client *client)
+{
+	const struct client_conf *conf = client->conf;
+	char why_buf[256];
+	struct plm_text why;
+	char addr[80];
+	int ret;
+
+	if (conf->record_path == NULL)
+		return 0;
+	plm_text_init(&why, why_buf, sizeof(why_buf));
+	ret = wzp_file_create(&client->record, conf->record_path,
+			report_addr(&conf->relay, addr, sizeof(addr)), conf->room,
+			client->begin_ns + client->wall_offset_ns, &why);
+	if (ret < 0)
+		client_say(client, NULL, "--record %s: %s", conf->record_path, why.buf);
+	return ret;
+}
+
+static void
+record_fini(struct client *client)
+{
+	int ret = wzp_file_close(client->record);
+
+	client->record = NULL;
+	if (ret == 0)
+		return;
+	client_say(client, NULL, "--record %s: %s", client->conf->record_path, strerror(-ret));
+	if (client->result == CLIENT_OK)
+		client->result = CLIENT_FAILED;
+}
+
 static int
 client_init(struct client *client, const struct client_conf *conf)
 {
@@ -316,7 +376,7 @@ client_init(struct client *client, const struct client_conf *conf)
 		client_say(client, NULL, "epoll: %s", strerror(errno));
 		return -errno;
 	}
-	if (conf->quic) {
+	if (conf->wzp) {
 		ret = quic_links_init(client);
 		if (ret < 0)
 			return ret;
@@ -331,7 +391,9 @@ client_init(struct client *client, const struct client_conf *conf)
 	if (ret < 0)
 		return ret;
 	ret = producers_init(client);
-	return ret < 0 ? ret : sinks_init(client);
+	if (ret == 0)
+		ret = sinks_init(client);
+	return ret < 0 ? ret : record_init(client);
 }
 
 /* Takes a half-built one. */
@@ -343,6 +405,7 @@ client_fini(struct client *client)
 	if (client->participants != NULL)
 		producers_fini(client);
 	sinks_fini(client);
+	record_fini(client);
 	replay_free(client->replay);
 	quic_links_fini(client->quic);
 	plm_hmac_free(client->hmac);
@@ -370,6 +433,7 @@ client_run(const struct client_conf *conf)
 	client_loop(&client);
 	for (unsigned int i = 0; i < conf->clones; i++)
 		participant_leave(&client.participants[i]);
+	record_fini(&client);
 	if ((conf->has_expect || conf->expect_streams != 0) && client.result == CLIENT_OK &&
 			!report_expected(&client))
 		client.result = CLIENT_UNEXPECTED;

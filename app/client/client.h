@@ -3,8 +3,8 @@
  * @file
  * plenum-client: one process, one epoll loop, one or many participants with a socket each.
  * options.c reads the command line, client.c runs the loop, participant.c speaks with the relay,
- * over ICE (ice.c) or QUIC (quic.c), publish.c is where media comes from and subscribe.c where it
- * goes, report.c tells.
+ * over ICE (ice.c) or as the WZP protocol does over QUIC (wzp.c, quic.c), publish.c is where media comes
+ * from and subscribe.c where it goes, report.c and report_wzp.c tell.
  * One thread: every structure here belongs to it.
  */
 #ifndef CLIENT_H
@@ -24,6 +24,7 @@
 #include "quic.h"
 #include "replay.h"
 #include "rx_stats.h"
+#include "wzp.h"
 
 #define CLIENT_PORT_DEFAULT  3478
 #define CLIENT_CLONES_MAX    4096
@@ -33,9 +34,12 @@
 #define CLIENT_SOURCES_MAX   8 /**< SSRCs of one producer that are told apart */
 #define CLIENT_BATCH         64
 #define CLIENT_DATAGRAM_MAX  9216
-#define CLIENT_QUIC_SIZE_MAX 1400 /**< of a datagram that fits a packet of PLM_QUIC_PACKET_MAX */
-#define CLIENT_REPORT_NS     (5 * PLM_NS_PER_S)
-#define CLIENT_RTCP_MAX      1200
+#define CLIENT_WZP_SIZE_MAX  1384 /**< of what fits a datagram in a packet of PLM_QUIC_PACKET_MAX */
+#define CLIENT_PAYLOAD_TYPE                                                                        \
+	111 /**< of RTP that is made of WZP media, unless another one is asked for */
+#define CLIENT_ROOM_SIZE (253 + 1) /**< as long as a server name */
+#define CLIENT_REPORT_NS (5 * PLM_NS_PER_S)
+#define CLIENT_RTCP_MAX  1200
 
 /** Exit codes, documented in docs/client.md. */
 enum client_exit {
@@ -81,11 +85,26 @@ struct client_conf {
 	uint64_t rebind_ns; /**< after joining; 0: never */
 	bool rebind_nominate;
 
-	bool quic;
+	bool wzp;
+	const char *wzp_option;                 /**< one that is of --wzp; NULL: none */
+	const char *identity_path;              /**< NULL: somebody new */
+	const char *alias;                      /**< NULL: none */
+	const char *token;                      /**< NULL: none */
+	char token_file[PLM_WZP_TOKEN_MAX + 1]; /**< what --token-file held */
+	uint8_t codec;                          /**< of what is sent */
+	uint8_t payload_type;                   /**< of RTP that is made of what is received */
+	bool has_quality;
+	struct wzp_quality quality;
+	bool signals; /**< tell of each */
+	bool no_read;
+	bool hangup;
+	uint64_t ping_ns; /**< 0: none */
+	const char *record_path;
+	const char *media_path; /**< to be sent as it was recorded */
+
 	enum quic_cipher cipher;
 	uint64_t key_update_ns; /**< after joining; 0: never of our own */
 	uint64_t keep_alive_ns; /**< 0: none */
-	bool has_keep_alive;    /**< it was given */
 	bool has_pin;
 	uint8_t pin[QUIC_PIN_SIZE];
 
@@ -156,7 +175,7 @@ struct participant {
 	struct client *client;
 	unsigned int idx;
 	char name[PLM_NAME_SIZE];
-	char room[PLM_NAME_SIZE];
+	char room[CLIENT_ROOM_SIZE];
 	char ufrag[ICE_UFRAG_MAX + 1];
 	char pwd[ICE_UFRAG_MAX + 1];
 	char cname[PLM_NAME_SIZE + 8];
@@ -164,10 +183,11 @@ struct participant {
 
 	int fd; /**< owned, connected to the relay; -1: none */
 	struct client_addr local;
-	struct ice_agent ice;  /**< of those without `--quic` */
+	struct ice_agent ice;  /**< of those without `--wzp` */
 	struct quic_link quic; /**< of those with it */
-	enum ice_state told;   /**< state last acted upon */
-	uint64_t start_ns;     /**< when to send the first check */
+	struct wzp_link wzp;
+	enum ice_state told; /**< state last acted upon */
+	uint64_t start_ns;   /**< when to send the first check */
 	uint64_t joined_ns;
 	uint64_t rebind_ns;
 	uint64_t rtcp_ns;
@@ -205,6 +225,7 @@ struct batch {
 	struct sockaddr_storage from[CLIENT_BATCH];
 	alignas(struct cmsghdr) uint8_t control[CLIENT_BATCH][CMSG_SPACE(sizeof(int))];
 	uint8_t buf[CLIENT_BATCH][CLIENT_DATAGRAM_MAX];
+	enum wzp_wrap wrap[CLIENT_BATCH]; /**< of what is to be sent by WZP */
 };
 
 struct client {
@@ -218,6 +239,7 @@ struct client {
 	struct batch *tx;        /**< owned */
 	struct plm_hmac *hmac;   /**< owned */
 	struct quic_links *quic; /**< owned; NULL: RTP transport */
+	struct wzp_file *record; /**< owned; NULL: none */
 
 	int epoll_fd;
 	int timer_fd;
@@ -231,6 +253,7 @@ struct client {
 	uint64_t ready_ns;       /**< all were admitted; 0: not yet */
 	uint64_t report_ns;      /**< next interval report */
 	uint64_t end_ns;         /**< when to stop; UINT64_MAX: not known */
+	uint64_t part_ns;        /**< Hangups were sent: when to wait no longer; 0: not yet */
 	unsigned int nb_joined;
 	unsigned int nb_over;    /**< refused or lost */
 	unsigned int nb_counted; /**< have received conf->count */
@@ -246,6 +269,11 @@ struct client {
 int options_parse(int argc, char **argv, struct client_conf *conf);
 void options_usage(FILE *to);
 
+/* --- checks.c --- */
+
+/** What no single option can say: why they do not go together, or NULL. */
+const char *options_problem(const struct client_conf *conf);
+
 /* --- values.c --- */
 
 /** A decimal, hexadecimal or octal number from min to max. 0 or -EINVAL. */
@@ -254,6 +282,12 @@ int options_u64(const char *text, uint64_t min, uint64_t max, uint64_t *value);
 int options_seconds(const char *text, uint64_t *ns);
 /** 64 hexadecimal digits, pairs of them perhaps apart by colons. 0 or -EINVAL. */
 int options_pin(const char *text, uint8_t pin[QUIC_PIN_SIZE]);
+/** An audio codec of the WZP protocol by its name, in whatever case. 0 or -EINVAL. */
+int options_codec(const char *text, uint8_t *codec);
+/** Percent lost, milliseconds of round trip, and of jitter, with commas between. 0 or -EINVAL. */
+int options_quality(const char *text, struct wzp_quality *quality);
+/** A token's file; a newline at its end is not of the token. 0 or -EINVAL; `why` says it. */
+int options_token(const char *path, char token[PLM_WZP_TOKEN_MAX + 1], struct plm_text *why);
 /** The value of `--generate`; `why` says what is wrong. 0 or -EINVAL. */
 int options_generate(const char *text, struct gen_conf *gen, struct plm_text *why);
 /** And of `--rtp-out`. */
@@ -279,8 +313,8 @@ void participant_fini(struct participant *p);
 /** All that is due; returns when to come back. */
 uint64_t participant_turn(struct participant *p, uint64_t now_ns);
 /** Send a datagram to the relay; errors are counted. False when the socket is full. */
-bool participant_send(struct participant *p, const void *buf, size_t len);
-/** Send the first `n` messages of client->tx. Returns how many are done with. */
+bool participant_send(struct participant *p, const void *buf, size_t len, enum wzp_wrap wrap);
+/** Send the first `n` messages of client->tx, whose `wrap` is set. Returns how many are done with. */
 unsigned int participant_send_batch(struct participant *p, unsigned int n);
 /** The first `n` of these messages as they are. Returns how many are done with. */
 unsigned int participant_send_packets(struct participant *p, struct mmsghdr *msg, unsigned int n);
@@ -317,6 +351,11 @@ int sinks_init(struct client *client);
 void sinks_fini(struct client *client);
 void subscribe_rtp(struct participant *p, const uint8_t *buf, size_t len, uint64_t now_ns);
 void subscribe_rtcp(struct participant *p, const uint8_t *buf, size_t len, uint64_t now_ns);
+/** An RTP packet made of WZP media, with the header that it is counted by; not all of them are for players. */
+void subscribe_sound(struct participant *p, const struct plm_rtp *rtp, const uint8_t *buf,
+		size_t len, bool is_played, uint64_t now_ns);
+/** Tell players that nothing more comes of what was made of WZP media. */
+void subscribe_leave(struct participant *p);
 /** A receiver report of our own, for participants that send no media. */
 void subscribe_report(struct participant *p, uint64_t now_ns);
 /** The next (at most 31) report blocks, rotating through the streams. */

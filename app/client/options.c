@@ -24,7 +24,20 @@ enum opt {
 	OPT_NO_CONSENT,
 	OPT_REBIND_AFTER,
 	OPT_REBIND_NOMINATE,
-	OPT_QUIC,
+	OPT_WZP,
+	OPT_IDENTITY,
+	OPT_ALIAS,
+	OPT_TOKEN,
+	OPT_TOKEN_FILE,
+	OPT_SIGNALS,
+	OPT_NO_READ,
+	OPT_PING,
+	OPT_HANGUP,
+	OPT_CODEC,
+	OPT_QUALITY_REPORT,
+	OPT_MEDIA,
+	OPT_RECORD,
+	OPT_PAYLOAD_TYPE,
 	OPT_CIPHER,
 	OPT_KEY_UPDATE_AFTER,
 	OPT_KEEP_ALIVE,
@@ -60,6 +73,7 @@ enum opt {
 #define FOR_PUBLISH   (1 << VERB_PUBLISH | 1 << VERB_BOTH)
 #define FOR_SUBSCRIBE (1 << VERB_SUBSCRIBE | 1 << VERB_BOTH)
 #define FOR_ALL       (FOR_PUBLISH | FOR_SUBSCRIBE)
+#define OF_WZP        (1 << 8) /* means nothing without --wzp */
 
 /* One table feeds getopt_long() and the help of each verb. */
 static const struct {
@@ -74,9 +88,9 @@ static const struct {
 	{ "ufrag", OPT_UFRAG, FOR_ALL, "UFRAG", "credential, with --pwd" },
 	{ "pwd", OPT_PWD, FOR_ALL, "PASSWORD", "credential, with --ufrag" },
 	{ "secret", OPT_SECRET, FOR_ALL, "FILE", "mint the credential from this secret instead" },
-	{ "room", OPT_ROOM, FOR_ALL, "NAME", "room to mint for, or to join by --quic" },
+	{ "room", OPT_ROOM, FOR_ALL, "NAME", "room to mint for, or to join by --wzp" },
 	{ "participant", OPT_PARTICIPANT, FOR_ALL, "NAME",
-			"participant to mint for; with --quic a name for reports only" },
+			"participant to mint for; with --wzp a name for reports only" },
 	{ "ttl", OPT_TTL, FOR_ALL, "SECONDS", "validity of a minted credential (3600)" },
 	{ "clones", OPT_CLONES, FOR_ALL, "K", "be K participants, NAME-0 to NAME-<K-1>" },
 	{ "join-rate", OPT_JOIN_RATE, FOR_ALL, "N", "clones that begin to join per second (100)" },
@@ -90,21 +104,42 @@ static const struct {
 			"go on from another local port, as behind a NAT that lost its mapping" },
 	{ "rebind-nominate", OPT_REBIND_NOMINATE, FOR_ALL, NULL,
 			"notice the rebinding: nominate the new pair, or migrate, at once" },
-	{ "quic", OPT_QUIC, FOR_ALL, NULL,
-			"media in QUIC datagrams instead of RTP over UDP; the room is the server name" },
-	{ "cipher", OPT_CIPHER, FOR_ALL, "aes128|aes256|chacha20", "of --quic (any of them)" },
-	{ "key-update-after", OPT_KEY_UPDATE_AFTER, FOR_ALL, "SECONDS",
-			"of --quic: change the keys this long after the handshake" },
-	{ "keep-alive", OPT_KEEP_ALIVE, FOR_ALL, "SECONDS",
-			"of --quic: a packet after this long a silence (5; 0: none)" },
-	{ "pin", OPT_PIN, FOR_ALL, "SHA256",
-			"of --quic: accept this certificate only, by the SHA-256 of its DER" },
+	{ "wzp", OPT_WZP, FOR_ALL, NULL,
+			"a participant of the WZP protocol, over QUIC; the room is the server name" },
+	{ "identity", OPT_IDENTITY, FOR_ALL | OF_WZP, "FILE",
+			"the seed of who it is, 64 hex digits; made if there is none (somebody new)" },
+	{ "alias", OPT_ALIAS, FOR_ALL | OF_WZP, "NAME", "what others are shown, 64 bytes at most" },
+	{ "token", OPT_TOKEN, FOR_ALL | OF_WZP, "TOKEN", "for relays that ask for one" },
+	{ "token-file", OPT_TOKEN_FILE, FOR_ALL | OF_WZP, "FILE", "the same, out of a file" },
+	{ "signals", OPT_SIGNALS, FOR_ALL | OF_WZP, NULL,
+			"a line for each signal of the relay, with --json an object" },
+	{ "no-read", OPT_NO_READ, FOR_ALL | OF_WZP, NULL,
+			"once let in read no signal any more, as some clients do" },
+	{ "ping", OPT_PING, FOR_ALL | OF_WZP, "SECONDS", "send a Ping this often" },
+	{ "hangup", OPT_HANGUP, FOR_ALL | OF_WZP, NULL, "send Hangup before the end" },
+	{ "cipher", OPT_CIPHER, FOR_ALL | OF_WZP, "aes128|aes256|chacha20",
+			"packet protection (any of them)" },
+	{ "key-update-after", OPT_KEY_UPDATE_AFTER, FOR_ALL | OF_WZP, "SECONDS",
+			"change the keys this long after the handshake" },
+	{ "keep-alive", OPT_KEEP_ALIVE, FOR_ALL | OF_WZP, "SECONDS",
+			"a packet after this long a silence (5; 0: none)" },
+	{ "pin", OPT_PIN, FOR_ALL | OF_WZP, "SHA256",
+			"accept this certificate only, by the SHA-256 of its DER" },
+	{ "codec", OPT_CODEC, FOR_PUBLISH | OF_WZP, "NAME",
+			"what media says that it is, Opus6k to Opus64k and others (Opus24k)" },
+	{ "quality-report", OPT_QUALITY_REPORT, FOR_PUBLISH | OF_WZP, "LOSS,RTT,JITTER",
+			"percent and milliseconds that a packet a second reports" },
+	{ "replay", OPT_MEDIA, 1 << VERB_PUBLISH | OF_WZP, "FILE",
+			"send the media of a WZP capture as it is, with its timing" },
+	{ "record", OPT_RECORD, FOR_ALL | OF_WZP, "FILE", "write received media as a WZP capture" },
+	{ "payload-type", OPT_PAYLOAD_TYPE, FOR_SUBSCRIBE | OF_WZP, "PT",
+			"of the RTP that players get (111)" },
 	{ "rtp", OPT_RTP, FOR_PUBLISH, "PORT[,PORT...]",
 			"take RTP on these local ports and RTCP on the next higher ones" },
 	{ "rtp-bind", OPT_RTP_BIND, FOR_PUBLISH, "ADDR", "local address of --rtp (127.0.0.1)" },
 	{ "generate", OPT_GENERATE, FOR_PUBLISH,
 			"pps=50,size=200[,count=N|seconds=S][,ssrc=X][,pt=96][,clock=90000]",
-			"send a stream of verifiable packets; may be repeated; over --quic to 1400 bytes" },
+			"send a stream of verifiable packets; may be repeated; with --wzp to 1384 bytes" },
 	{ "pcap", OPT_REPLAY, 1 << VERB_PUBLISH, "FILE",
 			"send the RTP and RTCP of a capture, with its timing" },
 	{ "pcap-port", OPT_REPLAY_PORT, 1 << VERB_PUBLISH, "N",
@@ -167,7 +202,7 @@ verb_usage(size_t v)
 {
 	printf("Usage: plenum-client %s --relay ADDR[:PORT] CREDENTIAL [OPTIONS]\n\n%s\n"
 	       "CREDENTIAL is --ufrag and --pwd, or --secret, --room and --participant,\n"
-	       "or --quic and --room.\n\n",
+	       "or --wzp and --room.\n\n",
 			verbs[v].name, verbs[v].help);
 	for (size_t i = 0; i < RTE_DIM(options); i++) {
 		char head[128];
@@ -178,9 +213,11 @@ verb_usage(size_t v)
 				options[i].arg != NULL ? " " : "",
 				options[i].arg != NULL ? options[i].arg : "");
 		if (strlen(head) > 32)
-			printf("  %s\n  %-32s %s\n", head, "", options[i].help);
+			printf("  %s\n  %-32s ", head, "");
 		else
-			printf("  %-32s %s\n", head, options[i].help);
+			printf("  %-32s ", head);
+		printf("%s%s\n", (options[i].verbs & OF_WZP) != 0 ? "of --wzp: " : "",
+				options[i].help);
 	}
 }
 
@@ -270,7 +307,7 @@ take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_
 		break;
 	case OPT_ROOM:
 		conf->room = arg;
-		return plm_name_valid(arg, strlen(arg)) ? 0 : -EINVAL;
+		break;
 	case OPT_PARTICIPANT:
 		conf->participant = arg;
 		return plm_name_valid(arg, strlen(arg)) ? 0 : -EINVAL;
@@ -305,8 +342,46 @@ take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_
 	case OPT_REBIND_NOMINATE:
 		conf->rebind_nominate = true;
 		break;
-	case OPT_QUIC:
-		conf->quic = true;
+	case OPT_WZP:
+		conf->wzp = true;
+		break;
+	case OPT_IDENTITY:
+		conf->identity_path = arg;
+		break;
+	case OPT_ALIAS:
+		conf->alias = arg;
+		return arg[0] != '\0' && strlen(arg) <= PLM_WZP_TEXT_MAX ? 0 : -EINVAL;
+	case OPT_TOKEN:
+		conf->token = arg;
+		return strlen(arg) <= PLM_WZP_TOKEN_MAX ? 0 : -EINVAL;
+	case OPT_TOKEN_FILE:
+		return options_token(arg, conf->token_file, why);
+	case OPT_SIGNALS:
+		conf->signals = true;
+		break;
+	case OPT_NO_READ:
+		conf->no_read = true;
+		break;
+	case OPT_PING:
+		ret = options_seconds(arg, &conf->ping_ns);
+		break;
+	case OPT_HANGUP:
+		conf->hangup = true;
+		break;
+	case OPT_CODEC:
+		return options_codec(arg, &conf->codec);
+	case OPT_QUALITY_REPORT:
+		conf->has_quality = true;
+		return options_quality(arg, &conf->quality);
+	case OPT_MEDIA:
+		conf->media_path = arg;
+		break;
+	case OPT_RECORD:
+		conf->record_path = arg;
+		break;
+	case OPT_PAYLOAD_TYPE:
+		ret = options_u64(arg, 0, 127, &v);
+		conf->payload_type = (uint8_t)v;
 		break;
 	case OPT_CIPHER:
 		return parse_cipher(arg, conf);
@@ -314,7 +389,6 @@ take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_
 		ret = options_seconds(arg, &conf->key_update_ns);
 		break;
 	case OPT_KEEP_ALIVE:
-		conf->has_keep_alive = true;
 		ret = options_seconds(arg, &conf->keep_alive_ns);
 		break;
 	case OPT_PIN:
@@ -409,83 +483,6 @@ take_option(struct client_conf *conf, enum opt opt, const char *arg, struct plm_
 	return ret < 0 ? ret : 0;
 }
 
-/* Who lets us in: a credential, or the room's name in QUIC. */
-static const char *
-check_admission(const struct client_conf *conf)
-{
-	bool given = conf->ufrag != NULL || conf->pwd != NULL;
-	bool minted = conf->secret_path != NULL;
-
-	if (conf->quic) {
-		if (given || minted)
-			return "--quic takes no credential: its room is the server name";
-		if (conf->room == NULL)
-			return "--quic needs --room";
-		if (conf->no_consent || conf->controlled || conf->nomination != ICE_AGGRESSIVE)
-			return "--role, --nomination and --no-consent are ICE's: not with --quic";
-		for (unsigned int i = 0; i < conf->nb_gens; i++)
-			if (conf->gens[i].size > CLIENT_QUIC_SIZE_MAX)
-				return "--generate: more than 1400 bytes fit no QUIC packet";
-		return NULL;
-	}
-	if (conf->cipher != QUIC_CIPHER_ANY || conf->key_update_ns != 0 || conf->has_pin ||
-			conf->has_keep_alive)
-		return "--cipher, --key-update-after, --keep-alive and --pin say how to do --quic";
-	if (given == minted)
-		return "give either --ufrag and --pwd, or --secret, --room and --participant, "
-		       "or --quic and --room";
-	if (given && (conf->ufrag == NULL || conf->pwd == NULL))
-		return "--ufrag and --pwd belong together";
-	if (given && conf->clones > 1)
-		return "--clones needs --secret: each clone is a participant of its own";
-	if (minted && (conf->room == NULL || conf->participant == NULL))
-		return "--secret needs --room and --participant";
-	return NULL;
-}
-
-/* What no single option can say. */
-static const char *
-check_together(const struct client_conf *conf)
-{
-	const char *problem;
-
-	if (conf->relay.len == 0)
-		return "--relay is missing";
-	if (conf->bind.len != 0 && conf->bind.sa.ss_family != conf->relay.sa.ss_family)
-		return "--bind and --relay are of different address families";
-	problem = check_admission(conf);
-	if (problem != NULL)
-		return problem;
-	if (conf->verb != VERB_SUBSCRIBE && conf->nb_gens == 0 && conf->nb_producers == 0 &&
-			conf->replay_path == NULL)
-		return conf->verb == VERB_PUBLISH
-				? "nothing to publish: give --rtp, --generate or --pcap"
-				: "nothing to publish: give --rtp or --generate";
-	if (conf->replay_path != NULL && conf->clones > 1)
-		return "--pcap is one participant's media: not with --clones";
-	if (conf->replay_path == NULL && (conf->replay_port != 0 || conf->replay_loop))
-		return "--pcap-port and --loop say how to send a --pcap";
-	if (conf->nb_producers != 0 && conf->clones > 1)
-		return "--rtp feeds one participant: not with --clones";
-	if (conf->nb_sinks != 0 && conf->clones > 1)
-		return "--rtp-out takes one participant's media: not with --clones";
-	if (conf->clones > 1 && conf->bind.len != 0 &&
-			((const struct sockaddr_in *)&conf->bind.sa)->sin_port != 0)
-		return "--bind with a port is for one participant: not with --clones";
-	for (unsigned int i = 0; i < conf->nb_gens; i++)
-		for (unsigned int j = 0; j < i; j++) {
-			const struct gen_conf *a = &conf->gens[i];
-			const struct gen_conf *b = &conf->gens[j];
-
-			/* Clone n sends as ssrc + n. */
-			if (a->has_ssrc && b->has_ssrc &&
-					(uint32_t)labs((long)a->ssrc - (long)b->ssrc) <
-							conf->clones)
-				return "--generate: the SSRCs of two streams overlap";
-		}
-	return NULL;
-}
-
 /* An option may mean one thing to those who send and another to those who receive: the entry of
  * this name that is for the verb, or -1. */
 static int
@@ -525,6 +522,7 @@ options_parse(int argc, char **argv, struct client_conf *conf)
 		.start_delay_ns = 200 * PLM_NS_PER_MS,
 		.linger_ns = 500 * PLM_NS_PER_MS,
 		.producer_bind = "127.0.0.1",
+		.payload_type = CLIENT_PAYLOAD_TYPE,
 	};
 	/* Static payload types (RFC 3551 §6): audio at 8 kHz but for a few, video at 90 kHz. */
 	for (unsigned int pt = 0; pt < RTE_DIM(conf->clock_hz); pt++)
@@ -553,6 +551,8 @@ options_parse(int argc, char **argv, struct client_conf *conf)
 			return -EINVAL;
 		}
 		plm_text_init(&why, why_buf, sizeof(why_buf));
+		if ((options[own].verbs & OF_WZP) != 0)
+			conf->wzp_option = options[own].name;
 		if (take_option(conf, options[own].opt, optarg, &why) < 0) {
 			fprintf(stderr, "plenum-client: --%s %s: %s%s\n", options[own].name, optarg,
 					why.len != 0 ? why.buf : "expected ",
@@ -564,9 +564,18 @@ options_parse(int argc, char **argv, struct client_conf *conf)
 		fprintf(stderr, "plenum-client: '%s' is not an option\n", argv[optind]);
 		return -EINVAL;
 	}
-	if (conf->quic && conf->participant == NULL)
-		conf->participant = "quic";
-	problem = check_together(conf);
+	if (!conf->wzp && conf->wzp_option != NULL) {
+		fprintf(stderr, "plenum-client: --%s says how to do --wzp\n", conf->wzp_option);
+		return -EINVAL;
+	}
+	if (conf->wzp && conf->participant == NULL)
+		conf->participant = "wzp";
+	if (conf->token_file[0] != '\0' && conf->token == NULL)
+		conf->token = conf->token_file;
+	/* That of Opus (RFC 7587), whatever the type. */
+	if (conf->wzp)
+		conf->clock_hz[conf->payload_type] = 48000;
+	problem = options_problem(conf);
 	if (problem != NULL) {
 		fprintf(stderr, "plenum-client: %s\n", problem);
 		return -EINVAL;

@@ -41,7 +41,7 @@ read_secret(struct participant *p, struct plm_credential *cred)
 	return ret;
 }
 
-/* Over QUIC there are none (yet): the room is the server name, the participant's name our own. */
+/* Of WZP's participants: the room is the server name, the participant's name our own. */
 static int
 make_name(struct participant *p)
 {
@@ -55,7 +55,7 @@ make_name(struct participant *p)
 		client_say(p->client, NULL, "participant %s: name too long", conf->participant);
 		return -ENAMETOOLONG;
 	}
-	return 0;
+	return wzp_link_init(p);
 }
 
 static int
@@ -78,7 +78,7 @@ make_credential(struct participant *p)
 			snprintf(cred.room, sizeof(cred.room), "?");
 			snprintf(cred.participant, sizeof(cred.participant), "?");
 		}
-		memcpy(p->room, cred.room, sizeof(p->room));
+		memcpy(p->room, cred.room, sizeof(cred.room));
 		memcpy(p->name, cred.participant, sizeof(p->name));
 		return 0;
 	}
@@ -94,7 +94,7 @@ make_credential(struct participant *p)
 		return -ENAMETOOLONG;
 	}
 	snprintf(cred.room, sizeof(cred.room), "%s", conf->room);
-	memcpy(p->room, cred.room, sizeof(p->room));
+	memcpy(p->room, cred.room, sizeof(cred.room));
 	memcpy(p->name, cred.participant, sizeof(p->name));
 	return read_secret(p, &cred);
 }
@@ -128,7 +128,7 @@ open_socket(struct participant *p, bool rebind)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &discover, sizeof(discover));
 	else
 		setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &discover, sizeof(discover));
-	if (conf->quic) /* with each packet its ECN bits, see ecn_of() */
+	if (conf->wzp) /* with each packet its ECN bits, see ecn_of() */
 		setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVTCLASS : IP_RECVTOS,
 				&on, sizeof(on));
 	if (rebind)
@@ -189,7 +189,7 @@ participant_init(struct participant *p, struct client *client, unsigned int idx)
 	p->client = client;
 	p->idx = idx;
 	p->watch = (struct watch){ .ready = participant_ready, .arg = p };
-	ret = conf->quic ? make_name(p) : make_credential(p);
+	ret = conf->wzp ? make_name(p) : make_credential(p);
 	if (ret < 0)
 		return ret;
 	snprintf(p->cname, sizeof(p->cname), "%s@plenum", p->name);
@@ -220,6 +220,7 @@ participant_fini(struct participant *p)
 	if (p->fd >= 0)
 		close(p->fd);
 	quic_link_end(p);
+	wzp_link_fini(p);
 	rx_table_fini(&p->rx);
 	plm_crypto_erase(p->pwd, sizeof(p->pwd));
 }
@@ -274,19 +275,20 @@ participant_send_packets(struct participant *p, struct mmsghdr *msg, unsigned in
 unsigned int
 participant_send_batch(struct participant *p, unsigned int n)
 {
-	if (!p->client->conf->quic)
+	if (!p->client->conf->wzp)
 		return participant_send_packets(p, p->client->tx->msg, n);
 	quic_link_send_batch(p, n);
 	return n;
 }
 
 bool
-participant_send(struct participant *p, const void *buf, size_t len)
+participant_send(struct participant *p, const void *buf, size_t len, enum wzp_wrap wrap)
 {
 	struct batch *tx = p->client->tx;
 
 	tx->iov[0] = (struct iovec){ .iov_base = (void *)(uintptr_t)buf, .iov_len = len };
 	tx->msg[0].msg_hdr = (struct msghdr){ .msg_iov = &tx->iov[0], .msg_iovlen = 1 };
+	tx->wrap[0] = wrap;
 	return participant_send_batch(p, 1) == 1;
 }
 
@@ -326,7 +328,7 @@ ecn_of(struct msghdr *hdr)
 static void
 input(struct participant *p, uint8_t *buf, size_t len, struct msghdr *hdr, uint64_t now_ns)
 {
-	if (p->client->conf->quic) {
+	if (p->client->conf->wzp) {
 		quic_link_input(p, ecn_of(hdr), buf, len, now_ns);
 	} else if (len != 0 && plm_wire_classify(buf, len) == PLM_PROTO_STUN) {
 		ice_input(&p->ice, now_ns, buf, len);
@@ -339,7 +341,7 @@ input(struct participant *p, uint8_t *buf, size_t len, struct msghdr *hdr, uint6
 enum ice_state
 participant_state(const struct participant *p)
 {
-	return p->client->conf->quic ? p->quic.state : p->ice.state;
+	return p->client->conf->wzp ? p->quic.state : p->ice.state;
 }
 
 static void
@@ -374,7 +376,7 @@ receive(struct participant *p, unsigned int rounds)
 				input(p, rx->buf[i], rx->msg[i].msg_len, &rx->msg[i].msg_hdr,
 						now_ns);
 		}
-		if (p->client->conf->quic && n != 0)
+		if (p->client->conf->wzp && n != 0)
 			client_touch(p->client, p);
 	} while (n == CLIENT_BATCH && --rounds != 0);
 }
@@ -404,7 +406,7 @@ rebind(struct participant *p, uint64_t now_ns)
 	client_say(p->client, p, "rebound to %s", report_addr(&p->local, addr, sizeof(addr)));
 	if (!p->client->conf->rebind_nominate)
 		return;
-	if (p->client->conf->quic)
+	if (p->client->conf->wzp)
 		quic_link_migrate(p);
 	else
 		ice_renominate(&p->ice, now_ns);
@@ -435,10 +437,15 @@ over(struct participant *p, enum client_exit result)
 	struct plm_text why;
 	char addr[80];
 
+	/* What a Hangup leads to is no accident. */
+	if (p->wzp.is_hung_up) {
+		client->nb_over++;
+		return;
+	}
 	plm_text_init(&why, why_buf, sizeof(why_buf));
 	switch (participant_state(p)) {
 	case ICE_REFUSED:
-		if (client->conf->quic) {
+		if (client->conf->wzp) {
 			quic_link_why(p, &why);
 			client_say(client, p, "%s", why.buf);
 			break;
@@ -449,10 +456,11 @@ over(struct participant *p, enum client_exit result)
 		break;
 	case ICE_LOST:
 		client_say(client, p, "%s lost: no answer for 30 s",
-				client->conf->quic ? "connection" : "consent");
+				client->conf->wzp ? "connection" : "consent");
 		break;
 	default:
-		client_say(client, p, "no answer from %s",
+		client_say(client, p, "no %s from %s",
+				p->wzp.stage == WZP_UNANSWERED ? "CallAnswer" : "answer",
 				report_addr(&client->conf->relay, addr, sizeof(addr)));
 		break;
 	}
@@ -528,7 +536,7 @@ ice_turn(struct participant *p, uint64_t now_ns)
 
 		if (len == 0)
 			break;
-		participant_send(p, buf, len);
+		participant_send(p, buf, len, WZP_RAW);
 	}
 	return ice_deadline(&p->ice);
 }
@@ -536,14 +544,14 @@ ice_turn(struct participant *p, uint64_t now_ns)
 uint64_t
 participant_turn(struct participant *p, uint64_t now_ns)
 {
-	bool quic = p->client->conf->quic;
+	bool wzp = p->client->conf->wzp;
 	uint64_t next_ns = UINT64_MAX;
 	uint64_t transport_ns;
 
 	if (participant_state(p) == ICE_NEW) {
 		if (now_ns < p->start_ns)
 			return p->start_ns;
-		if (quic)
+		if (wzp)
 			quic_link_start(p, now_ns);
 		else
 			ice_start(&p->ice, now_ns);
@@ -552,7 +560,7 @@ participant_turn(struct participant *p, uint64_t now_ns)
 		next_ns = joined_turn(p, now_ns);
 		next_ns = RTE_MIN(next_ns, publish_turn(p, now_ns));
 	}
-	transport_ns = quic ? quic_link_turn(p) : ice_turn(p, now_ns);
+	transport_ns = wzp ? quic_link_turn(p) : ice_turn(p, now_ns);
 	act_on_state(p, now_ns);
 	if (ice_state_over(participant_state(p)))
 		return UINT64_MAX;
@@ -567,6 +575,8 @@ participant_leave(struct participant *p)
 		receive(p, RX_ROUNDS);
 	if (participant_state(p) == ICE_JOINED && !p->client->conf->no_bye)
 		publish_leave(p);
-	if (p->client->conf->quic)
+	if (p->client->conf->wzp) {
+		subscribe_leave(p);
 		quic_link_leave(p);
+	}
 }

@@ -9,6 +9,7 @@
 
 #include "client.h"
 #include "rtcp.h"
+#include "wzp_file.h"
 
 /* A stream that fell behind catches up this many batches a turn. */
 #define CATCH_UP 4
@@ -39,7 +40,7 @@ send_bye(struct participant *p, uint32_t ssrc)
 	rtcp_add_rr(&out, ssrc, NULL, 0);
 	rtcp_add_sdes(&out, ssrc, p->cname);
 	rtcp_add_bye(&out, &ssrc, 1);
-	if (!out.overflow && participant_send(p, buf, out.len))
+	if (!out.overflow && participant_send(p, buf, out.len, WZP_WHOLE))
 		p->rtcp_sent++;
 }
 
@@ -51,11 +52,11 @@ publish_bye(struct participant *p, struct gen_stream *gen)
 	send_bye(p, gen->ssrc);
 }
 
-/* And those of a replay. */
+/* And those of a replay; WZP media knows no RTCP. */
 static void
 replay_bye(struct participant *p, struct replay *r)
 {
-	for (unsigned int i = 0; i < r->nb_sources; i++)
+	for (unsigned int i = 0; i < r->nb_sources && !p->client->conf->wzp; i++)
 		send_bye(p, r->sources[i].ssrc);
 	r->bye_sent = true;
 }
@@ -108,6 +109,7 @@ build_due(struct participant *p, uint64_t now_ns, uint8_t owner[CLIENT_BATCH])
 			tx->iov[n] = (struct iovec){ tx->buf[n], gen->conf.size };
 			tx->msg[n].msg_hdr =
 					(struct msghdr){ .msg_iov = &tx->iov[n], .msg_iovlen = 1 };
+			tx->wrap[n] = WZP_WHOLE;
 			owner[n++] = (uint8_t)g;
 			ahead[g]++;
 			more = true;
@@ -160,6 +162,7 @@ static uint64_t
 replay_turn(struct participant *p, uint64_t now_ns)
 {
 	struct replay *r = p->client->replay;
+	enum wzp_wrap wrap = r != NULL && r->is_raw ? WZP_RAW : WZP_RTP;
 	uint8_t buf[REPLAY_DATAGRAM];
 
 	if (r == NULL || r->start_ns == 0)
@@ -170,7 +173,7 @@ replay_turn(struct participant *p, uint64_t now_ns)
 		if (replay_due_ns(r) > now_ns)
 			return replay_due_ns(r);
 		len = replay_build(r, buf);
-		if (len != 0 && !participant_send(p, buf, len)) {
+		if (len != 0 && !participant_send(p, buf, len, wrap)) {
 			p->blocked_ns = now_ns + PLM_NS_PER_MS;
 			return p->blocked_ns;
 		}
@@ -203,13 +206,19 @@ replay_init(struct client *client)
 	struct plm_text why;
 	int ret;
 
-	if (conf->replay_path == NULL)
+	if (conf->replay_path == NULL && conf->media_path == NULL)
 		return 0;
 	plm_text_init(&why, why_buf, sizeof(why_buf));
-	ret = replay_load(&client->replay, conf->replay_path, conf->replay_port, conf->replay_loop,
-			&why);
+	if (conf->media_path != NULL)
+		ret = wzp_file_load(&client->replay, conf->media_path, &why);
+	else
+		ret = replay_load(&client->replay, conf->replay_path, conf->replay_port,
+				conf->replay_loop, &why);
 	if (ret < 0) {
-		client_say(client, NULL, "--pcap %s: %s", conf->replay_path, why.buf);
+		client_say(client, NULL, "%s %s: %s",
+				conf->media_path != NULL ? "--replay" : "--pcap",
+				conf->media_path != NULL ? conf->media_path : conf->replay_path,
+				why.buf);
 		return ret;
 	}
 	client->nb_sending++;
@@ -241,7 +250,7 @@ publish_report(struct participant *p, uint64_t now_ns)
 		rtcp_begin(&out, buf, sizeof(buf));
 		rtcp_add_sr(&out, &sender, blocks, nb_blocks);
 		rtcp_add_sdes(&out, gen->ssrc, p->cname);
-		if (!out.overflow && participant_send(p, buf, out.len))
+		if (!out.overflow && participant_send(p, buf, out.len, WZP_WHOLE))
 			p->rtcp_sent++;
 		nb_blocks = 0;
 	}
@@ -262,7 +271,9 @@ publish_owns(const struct participant *p, uint32_t ssrc)
 		for (unsigned int s = 0; s < client->producers[i].nb_sources; s++)
 			if (client->producers[i].sources[s].ssrc == ssrc)
 				return true;
-	for (unsigned int s = 0; client->replay != NULL && s < client->replay->nb_sources; s++)
+	if (client->replay == NULL || client->replay->is_raw)
+		return false;
+	for (unsigned int s = 0; s < client->replay->nb_sources; s++)
 		if (client->replay->sources[s].ssrc == ssrc)
 			return true;
 	return false;
@@ -339,6 +350,9 @@ producer_read(struct producer *producer, unsigned int which)
 			producer->rtcp_in++;
 		else
 			count_source(producer, rx->buf[i], len);
+		if (proto == PLM_PROTO_RTCP && client->conf->wzp)
+			continue; /* WZP media knows none */
+		tx->wrap[n] = WZP_RTP;
 		tx->iov[n] = (struct iovec){ rx->buf[i], len };
 		tx->msg[n].msg_hdr = (struct msghdr){ .msg_iov = &tx->iov[n], .msg_iovlen = 1 };
 		n++;

@@ -17,6 +17,11 @@
 #define IDLE_NS      (30 * PLM_NS_PER_S)
 #define ARENA_SIZE   (64 * 1024)
 #define EXTENT_SIZE  (64 * 1024)
+/* What the protocol's own clients allow (§1.5 of its specification), and what we have under way. */
+#define STREAMS_MAX  100
+#define STREAM_BYTES (64 * 1024)
+#define BYTES_MAX    (256 * 1024)
+#define CHUNKS_MAX   16
 /* A key update is tried again until the handshake is confirmed and the last one old enough. */
 #define KEY_RETRY_NS (50 * PLM_NS_PER_MS)
 #define TX_PACKETS   64
@@ -45,6 +50,15 @@ struct quic_links {
 	struct iovec iov[TX_PACKETS];
 	alignas(struct cmsghdr) uint8_t control[TX_PACKETS][CMSG_SPACE(sizeof(int))];
 	uint8_t buf[TX_PACKETS][PLM_QUIC_PACKET_MAX];
+
+	/* datagrams that become packets */
+	uint8_t dgrams[CLIENT_BATCH][CLIENT_DATAGRAM_MAX];
+};
+
+/* A signal on its way. */
+struct message {
+	struct plm_quic_chunk chunk;
+	uint8_t bytes[];
 };
 
 /* --- packets out ---------------------------------------------------------------------------- */
@@ -136,16 +150,27 @@ datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t len)
 	struct participant *p = ctx;
 
 	p->quic.datagrams_received++;
-	participant_media(p, buf, len, client_now());
+	wzp_link_datagram(p, buf, len, client_now());
 }
 
-/* Streams carry signals, of which a participant in an open room needs none. */
 static int
 stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
 		bool fin)
 {
-	plm_quic_stream_consumed(conn, stream_id, len);
-	return 0;
+	return wzp_link_stream(ctx, stream_id, buf, len, fin);
+}
+
+static void
+stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
+{
+	/* There is room for it: the relay may not have more of them open than are kept. */
+	wzp_link_stream(ctx, stream_id, NULL, 0, true);
+}
+
+static void
+chunk_done(void *ctx, struct plm_quic_chunk *chunk)
+{
+	free(container_of(chunk, struct message, chunk));
 }
 
 static void
@@ -163,10 +188,10 @@ established(void *ctx, struct plm_quic_conn *conn)
 static const struct plm_quic_ops ops = {
 	.datagram = datagram,
 	.stream = stream,
-	.stream_reset = quic_side_no_reset,
+	.stream_reset = stream_reset,
 	.established = established,
 	.moved = quic_side_no_move,
-	.chunk_done = quic_side_no_chunk,
+	.chunk_done = chunk_done,
 };
 
 /* --- what connections share ----------------------------------------------------------------- */
@@ -192,10 +217,12 @@ quic_links_init(struct client *client)
 		.idle_timeout_ns = IDLE_NS,
 		.handshake_timeout_ns = HANDSHAKE_NS,
 		.keep_alive_ns = client->conf->keep_alive_ns,
-		.max_streams = 100,
-		.max_stream_bytes = 65536,
-		.max_bytes = 262144,
-		.max_chunks = 16,
+		.max_streams = STREAMS_MAX,
+		.max_stream_bytes = STREAM_BYTES,
+		.max_bytes = BYTES_MAX,
+		.max_chunks = CHUNKS_MAX,
+		.has_large_windows = true,
+		.leaves_streams = client->conf->no_read,
 	};
 	const struct quic_tls_client_conf tls_conf = {
 		.fingerprint = client->conf->has_pin ? client->conf->pin : NULL,
@@ -251,6 +278,22 @@ path_fill(struct plm_quic_path *path, const struct client_addr *to)
 	}
 }
 
+/* How a participant stands whose connection does. */
+static enum ice_state
+room_state(const struct participant *p)
+{
+	switch (p->wzp.stage) {
+	case WZP_IN_ROOM:
+		return ICE_JOINED;
+	case WZP_UNANSWERED:
+		return ICE_NO_ANSWER;
+	case WZP_MISTAKEN:
+		return ICE_REFUSED;
+	default:
+		return ICE_CHECKING;
+	}
+}
+
 /* How the participant stands, after anything that may have changed it. */
 static void
 state_update(struct participant *p)
@@ -261,7 +304,7 @@ state_update(struct participant *p)
 	if (state == PLM_QUIC_HANDSHAKE || ice_state_over(link->state))
 		return;
 	if (state == PLM_QUIC_ESTABLISHED) {
-		link->state = ICE_JOINED;
+		link->state = room_state(p);
 		return;
 	}
 	certificate_take(p);
@@ -332,10 +375,13 @@ quic_link_turn(struct participant *p)
 	struct quic_link *link = &p->quic;
 	/* Its time must not go back: what was sent in this turn had a later one than its beginning. */
 	uint64_t now_ns = client_now();
+	uint64_t next_ns = UINT64_MAX;
 	bool more;
 
 	if (link->conn == NULL)
 		return UINT64_MAX;
+	if (plm_quic_conn_state(link->conn) == PLM_QUIC_ESTABLISHED)
+		next_ns = wzp_link_turn(p, now_ns);
 	if (link->key_update_ns != 0 && now_ns >= link->key_update_ns)
 		link->key_update_ns = plm_quic_key_update(link->conn, now_ns) == 0
 				? 0
@@ -346,24 +392,57 @@ quic_link_turn(struct participant *p)
 	if (more)
 		return now_ns;
 	if (link->key_update_ns != 0)
-		return RTE_MIN(link->key_update_ns, plm_quic_expiry(link->conn));
-	return plm_quic_expiry(link->conn);
+		next_ns = RTE_MIN(next_ns, link->key_update_ns);
+	return RTE_MIN(next_ns, plm_quic_expiry(link->conn));
 }
 
 void
 quic_link_send_batch(struct participant *p, unsigned int n)
 {
 	struct quic_link *link = &p->quic;
-	const struct mmsghdr *msg = p->client->tx->msg;
+	struct quic_links *quic = p->client->quic;
+	const struct batch *tx = p->client->tx;
 	struct plm_quic_dgram dgrams[CLIENT_BATCH];
+	uint64_t now_ns = client_now();
+	unsigned int nb = 0;
 
-	for (unsigned int i = 0; i < n; i++)
-		dgrams[i] = (struct plm_quic_dgram){ .buf = msg[i].msg_hdr.msg_iov->iov_base,
-			.len = (uint16_t)msg[i].msg_hdr.msg_iov->iov_len };
-	plm_quic_send(link->conn, tx_begin(p), dgrams, n, client_now());
+	for (unsigned int i = 0; i < n; i++) {
+		const struct iovec *iov = tx->msg[i].msg_hdr.msg_iov;
+		size_t len = wzp_link_wrap(p, tx->wrap[i], iov->iov_base, iov->iov_len, now_ns,
+				quic->dgrams[nb], sizeof(quic->dgrams[nb]));
+
+		if (len != 0)
+			dgrams[nb] = (struct plm_quic_dgram){ .buf = quic->dgrams[nb],
+				.len = (uint16_t)len };
+		nb += len != 0;
+	}
+	plm_quic_send(link->conn, tx_begin(p), dgrams, nb, now_ns);
 	tx_send(p->client->quic);
-	for (unsigned int i = 0; i < n; i++)
+	for (unsigned int i = 0; i < nb; i++)
 		link->verdicts[dgrams[i].verdict]++;
+}
+
+int
+quic_link_signal(struct participant *p, const uint8_t *frame, size_t len)
+{
+	struct message *message = malloc(sizeof(*message) + len);
+	int ret;
+
+	if (message == NULL)
+		return -ENOMEM;
+	memcpy(message->bytes, frame, len);
+	message->chunk = (struct plm_quic_chunk){ .buf = message->bytes, .len = (uint32_t)len };
+	ret = plm_quic_stream_send(p->quic.conn, &message->chunk);
+	if (ret < 0)
+		free(message);
+	return ret;
+}
+
+bool
+quic_link_is_waiting(const struct participant *p)
+{
+	return p->quic.conn != NULL && plm_quic_conn_state(p->quic.conn) == PLM_QUIC_ESTABLISHED &&
+			plm_quic_has_unacked(p->quic.conn);
 }
 
 void
@@ -386,7 +465,7 @@ quic_link_leave(struct participant *p)
 {
 	if (p->quic.conn == NULL)
 		return;
-	plm_quic_close(p->quic.conn, 0, "done");
+	plm_quic_close(p->quic.conn, 0, "normal close");
 	/* Its state stays what it was: this is no end that came over it. */
 	plm_quic_flush(p->quic.conn, tx_begin(p), client_now());
 	tx_send(p->client->quic);
@@ -456,14 +535,18 @@ quic_link_why(const struct participant *p, struct plm_text *text)
 		plm_text_add(text, "stateless reset: the relay knows nothing of this connection");
 		return;
 	}
+	if (p->wzp.stage == WZP_MISTAKEN) {
+		plm_text_add(text, "%s", p->wzp.why);
+		return;
+	}
 	if (!end.is_remote && end.code == 0) {
 		plm_text_add(text, "the relay does not speak QUIC version 1");
 		return;
 	}
 	plm_text_add(text, "%s: ",
-			!end.is_remote                            ? "given up"
-					: link->handshake_ns != 0 ? "closed by the relay"
-								  : "refused");
+			!end.is_remote                                ? "given up"
+					: p->wzp.stage == WZP_IN_ROOM ? "closed by the relay"
+								      : "refused");
 	if (end.is_application)
 		plm_text_add(text, "application code %#" PRIx64, end.code);
 	else

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /**
  * @file
- * A participant over QUIC: one connection on the participant's socket, media in its datagrams. What
- * all participants share (settings, TLS credentials, packets on their way out) is struct quic_links.
+ * A participant over QUIC: one connection on the participant's socket, media in its datagrams and signals
+ * on its streams, as wzp.h makes and reads them. What all participants share (settings, TLS credentials,
+ * packets on their way out) is struct quic_links.
  */
 #ifndef CLIENT_QUIC_H
 #define CLIENT_QUIC_H
@@ -26,7 +27,7 @@ struct quic_link {
 	void *arena;                /**< owned */
 	void *tls;                  /**< gnutls_session_t; owned, lent to `conn` */
 	struct plm_quic_path path;
-	enum ice_state state; /**< it stands as an ICE agent would */
+	enum ice_state state; /**< it stands as an ICE agent would; joined: let into the room */
 	bool is_unpinned;     /**< the certificate is not the one of --pin */
 	bool has_certificate;
 	uint8_t certificate[QUIC_PIN_SIZE]; /**< SHA-256 */
@@ -54,8 +55,13 @@ void quic_link_start(struct participant *p, uint64_t now_ns);
 void quic_link_input(struct participant *p, uint8_t ecn, uint8_t *buf, size_t len, uint64_t now_ns);
 /** All that is due; returns when to come back. */
 uint64_t quic_link_turn(struct participant *p);
-/** The first `n` messages of client->tx as datagrams. Media does not wait: what cannot go is counted. */
+/** The first `n` messages of client->tx as datagrams, wrapped as their `wrap` says. Media does not wait: what
+ *  cannot go is counted. */
 void quic_link_send_batch(struct participant *p, unsigned int n);
+/** A signal's frame on a stream of its own; copied. 0 or negative errno. */
+int quic_link_signal(struct participant *p, const uint8_t *frame, size_t len);
+/** Has the relay not acknowledged all signals yet? */
+bool quic_link_is_waiting(const struct participant *p);
 /** The participant has another local port and notices. */
 void quic_link_migrate(struct participant *p);
 /** Close with code 0. */

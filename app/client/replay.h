@@ -46,6 +46,7 @@ struct replay {
 	uint64_t nb_packets;
 	uint64_t lap_ns;
 	bool loops;
+	bool is_raw;          /**< WZP media, see wzp_file.h: no RTP, sent as it is */
 	uint64_t nb_left_out; /**< frames of the file that are not sent */
 
 	/* owner */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What happened, as a table for people or as JSON, and whether it is what --expect said. */
+#include "report.h"
+
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -108,12 +110,6 @@ merge_hists(const struct participant *p, struct plm_hist *delay, struct plm_hist
 	}
 }
 
-static json_t *
-json_count(uint64_t v)
-{
-	return json_integer((json_int_t)v);
-}
-
 /* Percentiles, or null where nothing was measured. */
 static json_t *
 json_hist(const struct plm_hist *hist)
@@ -191,70 +187,6 @@ json_ice(const struct ice_agent *ice)
 		json_object_set_new(o, "mapped",
 				json_string(report_addr(&mapped, text, sizeof(text))));
 	}
-	return o;
-}
-
-static uint64_t
-refused_datagrams(const struct quic_link *link)
-{
-	uint64_t n = 0;
-
-	for (unsigned int i = PLM_QUIC_SENT + 1; i < QUIC_VERDICTS; i++)
-		n += link->verdicts[i];
-	return n;
-}
-
-static json_t *
-json_quic(const struct quic_link *link)
-{
-	static const char *const reasons[QUIC_VERDICTS] = {
-		[PLM_QUIC_NO_WINDOW] = "no_window",
-		[PLM_QUIC_NO_MEMORY] = "no_memory",
-		[PLM_QUIC_TOO_LARGE] = "too_large",
-		[PLM_QUIC_NO_ROOM] = "no_room",
-		[PLM_QUIC_NOT_OPEN] = "not_open",
-	};
-	struct plm_quic_figures f = { 0 };
-	struct plm_quic_end end = { 0 };
-	json_t *refused = json_object();
-	json_t *o = json_object();
-	const char *cipher;
-
-	if (link->conn != NULL) {
-		plm_quic_conn_figures(link->conn, &f);
-		end = plm_quic_conn_end(link->conn);
-	}
-	cipher = quic_link_cipher_name(link, &f);
-	for (unsigned int i = PLM_QUIC_SENT + 1; i < QUIC_VERDICTS; i++)
-		json_object_set_new(refused, reasons[i], json_count(link->verdicts[i]));
-	json_object_set_new(o, "handshake_ns", json_count(link->handshake_ns));
-	json_object_set_new(o, "cipher", cipher != NULL ? json_string(cipher) : json_null());
-	if (link->has_certificate) {
-		char hex[2 * QUIC_PIN_SIZE + 1];
-
-		for (unsigned int i = 0; i < QUIC_PIN_SIZE; i++)
-			snprintf(hex + 2 * i, 3, "%02x", link->certificate[i]);
-		json_object_set_new(o, "certificate", json_string(hex));
-	}
-	json_object_set_new(o, "rtt_ns", json_count(f.srtt_ns));
-	json_object_set_new(o, "min_rtt_ns", json_count(f.min_rtt_ns));
-	json_object_set_new(o, "datagrams_sent", json_count(link->verdicts[PLM_QUIC_SENT]));
-	json_object_set_new(o, "datagrams_acked", json_count(f.datagrams_acked));
-	json_object_set_new(o, "datagrams_lost", json_count(f.datagrams_lost));
-	json_object_set_new(o, "datagrams_received", json_count(link->datagrams_received));
-	json_object_set_new(o, "refused", refused);
-	json_object_set_new(o, "packets_sent", json_count(link->packets_sent));
-	json_object_set_new(o, "packets_received", json_count(link->packets_received));
-	json_object_set_new(o, "ecn",
-			json_pack("{s:o, s:o, s:o, s:o}", "sent", json_count(link->ecn_sent),
-					"ect0", json_count(link->ecn_received[2]), "ect1",
-					json_count(link->ecn_received[1]), "ce",
-					json_count(link->ecn_received[3])));
-	json_object_set_new(o, "undecryptable", json_count(f.undecryptable));
-	json_object_set_new(o, "key_updates", json_count(f.key_updates));
-	json_object_set_new(o, "path_mtu", json_integer(f.max_payload));
-	json_object_set_new(o, "close_code", json_count(end.code));
-	json_object_set_new(o, "closed_by_relay", json_boolean(end.is_remote));
 	return o;
 }
 
@@ -339,8 +271,8 @@ json_participant(const struct participant *p, bool whole)
 	json_object_set_new(o, "local", json_string(report_addr(&p->local, addr, sizeof(addr))));
 	if (p->joined_ns != 0)
 		json_object_set_new(o, "join_ns", json_count(p->joined_ns - p->start_ns));
-	if (p->client->conf->quic)
-		json_object_set_new(o, "quic", json_quic(&p->quic));
+	if (p->client->conf->wzp)
+		report_wzp_json(o, p);
 	else
 		json_object_set_new(o, "ice", json_ice(&p->ice));
 	json_counters(o, p);
@@ -439,28 +371,6 @@ print_stream(const struct participant *p, const struct rx_stream *rx)
 }
 
 static void
-print_quic(const struct participant *p)
-{
-	const struct quic_link *link = &p->quic;
-	struct plm_quic_figures f;
-
-	if (link->handshake_ns == 0)
-		return;
-	plm_quic_conn_figures(link->conn, &f);
-	printf("%s: %s, handshake %.1f ms, rtt %.2f ms, sent %" PRIu64 ", acked %" PRIu64
-	       ", lost %" PRIu64 ", received %" PRIu64 ", refused %" PRIu64 " (window %" PRIu64
-	       ", memory %" PRIu64 ", too large %" PRIu64 ", closed %" PRIu64
-	       "), key updates %u, path MTU %u\n",
-			p->name, quic_link_cipher_name(link, &f),
-			(double)link->handshake_ns / (double)PLM_NS_PER_MS,
-			(double)f.srtt_ns / (double)PLM_NS_PER_MS, link->verdicts[PLM_QUIC_SENT],
-			f.datagrams_acked, f.datagrams_lost, link->datagrams_received,
-			refused_datagrams(link), link->verdicts[PLM_QUIC_NO_WINDOW],
-			link->verdicts[PLM_QUIC_NO_MEMORY], link->verdicts[PLM_QUIC_TOO_LARGE],
-			link->verdicts[PLM_QUIC_NOT_OPEN], f.key_updates, f.max_payload);
-}
-
-static void
 print_table(const struct client *client, const struct sums *sums, uint64_t now_ns)
 {
 	unsigned int rows = 0;
@@ -485,9 +395,9 @@ print_table(const struct client *client, const struct sums *sums, uint64_t now_n
 	}
 	if (rows > TABLE_ROWS)
 		printf("and %u more: see --json\n", rows - TABLE_ROWS);
-	for (unsigned int i = 0; client->conf->quic && i < client->conf->clones && i < TABLE_ROWS;
+	for (unsigned int i = 0; client->conf->wzp && i < client->conf->clones && i < TABLE_ROWS;
 			i++)
-		print_quic(&client->participants[i]);
+		report_wzp_print(&client->participants[i]);
 	fflush(stdout);
 }
 

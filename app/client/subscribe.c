@@ -166,38 +166,43 @@ play(struct participant *p, const struct rx_stream *rx, uint8_t payload_type, co
 }
 
 void
-subscribe_rtp(struct participant *p, const uint8_t *buf, size_t len, uint64_t now_ns)
+subscribe_sound(struct participant *p, const struct plm_rtp *rtp, const uint8_t *buf, size_t len,
+		bool is_played, uint64_t now_ns)
 {
 	const struct client_conf *conf = p->client->conf;
 	struct gen_stamp stamp = { 0 };
-	enum gen_verdict verdict;
-	struct rx_stream *rx;
-	struct plm_rtp rtp;
+	enum gen_verdict verdict = gen_check(buf, len, &stamp);
+	struct rx_stream *rx = rx_get(&p->rx, rtp->ssrc);
 
-	if (plm_rtp_parse(buf, len, &rtp) < 0) {
-		p->rtp_malformed++;
-		return;
-	}
-	verdict = gen_check(buf, len, &stamp);
 	if (conf->verify && verdict == GEN_FOREIGN)
 		verdict = GEN_CORRUPT;
-	rx = rx_get(&p->rx, rtp.ssrc);
 	if (rx != NULL) {
 		if (rx->received == 0) {
-			rx->own = publish_owns(p, rtp.ssrc);
-			rx->clock_hz = conf->clock_hz[rtp.payload_type];
+			rx->own = publish_owns(p, rtp->ssrc);
+			rx->clock_hz = conf->clock_hz[rtp->payload_type];
 			p->nb_own += rx->own;
 		}
-		rx_packet(rx, &rtp, len, now_ns, verdict, &stamp);
+		rx_packet(rx, rtp, len, now_ns, verdict, &stamp);
 		if (rx->own)
 			p->echoed++;
-		if (conf->nb_sinks != 0)
-			play(p, rx, rtp.payload_type, buf, len, false);
+		if (conf->nb_sinks != 0 && is_played)
+			play(p, rx, rtp->payload_type, buf, len, false);
 	}
 	if (rx == NULL || !rx->own)
 		p->client->nb_counted += ++p->received == conf->count;
-	if (p->client->sinks->dumper != NULL)
+	if (p->client->sinks->dumper != NULL && is_played)
 		capture(p, buf, len, now_ns);
+}
+
+void
+subscribe_rtp(struct participant *p, const uint8_t *buf, size_t len, uint64_t now_ns)
+{
+	struct plm_rtp rtp;
+
+	if (plm_rtp_parse(buf, len, &rtp) < 0)
+		p->rtp_malformed++;
+	else
+		subscribe_sound(p, &rtp, buf, len, true, now_ns);
 }
 
 static void
@@ -332,7 +337,7 @@ subscribe_report(struct participant *p, uint64_t now_ns)
 	rtcp_begin(&out, buf, sizeof(buf));
 	rtcp_add_rr(&out, p->ssrc, blocks, n);
 	rtcp_add_sdes(&out, p->ssrc, p->cname);
-	if (!out.overflow && participant_send(p, buf, out.len))
+	if (!out.overflow && participant_send(p, buf, out.len, WZP_WHOLE))
 		p->rtcp_sent++;
 }
 
@@ -354,6 +359,27 @@ subscribe_pli(struct participant *p)
 		rtcp_add_pli(&out, p->ssrc, rx->ssrc);
 		n++;
 	}
-	if (n != 0 && !out.overflow && participant_send(p, buf, out.len))
+	if (n != 0 && !out.overflow && participant_send(p, buf, out.len, WZP_WHOLE))
 		p->rtcp_sent++;
+}
+
+void
+subscribe_leave(struct participant *p)
+{
+	const struct wzp_senders *senders = p->wzp.senders;
+
+	for (unsigned int i = 0; senders != NULL && i < senders->nb; i++) {
+		const struct rx_stream *rx = rx_lookup(&p->rx, senders->list[i].ssrc);
+		uint8_t buf[CLIENT_RTCP_MAX];
+		struct rtcp_out out;
+
+		if (rx == NULL)
+			continue;
+		rtcp_begin(&out, buf, sizeof(buf));
+		rtcp_add_rr(&out, rx->ssrc, NULL, 0);
+		rtcp_add_sdes(&out, rx->ssrc, p->cname);
+		rtcp_add_bye(&out, &rx->ssrc, 1);
+		if (!out.overflow)
+			play(p, rx, rx->payload_type, buf, out.len, true);
+	}
 }

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <netdb.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include <rte_common.h>
 
@@ -59,6 +60,62 @@ options_pin(const char *text, uint8_t pin[QUIC_PIN_SIZE])
 	if (*text != '\0')
 		return -EINVAL;
 	memcpy(pin, bytes, sizeof(bytes));
+	return 0;
+}
+
+int
+options_codec(const char *text, uint8_t *codec)
+{
+	for (uint8_t i = 0; i < PLM_WZP_CODECS; i++)
+		if (strcasecmp(text, plm_wzp_codec_name(i)) == 0) {
+			*codec = i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+int
+options_quality(const char *text, struct wzp_quality *quality)
+{
+	double loss, rtt, jitter;
+	char end;
+
+	if (sscanf(text, "%lf,%lf,%lf%c", &loss, &rtt, &jitter, &end) != 3 ||
+			!(loss >= 0 && loss <= 100) || !(rtt >= 0 && rtt < 60000) ||
+			!(jitter >= 0 && jitter < 60000))
+		return -EINVAL;
+	/* As its clients do: cut, not rounded, and what is beyond is at the end of the scale. */
+	*quality = (struct wzp_quality){
+		.loss = (uint8_t)(loss / 100 * UINT8_MAX),
+		.rtt_4ms = (uint8_t)RTE_MIN(rtt / 4, (double)UINT8_MAX),
+		.jitter_ms = (uint8_t)RTE_MIN(jitter, (double)UINT8_MAX),
+	};
+	return 0;
+}
+
+int
+options_token(const char *path, char token[PLM_WZP_TOKEN_MAX + 1], struct plm_text *why)
+{
+	FILE *file = fopen(path, "re");
+	char buf[PLM_WZP_TOKEN_MAX + 3];
+	size_t len;
+
+	if (file == NULL) {
+		plm_text_add(why, "%s", strerror(errno));
+		return -EINVAL;
+	}
+	len = fread(buf, 1, sizeof(buf) - 1, file);
+	if (ferror(file))
+		plm_text_add(why, "cannot be read");
+	fclose(file);
+	while (len != 0 && (buf[len - 1] == '\n' || buf[len - 1] == '\r'))
+		len--;
+	buf[len] = '\0';
+	if (why->len == 0 && (len == 0 || len > PLM_WZP_TOKEN_MAX || strlen(buf) != len))
+		plm_text_add(why, "not a token of 1 to %d characters", PLM_WZP_TOKEN_MAX);
+	if (why->len != 0)
+		return -EINVAL;
+	memcpy(token, buf, len + 1);
 	return 0;
 }
 

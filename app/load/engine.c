@@ -3,7 +3,7 @@
  *  RESOLVING ── the next hop's MAC ──▶ JOINING ── everybody is in ──▶ READY
  *                                         └─ an error, or no answer ─▶ REFUSED; consent gone: LOST
  *
- * Over QUIC participants have connections instead of STUN, and publishers hear each other.
+ * WZP clients have connections of QUIC instead of STUN, and publishers hear each other.
  *
  * Participants of room r stand together: its publishers first, then its subscribers. A turn takes a
  * burst, looks at some participants' STUN timers, takes what is due from the schedule and offers
@@ -17,6 +17,7 @@
 #include <rte_ethdev.h>
 #include <rte_mempool.h>
 
+#include "bytes.h"
 #include "load.h"
 
 #define BURST       32
@@ -36,12 +37,12 @@ struct participant {
 
 struct load {
 	struct load_conf conf;
-	struct load_quic *quic;    /* owned; NULL: no participant comes over QUIC */
-	struct rte_mbuf *quic_out; /* that quic_get() gave */
-	unsigned int nb_receivers; /* of each packet */
-	struct plm_hmac *hmac;     /* owned */
-	unsigned int nb_participants;
-	unsigned int nb_publishers;       /* of all rooms */
+	struct load_quic *quic;           /* owned; NULL: no participant comes over QUIC */
+	struct rte_mbuf *quic_out;        /* that quic_get() gave */
+	unsigned int nb_receivers;        /* of each packet */
+	struct plm_hmac *hmac;            /* owned */
+	unsigned int nb_participants;     /* those of the room that floods are the last */
+	unsigned int nb_publishers;       /* of all rooms that are counted */
 	struct participant *participants; /* owned; NULL if static */
 	uint64_t *timers;                 /* owned; when each wants a turn */
 	struct load_pair *pairs;          /* owned; publisher × receiver of its room */
@@ -62,6 +63,7 @@ struct load {
 
 	uint32_t run; /* 0: none yet */
 	struct load_pace pace;
+	struct load_pace flood;
 	uint64_t grace_ns; /* what was due at the end may still be sent until then */
 	uint64_t turn_ns;  /* of the last turn */
 	uint64_t media_ns; /* when a copy last came */
@@ -88,6 +90,13 @@ static unsigned int
 room_size(const struct load *l)
 {
 	return l->conf.publishers + l->conf.subscribers;
+}
+
+/* Publishers beyond those that are counted. */
+static unsigned int
+flooders(const struct load *l)
+{
+	return l->conf.flood != 0 ? l->conf.publishers : 0;
 }
 
 /* --- out ------------------------------------------------------------------------------------ */
@@ -325,6 +334,16 @@ receiver_of(const struct load *l, unsigned int slot, unsigned int publisher, uns
 	return slot != publisher;
 }
 
+/* In the room that floods it is enough that nothing of others comes. */
+static void
+input_flood(struct load *l, const struct load_stamp *stamp)
+{
+	if (stamp->publisher < l->nb_publishers)
+		l->r.misrouted++;
+	else
+		l->r.flood_copies++;
+}
+
 static void
 input_media(struct load *l, unsigned int participant, const uint8_t *rtp, size_t len,
 		uint64_t now_ns)
@@ -334,8 +353,13 @@ input_media(struct load *l, unsigned int participant, const uint8_t *rtp, size_t
 	struct load_stamp stamp;
 	unsigned int receiver;
 
-	if (!load_stamp_get(rtp, len, &stamp) || stamp.publisher >= l->nb_publishers) {
+	if (!load_stamp_get(rtp, len, &stamp) ||
+			stamp.publisher >= l->nb_publishers + flooders(l)) {
 		l->r.harmed++;
+		return;
+	}
+	if (room == l->conf.rooms) {
+		input_flood(l, &stamp);
 		return;
 	}
 	if (!receiver_of(l, slot, stamp.publisher % l->conf.publishers, &receiver) ||
@@ -486,7 +510,7 @@ quic_turn(struct load *l, uint64_t now_ns)
 	struct plm_quic_end end;
 
 	load_quic_turn(l->quic, now_ns);
-	l->nb_joined = (unsigned int)load_quic_result(l->quic)->steady.established;
+	l->nb_joined = (unsigned int)load_quic_result(l->quic)->steady.joined;
 	if (l->state == LOAD_REFUSED || l->state == LOAD_LOST)
 		return;
 	if (load_quic_failed(l->quic, &l->culprit, &fail, &end))
@@ -510,6 +534,7 @@ make_quic(struct load *l)
 		.nb_steady = l->nb_participants,
 		.handshakes_per_s = conf->handshakes_per_s,
 		.churn = conf->churn,
+		.unread = conf->unread,
 		.has_cipher = conf->has_cipher,
 		.cipher = conf->cipher,
 	};
@@ -547,6 +572,15 @@ put_rtp(struct load *l, uint8_t *rtp, unsigned int publisher, uint64_t seq, uint
 	memcpy(rtp, words, sizeof(words));
 }
 
+/* As the protocol's clients begin an Opus frame of 20 ms, whatever stands behind it. */
+static void
+put_wzp(uint8_t *wzp, uint64_t seq, uint64_t at_ns)
+{
+	memset(wzp, 0, PLM_RTP_HDR);
+	put_be16(wzp + 2, (uint16_t)seq);
+	put_be32(wzp + 4, (uint32_t)(at_ns / PLM_NS_PER_MS));
+}
+
 /* The next publisher's next packet, of size number `s`: whose it is. */
 static unsigned int
 put_media(struct load *l, uint8_t *rtp, unsigned int s, uint64_t at_ns)
@@ -558,7 +592,10 @@ put_media(struct load *l, uint8_t *rtp, unsigned int s, uint64_t at_ns)
 		.intended_ns = at_ns };
 
 	l->publisher_next = publisher + 1 == l->nb_publishers ? 0 : publisher + 1;
-	put_rtp(l, rtp, publisher, stamp.seq, at_ns);
+	if (l->quic != NULL)
+		put_wzp(rtp, stamp.seq, at_ns);
+	else
+		put_rtp(l, rtp, publisher, stamp.seq, at_ns);
 	load_stamp_put(rtp, &stamp);
 	memcpy(rtp + LOAD_SIZE_MIN, l->filler, l->conf.sizes[s].size - LOAD_SIZE_MIN);
 	return publisher / l->conf.publishers * room_size(l) + publisher % l->conf.publishers;
@@ -576,6 +613,33 @@ send_datagram(struct load *l, uint64_t at_ns, uint64_t now_ns)
 		l->r.sent++;
 	else
 		l->r.refused++;
+}
+
+/* What the publishers of the room that floods have to say, in turn. */
+static void
+send_flood(struct load *l, uint64_t now_ns)
+{
+	uint64_t due = RTE_MIN(load_pace_due(&l->flood, now_ns), (uint64_t)BURST);
+
+	for (; due > 0; due--) {
+		unsigned int publisher = (unsigned int)(l->flood.n % l->conf.publishers);
+		struct load_stamp stamp = { .run = l->run,
+			.publisher = l->nb_publishers + publisher,
+			.seq = l->flood.n / l->conf.publishers,
+			.intended_ns = now_ns };
+		unsigned int s = pick_size(l);
+		uint8_t wzp[LOAD_QUIC_SIZE_MAX];
+
+		l->flood.n++;
+		put_wzp(wzp, stamp.seq, now_ns);
+		load_stamp_put(wzp, &stamp);
+		memcpy(wzp + LOAD_SIZE_MIN, l->filler, l->conf.sizes[s].size - LOAD_SIZE_MIN);
+		if (load_quic_send(l->quic, l->conf.rooms * room_size(l) + publisher, wzp,
+				    l->conf.sizes[s].size, now_ns) == PLM_QUIC_SENT)
+			l->r.flood++;
+		else
+			l->r.flood_refused++;
+	}
 }
 
 static void
@@ -672,6 +736,8 @@ load_turn(struct load *l, uint64_t now_ns)
 	}
 	if (l->run != 0 && now_ns < l->grace_ns)
 		generate(l, now_ns);
+	if (l->run != 0 && l->conf.flood != 0)
+		send_flood(l, now_ns);
 	flush(l);
 }
 
@@ -690,6 +756,9 @@ load_run_begin(struct load *l, uint64_t rate, uint64_t duration_ns, uint64_t now
 	l->pace = (struct load_pace){ .start_ns = now_ns,
 		.end_ns = now_ns + duration_ns,
 		.rate = rate };
+	l->flood = (struct load_pace){ .start_ns = now_ns,
+		.end_ns = l->pace.end_ns,
+		.rate = l->conf.flood };
 	l->grace_ns = l->pace.end_ns + duration_ns / GRACE;
 	l->turn_ns = 0;
 	l->media_ns = now_ns;
@@ -701,6 +770,7 @@ void
 load_run_cut(struct load *l, uint64_t now_ns)
 {
 	l->pace.end_ns = RTE_MIN(l->pace.end_ns, now_ns);
+	l->flood.end_ns = RTE_MIN(l->flood.end_ns, now_ns);
 	l->grace_ns = RTE_MIN(l->grace_ns, now_ns);
 	if (l->quic != NULL)
 		load_quic_stop(l->quic, now_ns);
@@ -808,6 +878,8 @@ quic_why(const struct load *l, struct plm_text *why)
 	plm_text_add(why, "%s", l->state == LOAD_LOST ? "connection lost: " : "");
 	if (fail == LOAD_QUIC_TIMEOUT)
 		plm_text_add(why, "no answer from the relay");
+	else if (fail == LOAD_QUIC_ANSWER)
+		plm_text_add(why, "what the relay says is no signal, or its signature is wrong");
 	else
 		plm_text_add(why, "%s, %s code 0x%" PRIx64,
 				fail == LOAD_QUIC_OURS ? "ended by ourselves" : "refused",
@@ -878,7 +950,7 @@ make_participants(struct load *l)
 static bool
 conf_fits(const struct load_conf *conf)
 {
-	uint64_t participants = (uint64_t)conf->rooms * (conf->publishers + conf->subscribers);
+	uint64_t participants = load_nb_places(conf);
 	uint64_t pairs = (uint64_t)conf->rooms * conf->publishers * load_receivers(conf);
 
 	return participants >= 1 && participants <= LOAD_PARTICIPANTS_MAX && pairs >= 1 &&
@@ -907,7 +979,7 @@ load_init(struct load *l)
 	const struct load_conf *conf = &l->conf;
 
 	l->nb_publishers = conf->rooms * conf->publishers;
-	l->nb_participants = conf->rooms * room_size(l);
+	l->nb_participants = (conf->rooms + (conf->flood != 0)) * room_size(l);
 	l->nb_receivers = load_receivers(conf);
 	l->pairs = aligned_alloc(RTE_CACHE_LINE_SIZE,
 			(size_t)l->nb_publishers * l->nb_receivers * sizeof(l->pairs[0]));

@@ -4,8 +4,8 @@
  * plenum-load's engine: participants of many rooms behind one ethdev queue, a paced generator and
  * a sink that accounts for every copy. The ethdev, time and randomness are arguments, so that
  * tests and benches can drive it. packet.c lays out frames, pace.c says what is due, sink.c
- * counts, search.c looks for a rate, quic.c has clients that come over QUIC, engine.c joins and
- * runs.
+ * counts, search.c looks for a rate, quic.c has clients that come over QUIC, wzp.c what they
+ * say on streams, engine.c joins and runs.
  * Everything here belongs to the one lcore that calls load_turn().
  */
 #ifndef LOAD_H
@@ -19,6 +19,7 @@
 #include "plm_net.h"
 #include "plm_quic.h"
 #include "plm_stats.h"
+#include "plm_wzp.h"
 
 #define LOAD_PARTICIPANTS_MAX 65536
 #define LOAD_PAIRS_MAX        (1u << 22) /**< publisher × subscriber pairs, 64 bytes each */
@@ -174,14 +175,61 @@ void load_search_init(struct load_search *s, uint64_t ceiling, unsigned int nb_t
 /** A trial at s->rate ended so. Sets the next rate, or `over`. */
 void load_search_tell(struct load_search *s, enum load_verdict verdict);
 
+/* --- wzp.c ---------------------------------------------------------------------------------- */
+
+#define LOAD_WZP_FRAME_MAX 1280 /**< of an offer, or of an answer */
+#define LOAD_WZP_STREAMS   16 /**< of the relay's that are open at once: what a client must allow */
+#define LOAD_WZP_HEAD      64 /**< bytes of a frame that are kept; all of most */
+
+/** A frame that is coming. */
+struct load_wzp_stream {
+	int64_t id;   /**< -1: none */
+	uint32_t len; /**< that came */
+	uint8_t head[LOAD_WZP_HEAD + 1];
+};
+
+/** What one client says on its streams, and is told; as long as its connection. */
+struct load_wzp {
+	struct plm_quic_chunk chunk; /**< the offer */
+	size_t answer_len;
+	bool has_answer;
+	uint32_t nb_listed;  /**< participants that the newest RoomUpdate counts; 0: none came */
+	uint32_t update_len; /**< bytes of it */
+	struct load_wzp_stream streams[LOAD_WZP_STREAMS];
+	uint8_t offer[LOAD_WZP_FRAME_MAX];
+	uint8_t answer[LOAD_WZP_FRAME_MAX];
+};
+
+/** What a part of a stream brought. */
+enum load_wzp_news {
+	LOAD_WZP_NOTHING,
+	LOAD_WZP_ANSWERED, /**< it is in */
+	LOAD_WZP_UPDATE,
+	LOAD_WZP_PONG,
+	LOAD_WZP_OTHER,
+	LOAD_WZP_WRONG, /**< an answer that is none or is not signed, or no frame */
+};
+
+/** For a new connection: a fresh offer, which costs some 100 us. 0 or negative errno. */
+int load_wzp_init(struct load_wzp *w, const struct plm_wzp_identity *id,
+		const struct plm_rand *rand, const char *alias);
+/** Queue it. As plm_quic_stream_send(). */
+int load_wzp_offer(struct load_wzp *w, struct plm_quic_conn *conn);
+/** Stream data came: of struct plm_quic_ops. An answer's signature costs as much as an offer. */
+enum load_wzp_news load_wzp_take(struct load_wzp *w, int64_t stream_id, const uint8_t *buf,
+		size_t len, bool fin);
+/** A stream was reset. */
+void load_wzp_reset(struct load_wzp *w, int64_t stream_id);
+
 /* --- quic.c --------------------------------------------------------------------------------- */
 
-/** Why a handshake failed. */
+/** Why somebody did not get in. */
 enum load_quic_fail {
 	LOAD_QUIC_TIMEOUT, /**< no answer for so long */
 	LOAD_QUIC_REFUSED, /**< CONNECTION_REFUSED */
 	LOAD_QUIC_TLS,     /**< an alert of the relay's */
-	LOAD_QUIC_CLOSED,  /**< any other code of the relay's */
+	LOAD_QUIC_CLOSED,  /**< any other code of the relay's, before it answered an offer too */
+	LOAD_QUIC_ANSWER,  /**< its answer to an offer was none, or not signed */
 	LOAD_QUIC_OURS,    /**< what came was wrong, or we had no memory */
 	LOAD_QUIC_NB_FAILS,
 };
@@ -190,12 +238,17 @@ const char *load_quic_fail_name(enum load_quic_fail fail);
 /** What became of the connections of those who stay, or of those who come and go. */
 struct load_quic_kind {
 	uint64_t begun;
-	uint64_t established;
-	uint64_t failed[LOAD_QUIC_NB_FAILS]; /**< handshakes */
-	uint64_t lost;                       /**< established ones that we did not end */
+	uint64_t established;                /**< handshakes of QUIC */
+	uint64_t joined;                     /**< whose offer was answered */
+	uint64_t failed[LOAD_QUIC_NB_FAILS]; /**< who did not get so far */
+	uint64_t lost;                       /**< who were in, and whom we did not end */
 	uint64_t closed;                     /**< by us */
-	uint64_t given_up;                   /**< handshakes, at our end */
-	struct plm_hist times;               /**< of handshakes, ns */
+	uint64_t given_up;                   /**< who were not in yet, at our end */
+	uint64_t updates;                    /**< RoomUpdates that were read */
+	uint64_t update_bytes;
+	uint64_t told;         /**< who stay, and whose newest lists as many as stay in a room */
+	struct plm_hist times; /**< of handshakes, ns */
+	struct plm_hist joins; /**< from the first packet to the answer, ns */
 };
 
 struct load_quic_result {
@@ -227,7 +280,8 @@ struct load_quic_conf {
 	unsigned int nb_steady;        /**< clients 0 to nb_steady - 1 */
 	unsigned int handshakes_per_s; /**< of them, at the start */
 	unsigned int churn;            /**< that come per second, and go */
-	bool has_cipher;               /**< only this one is offered */
+	double unread;   /**< part of those who stay that read no stream but the answer's */
+	bool has_cipher; /**< only this one is offered */
 	enum plm_aead_cipher cipher;
 };
 
@@ -250,13 +304,13 @@ void load_quic_turn(struct load_quic *q, uint64_t now_ns);
 /** A UDP payload for a client; it is overwritten. */
 void load_quic_input(struct load_quic *q, unsigned int client, uint8_t ecn, uint8_t *buf,
 		size_t len, uint64_t now_ns);
-/** Send a datagram. */
+/** Send a datagram; PLM_QUIC_NOT_OPEN before the client has joined. */
 enum plm_quic_verdict load_quic_send(struct load_quic *q, unsigned int client, const uint8_t *buf,
 		size_t len, uint64_t now_ns);
 /** Close all with code 0, and say so to the relay for three PTOs, until load_quic_ended(). */
 void load_quic_end(struct load_quic *q);
 bool load_quic_ended(const struct load_quic *q);
-/** Handshakes in progress; each ends, in time. */
+/** Who is on the way in; each ends, in time. */
 unsigned int load_quic_nb_arriving(const struct load_quic *q);
 const struct load_quic_result *load_quic_result(const struct load_quic *q);
 /** Did one who should stay fail or end? Then who was the first, and why. */
@@ -279,11 +333,13 @@ struct load_conf {
 	bool is_static;           /**< the relay knows us by our addresses: no STUN */
 	const uint8_t *key;       /**< secret that signs credentials, unless static */
 	size_t key_len;
-	uint64_t expiry_s;             /**< of the credentials, Unix seconds */
-	unsigned int join_rate;        /**< first checks per second */
-	bool is_quic;                  /**< participants are QUIC clients: no STUN, no key */
+	uint64_t expiry_s;      /**< of the credentials, Unix seconds */
+	unsigned int join_rate; /**< first checks per second */
+	bool is_quic; /**< participants are WZP clients, which come over QUIC: no STUN, no key */
 	unsigned int handshakes_per_s; /**< of QUIC, at the start */
 	unsigned int churn;            /**< QUIC clients that come per second, and go */
+	double unread; /**< part of QUIC clients that read no stream but the answer's */
+	uint64_t flood; /**< packets per second that another room's publishers send beside a run, QUIC only */
 	bool has_cipher;
 	enum plm_aead_cipher cipher; /**< the only one of QUIC's */
 
@@ -321,12 +377,15 @@ struct load_result {
 	uint64_t duplicates;
 	uint64_t reordered;
 	uint64_t late;
-	uint64_t stale;      /**< media of earlier runs */
-	uint64_t foreign;    /**< frames that are none of our business */
-	uint64_t harmed;     /**< from the relay, but not as it was sent */
-	uint64_t misrouted;  /**< for a participant who should not get it */
-	uint64_t refused;    /**< media that a publisher's connection did not take */
-	uint64_t passing;    /**< copies to those who come and go */
+	uint64_t stale;     /**< media of earlier runs */
+	uint64_t foreign;   /**< frames that are none of our business */
+	uint64_t harmed;    /**< from the relay, but not as it was sent */
+	uint64_t misrouted; /**< for a participant who should not get it */
+	uint64_t refused;   /**< media that a publisher's connection did not take */
+	uint64_t passing;   /**< copies to those who come and go */
+	uint64_t flood;     /**< packets of the room that floods, which are in no other figure */
+	uint64_t flood_refused; /**< that its connections did not take */
+	uint64_t flood_copies;
 	uint64_t no_mbuf;    /**< times that the TX pool was empty */
 	uint64_t max_gap_ns; /**< longest time between two turns */
 };
@@ -349,11 +408,12 @@ load_receivers(const struct load_conf *conf)
 {
 	return conf->is_quic ? conf->publishers + conf->subscribers - 1 : conf->subscribers;
 }
-/** Participants that there may be, those who come and go included. */
+/** Participants that there may be, those of the room that floods and those who come and go included. */
 static inline uint64_t
 load_nb_places(const struct load_conf *conf)
 {
-	return (uint64_t)conf->rooms * (conf->publishers + conf->subscribers) +
+	return (uint64_t)(conf->rooms + (conf->flood != 0)) *
+			(conf->publishers + conf->subscribers) +
 			(conf->is_quic ? load_quic_places(conf->churn) : 0);
 }
 /** Over QUIC: close all connections; then turns until load_closed() is true. */

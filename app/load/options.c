@@ -34,9 +34,11 @@ enum opt {
 	OPT_PUBLISHERS,
 	OPT_SUBSCRIBERS,
 	OPT_JOIN_RATE,
-	OPT_QUIC,
+	OPT_WZP,
 	OPT_HANDSHAKES,
 	OPT_CHURN,
+	OPT_NO_READ,
+	OPT_FLOOD,
 	OPT_CIPHER,
 	OPT_TIMEOUT,
 	OPT_RATE,
@@ -92,16 +94,20 @@ static const struct {
 	{ "subscribers", OPT_SUBSCRIBERS, "S", "of each room (10)" },
 	{ "join-rate", OPT_JOIN_RATE, "N",
 			"of --secret: participants that begin to join per second (500)" },
-	{ "quic", OPT_QUIC, NULL, "participants are QUIC clients, their room the server name" },
-	{ "handshakes-per-s", OPT_HANDSHAKES, "N", "of QUIC that begin per second (200)" },
+	{ "wzp", OPT_WZP, NULL, "participants are WZP clients, over QUIC" },
+	{ "handshakes-per-s", OPT_HANDSHAKES, "N", "of WZP clients that begin per second (200)" },
 	{ "churn", OPT_CHURN, "N",
-			"more QUIC clients per second that join for a second and leave (0)" },
+			"more WZP clients per second that join for a second and leave (0)" },
+	{ "no-read", OPT_NO_READ, "FRACTION",
+			"of the WZP clients that read no signal once they are in (0)" },
+	{ "flood", OPT_FLOOD, "PPS",
+			"of one more room of WZP clients, uncounted, all its publishers together (0)" },
 	{ "cipher", OPT_CIPHER, "aes128|aes256|chacha20", "of QUIC, the only one offered (all)" },
 	{ "timeout", OPT_TIMEOUT, "SECONDS", "to find the relay and join (60)" },
 	{ "rate", OPT_RATE, "PPS|max",
 			"packets per second into the relay, all publishers and garbage together (1000)" },
 	{ "size", OPT_SIZE, "BYTES[:WEIGHT],...",
-			"of an RTP packet, header included, 44 to 9000 (200); over QUIC to 1400" },
+			"of a packet, its RTP or WZP header included, 44 to 9000 (200); WZP to 1400" },
 	{ "garbage", OPT_GARBAGE, "FRACTION", "of the packets that are of no use to anybody (0)" },
 	{ "duration", OPT_DURATION, "SECONDS", "how long to send (10)" },
 	{ "warm-up", OPT_WARM_UP, "SECONDS", "first, without counting (0.5)" },
@@ -127,7 +133,7 @@ usage(FILE *to)
 {
 	fprintf(to,
 			"Usage: plenum-load --vdev SPEC|--port NAME --relay ADDR[:PORT] --address ADDR\n"
-			"                   --secret FILE|--static|--quic [OPTIONS]\n\n"
+			"                   --secret FILE|--static|--wzp [OPTIONS]\n\n"
 			"Generator and sink for a Plenum relay, on a DPDK port.\n\n");
 	for (size_t i = 0; i < RTE_DIM(table); i++) {
 		char head[64];
@@ -329,13 +335,17 @@ take_peer_option(struct options *o, enum opt opt, const char *arg, struct plm_te
 		return parse_u(arg, 1, LOAD_PARTICIPANTS_MAX, &conf->subscribers);
 	case OPT_JOIN_RATE:
 		return parse_u(arg, 1, 1000000, &conf->join_rate);
-	case OPT_QUIC:
+	case OPT_WZP:
 		conf->is_quic = true;
 		return 0;
 	case OPT_HANDSHAKES:
 		return parse_u(arg, 1, 100000, &conf->handshakes_per_s);
 	case OPT_CHURN:
 		return parse_u(arg, 0, LOAD_CHURN_MAX, &conf->churn);
+	case OPT_NO_READ:
+		return parse_fraction(arg, &conf->unread);
+	case OPT_FLOOD:
+		return options_u64(arg, 0, 1000000000, &conf->flood);
 	case OPT_CIPHER:
 		return parse_cipher(arg, conf);
 	case OPT_TIMEOUT:
@@ -414,12 +424,15 @@ check_together(struct options *o, struct plm_text *why)
 	else if (o->nb_vdevs == 0 && o->port[0] == '\0')
 		plm_text_add(why, "no port: give --vdev or --port");
 	else if (conf->is_static + conf->is_quic + (o->secret_path != NULL) != 1)
-		plm_text_add(why, "give one of --secret, --static and --quic");
+		plm_text_add(why, "give one of --secret, --static and --wzp");
 	else if (!conf->is_quic &&
-			(conf->churn != 0 || conf->has_cipher || conf->handshakes_per_s != 0))
-		plm_text_add(why, "--handshakes-per-s, --churn and --cipher are of --quic");
+			(conf->churn != 0 || conf->has_cipher || conf->handshakes_per_s != 0 ||
+					conf->unread > 0 || conf->flood != 0))
+		plm_text_add(why,
+				"--handshakes-per-s, --churn, --no-read, --flood and --cipher are "
+				"of --wzp");
 	else if (conf->is_quic && conf->join_rate != 0)
-		plm_text_add(why, "--join-rate is of --secret: --quic has --handshakes-per-s");
+		plm_text_add(why, "--join-rate is of --secret: --wzp has --handshakes-per-s");
 	for (unsigned int i = 0; conf->is_quic && why->len == 0 && i < conf->nb_sizes; i++)
 		if (conf->sizes[i].size > LOAD_QUIC_SIZE_MAX)
 			plm_text_add(why, "a datagram of %u bytes fits no QUIC packet: at most %d",

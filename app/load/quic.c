@@ -2,11 +2,12 @@
 /*
  * QUIC clients of the engine: first those who stay, by participant, then those who come and go.
  *
- *   IDLE ── begun ──▶ HANDSHAKE ── established ──▶ OPEN ── we close ──▶ ENDING ── three PTOs ──▶ IDLE
- *                         └─ failed, by reason ──────┴─ lost ───────────────────────────────────▶ IDLE
+ *   IDLE ── begun ──▶ HANDSHAKE ── established ──▶ JOINING ── answered ──▶ OPEN ── we close ──▶ ENDING
+ *                         └─ failed, by reason ─────────┴────────────────────┴─ lost ──▶ IDLE ◀─ three PTOs ─┘
  *
- * All memory is taken at the start, but for what GnuTLS takes during a handshake. Beginning one and
- * hearing a server's first flight cost some hundred microseconds each, so a turn begins one at most.
+ * All memory is taken at the start, but for what GnuTLS takes during a handshake. Beginning one (its offer
+ * to join is signed then), hearing a server's first flight and its answer cost some hundred microseconds
+ * each, so a turn begins one at most.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +15,9 @@
 
 #include <rte_errno.h>
 
+#include "bytes.h"
 #include "load.h"
+#include "plm_crypto.h"
 #include "plm_wheel.h"
 #include "quic_side.h"
 
@@ -36,6 +39,7 @@
 #define STRIDE        (ARENA + 5 * RTE_CACHE_LINE_SIZE)
 #define IDLE_NS       (30 * PLM_NS_PER_S)
 #define HANDSHAKE_NS  (10 * PLM_NS_PER_S)
+#define JOIN_NS       (10 * PLM_NS_PER_S) /* from the handshake to the answer */
 #define KEEP_ALIVE_NS (10 * PLM_NS_PER_S)
 #define REFUSED       2     /* CONNECTION_REFUSED */
 #define CRYPTO_ERROR  0x100 /* and a TLS alert */
@@ -43,6 +47,7 @@
 enum phase {
 	IDLE,
 	HANDSHAKE,
+	JOINING,
 	OPEN,
 	ENDING,
 };
@@ -50,12 +55,16 @@ enum phase {
 struct client {
 	struct plm_quic_conn *conn; /* owned; NULL: IDLE */
 	uint64_t begun_ns;
-	uint64_t leave_ns; /* UINT64_MAX: it stays */
-	uint32_t next;     /* of those to be flushed, or of the idle ones that come and go */
+	uint64_t deadline_ns; /* when it gives up joining, or leaves; UINT64_MAX: never */
+	uint32_t next;        /* of those to be flushed, or of the idle ones that come and go */
 	uint32_t gen;
 	uint8_t phase;
 	bool is_queued; /* to be flushed */
 	bool has_tls;
+	bool is_unread; /* it reads no stream but the answer's */
+	bool is_told;   /* of all who stay in its room */
+	bool is_wrong;  /* what it was told: it is about to close */
+	struct load_wzp wzp;
 };
 
 struct load_quic {
@@ -63,6 +72,7 @@ struct load_quic {
 	struct quic_side side; /* owned */
 	uint32_t nb_clients;
 	struct client *clients;         /* owned; [nb_clients] */
+	uint8_t seed[PLM_WZP_KEY];      /* of their identities */
 	struct plm_wheel_entry *timers; /* owned; [nb_clients] */
 	uint8_t *arenas;                /* owned; STRIDE each */
 	uint8_t *extents;               /* owned; EXTENT each */
@@ -76,8 +86,8 @@ struct load_quic {
 	uint32_t nb_dirty;
 	uint32_t idle_head; /* oldest first, so that an address rests */
 	uint32_t idle_tail;
-	uint32_t nb_up; /* not IDLE */
-	uint32_t nb_handshakes;
+	uint32_t nb_up;       /* not IDLE */
+	uint32_t nb_arriving; /* HANDSHAKE or JOINING */
 	struct load_pace steady;
 	struct load_pace passing;
 	uint64_t passing_room; /* where the next of them goes */
@@ -189,18 +199,82 @@ established(void *ctx, struct plm_quic_conn *conn)
 	struct client *c = &q->clients[idx];
 	struct load_quic_kind *kind = kind_of(q, idx);
 
-	c->phase = OPEN;
-	q->nb_handshakes--;
-	if (!is_steady(q, idx))
-		c->leave_ns = q->now_ns + STAY_NS;
+	c->phase = JOINING;
+	c->deadline_ns = q->now_ns + JOIN_NS;
+	c->is_wrong = load_wzp_offer(&c->wzp, conn) < 0;
 	kind->established++;
 	plm_hist_add(&kind->times, q->now_ns - c->begun_ns);
 }
 
+static void
+joined(struct load_quic *q, uint32_t idx)
+{
+	struct client *c = &q->clients[idx];
+	struct load_quic_kind *kind = kind_of(q, idx);
+
+	c->phase = OPEN;
+	c->deadline_ns = is_steady(q, idx) ? UINT64_MAX : q->now_ns + STAY_NS;
+	q->nb_arriving--;
+	kind->joined++;
+	plm_hist_add(&kind->joins, q->now_ns - c->begun_ns);
+}
+
+static void
+updated(struct load_quic *q, uint32_t idx)
+{
+	struct client *c = &q->clients[idx];
+	struct load_quic_kind *kind = kind_of(q, idx);
+	bool is_told = is_steady(q, idx) && c->wzp.nb_listed >= q->conf.room_size;
+
+	kind->updates++;
+	kind->update_bytes += c->wzp.update_len;
+	q->r.steady.told += is_told;
+	q->r.steady.told -= c->is_told;
+	c->is_told = is_told;
+}
+
+static int
+got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
+		bool fin)
+{
+	struct load_quic *q = ctx;
+	uint32_t idx = plm_quic_conn_slot(conn);
+	struct client *c = &q->clients[idx];
+
+	if (c->is_unread && c->wzp.has_answer)
+		return 0;
+	plm_quic_stream_consumed(conn, stream_id, len);
+	switch (load_wzp_take(&c->wzp, stream_id, buf, len, fin)) {
+	case LOAD_WZP_ANSWERED:
+		if (c->phase == JOINING)
+			joined(q, idx);
+		break;
+	case LOAD_WZP_UPDATE:
+		updated(q, idx);
+		break;
+	case LOAD_WZP_WRONG:
+		c->is_wrong = true;
+		break;
+	case LOAD_WZP_NOTHING:
+	case LOAD_WZP_PONG:
+	case LOAD_WZP_OTHER:
+		break;
+	}
+	return 0;
+}
+
+static void
+got_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
+{
+	struct load_quic *q = ctx;
+
+	load_wzp_reset(&q->clients[plm_quic_conn_slot(conn)].wzp, stream_id);
+}
+
 static const struct plm_quic_ops ops = {
 	.datagram = got_datagram,
-	.stream = quic_side_no_stream,
-	.stream_reset = quic_side_no_reset,
+	.stream = got_stream,
+	.stream_reset = got_reset,
 	.established = established,
 	.moved = quic_side_no_move,
 	.chunk_done = quic_side_no_chunk,
@@ -233,17 +307,23 @@ fail_of(const struct plm_quic_end *end)
 			: LOAD_QUIC_CLOSED;
 }
 
+static bool
+is_arriving(const struct client *c)
+{
+	return c->phase == HANDSHAKE || c->phase == JOINING;
+}
+
 /* A connection has come to nothing, or has ended without us. */
 static void
-count_end(struct load_quic *q, uint32_t idx, const struct plm_quic_end *end)
+count_end(struct load_quic *q, uint32_t idx, enum load_quic_fail fail,
+		const struct plm_quic_end *end)
 {
 	struct client *c = &q->clients[idx];
-	enum load_quic_fail fail = fail_of(end);
 	struct load_quic_kind *kind = kind_of(q, idx);
 
-	if (c->phase == HANDSHAKE) {
+	if (is_arriving(c)) {
 		kind->failed[fail]++;
-		q->nb_handshakes--;
+		q->nb_arriving--;
 	} else {
 		kind->lost++;
 	}
@@ -263,8 +343,10 @@ gone(struct load_quic *q, uint32_t idx)
 	if (c->phase != ENDING) {
 		struct plm_quic_end end = plm_quic_conn_end(c->conn);
 
-		count_end(q, idx, &end);
+		count_end(q, idx, fail_of(&end), &end);
 	}
+	q->r.steady.told -= c->is_told;
+	c->is_told = false;
 	q->nb_up--;
 	plm_wheel_disarm(&q->wheel, idx);
 	conn_free(c);
@@ -273,12 +355,37 @@ gone(struct load_quic *q, uint32_t idx)
 		idle_add(q, idx);
 }
 
+static void
+say_goodbye(struct load_quic *q, uint32_t idx)
+{
+	struct client *c = &q->clients[idx];
+
+	c->phase = ENDING;
+	plm_quic_close(c->conn, 0, "");
+	dirty(q, idx);
+}
+
+/* We have enough of it, and it did not get in, or was told nonsense. */
+static void
+give_up(struct load_quic *q, uint32_t idx, enum load_quic_fail fail)
+{
+	static const struct plm_quic_end ours;
+
+	count_end(q, idx, fail, &ours);
+	say_goodbye(q, idx);
+}
+
 /* After anything that may have changed a connection which waits for no flush. */
 static void
 settle(struct load_quic *q, uint32_t idx)
 {
 	struct client *c = &q->clients[idx];
 
+	if (c->is_wrong && (c->phase == JOINING || c->phase == OPEN) &&
+			plm_quic_conn_state(c->conn) == PLM_QUIC_ESTABLISHED) {
+		give_up(q, idx, LOAD_QUIC_ANSWER);
+		return;
+	}
 	if (plm_quic_is_dirty(c->conn)) {
 		dirty(q, idx);
 		return;
@@ -293,8 +400,9 @@ settle(struct load_quic *q, uint32_t idx)
 		c->has_tls = false;
 	}
 	plm_wheel_arm(&q->wheel, idx,
-			c->phase == OPEN ? RTE_MIN(plm_quic_expiry(c->conn), c->leave_ns)
-					 : plm_quic_expiry(c->conn));
+			c->phase == OPEN || c->phase == JOINING
+					? RTE_MIN(plm_quic_expiry(c->conn), c->deadline_ns)
+					: plm_quic_expiry(c->conn));
 }
 
 static void
@@ -306,11 +414,37 @@ leave(struct load_quic *q, uint32_t idx)
 		kind_of(q, idx)->closed++;
 	} else {
 		kind_of(q, idx)->given_up++;
-		q->nb_handshakes--;
+		q->nb_arriving--;
 	}
-	c->phase = ENDING;
-	plm_quic_close(c->conn, 0, "");
-	dirty(q, idx);
+	say_goodbye(q, idx);
+}
+
+/* Its identity is the same each time, its offer is not: an offer is good once. */
+static int
+make_offer(struct load_quic *q, uint32_t idx)
+{
+	struct plm_wzp_identity id;
+	uint8_t seed[PLM_WZP_KEY];
+	char alias[32];
+	int ret;
+
+	memcpy(seed, q->seed, sizeof(seed));
+	put_be32(seed, idx);
+	snprintf(alias, sizeof(alias), "load %u", idx);
+	ret = plm_wzp_identity_derive(seed, &id);
+	if (ret == 0)
+		ret = load_wzp_init(&q->clients[idx].wzp, &id, &q->conf.rand, alias);
+	plm_crypto_erase(&id, sizeof(id));
+	return ret;
+}
+
+/* The share is spread evenly, and the last of each so many. */
+static bool
+reads_nothing(const struct load_quic *q, uint32_t idx)
+{
+	return is_steady(q, idx) &&
+			(uint64_t)((idx + 1) * q->conf.unread + 1e-9) >
+			(uint64_t)(idx * q->conf.unread + 1e-9);
 }
 
 /* Into a room: of its own, or of all in turn. False: it could not be begun. */
@@ -334,13 +468,15 @@ begin(struct load_quic *q, uint32_t idx, unsigned int room, uint64_t now_ns)
 	c->gen = c->gen == PLM_CID_GEN_MAX ? 1 : c->gen + 1;
 	new.gen = c->gen;
 	c->begun_ns = now_ns;
-	c->leave_ns = UINT64_MAX;
+	c->deadline_ns = UINT64_MAX;
 	c->phase = HANDSHAKE;
+	c->is_wrong = false;
+	c->is_unread = reads_nothing(q, idx);
 	q->now_ns = now_ns;
 	kind_of(q, idx)->begun++;
-	q->nb_handshakes++;
+	q->nb_arriving++;
 	snprintf(name, sizeof(name), "%s-%u", q->conf.room, room);
-	if (quic_tls_client_session(q->side.tls, name, &tls) < 0)
+	if (make_offer(q, idx) < 0 || quic_tls_client_session(q->side.tls, name, &tls) < 0)
 		goto fail;
 	new.tls = tls;
 	if (plm_quic_conn_client(q->side.quic, &new, now_ns, &c->conn) < 0) {
@@ -354,7 +490,7 @@ begin(struct load_quic *q, uint32_t idx, unsigned int room, uint64_t now_ns)
 
 fail:
 	c->conn = NULL;
-	count_end(q, idx, &ours);
+	count_end(q, idx, LOAD_QUIC_OURS, &ours);
 	c->phase = IDLE;
 	return false;
 }
@@ -397,8 +533,12 @@ timers(struct load_quic *q, uint64_t now_ns)
 		c = &q->clients[idx];
 		if (c->is_queued)
 			continue;
-		if (c->phase == OPEN && now_ns >= c->leave_ns) {
+		if (c->phase == OPEN && now_ns >= c->deadline_ns) {
 			leave(q, idx);
+			continue;
+		}
+		if (c->phase == JOINING && now_ns >= c->deadline_ns) {
+			give_up(q, idx, LOAD_QUIC_TIMEOUT);
 			continue;
 		}
 		if (plm_quic_expiry(c->conn) <= now_ns)
@@ -501,7 +641,7 @@ load_quic_end(struct load_quic *q)
 {
 	q->is_over = true;
 	for (uint32_t i = 0; i < q->nb_clients; i++)
-		if (q->clients[i].phase == HANDSHAKE || q->clients[i].phase == OPEN)
+		if (is_arriving(&q->clients[i]) || q->clients[i].phase == OPEN)
 			leave(q, i);
 }
 
@@ -514,7 +654,7 @@ load_quic_ended(const struct load_quic *q)
 unsigned int
 load_quic_nb_arriving(const struct load_quic *q)
 {
-	return q->nb_handshakes;
+	return q->nb_arriving;
 }
 
 const struct load_quic_result *
@@ -531,6 +671,7 @@ load_quic_fail_name(enum load_quic_fail fail)
 		[LOAD_QUIC_REFUSED] = "refused",
 		[LOAD_QUIC_TLS] = "tls",
 		[LOAD_QUIC_CLOSED] = "closed",
+		[LOAD_QUIC_ANSWER] = "answer",
 		[LOAD_QUIC_OURS] = "own",
 	};
 
@@ -568,7 +709,7 @@ make_engine(struct load_quic *q)
 		.idle_timeout_ns = IDLE_NS,
 		.handshake_timeout_ns = HANDSHAKE_NS,
 		.keep_alive_ns = KEEP_ALIVE_NS,
-		.max_streams = 4,
+		.max_streams = LOAD_WZP_STREAMS,
 		.max_stream_bytes = 16 * 1024,
 		.max_bytes = 64 * 1024,
 		.max_chunks = 4,
@@ -620,6 +761,7 @@ load_quic_create(const struct load_quic_conf *conf, uint64_t now_ns)
 	}
 	q->conf = *conf;
 	q->idle_head = NONE;
+	plm_rand_fill(&conf->rand, q->seed, sizeof(q->seed));
 	q->nb_clients = conf->nb_steady + load_quic_places(conf->churn);
 	q->out.get = out_get;
 	q->out.put = out_put;

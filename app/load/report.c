@@ -59,7 +59,11 @@ report_setup(const struct report *report)
 		printf("%s%u", i == 0 ? "" : "/", conf->sizes[i].size);
 	printf(" bytes, garbage %.1f %%", conf->garbage * 100);
 	if (conf->is_quic)
-		printf(", over QUIC, %u handshakes/s come and go", conf->churn);
+		printf(", WZP clients, %u a second come and go", conf->churn);
+	if (conf->unread > 0)
+		printf(", %.1f %% read no signals", conf->unread * 100);
+	if (conf->flood != 0)
+		printf(", a room more floods with %" PRIu64 " packets/s", conf->flood);
 	printf("\n");
 	fflush(stdout);
 }
@@ -131,15 +135,16 @@ nb_failed(const struct load_quic_kind *kind)
 static void
 print_quic(const char *who, const struct load_quic_kind *kind)
 {
-	printf("%s: handshakes begun %" PRIu64 ", established %" PRIu64 ", failed %" PRIu64, who,
-			kind->begun, kind->established, nb_failed(kind));
+	printf("%s: begun %" PRIu64 ", handshakes %" PRIu64 ", joined %" PRIu64 ", failed %" PRIu64,
+			who, kind->begun, kind->established, kind->joined, nb_failed(kind));
 	for (unsigned int i = 0; i < LOAD_QUIC_NB_FAILS; i++)
 		if (kind->failed[i] != 0)
 			printf(" (%s %" PRIu64 ")", load_quic_fail_name((enum load_quic_fail)i),
 					kind->failed[i]);
-	printf("; closed %" PRIu64 ", lost %" PRIu64 "; p50 %.1f, p99 %.1f, largest %.1f ms\n",
-			kind->closed, kind->lost, us(&kind->times, 5000) / 1e3,
-			us(&kind->times, 9900) / 1e3, us(&kind->times, 10000) / 1e3);
+	printf("; closed %" PRIu64 ", lost %" PRIu64
+	       "; in after p50 %.1f, p99 %.1f, largest %.1f ms; %" PRIu64 " RoomUpdates\n",
+			kind->closed, kind->lost, us(&kind->joins, 5000) / 1e3,
+			us(&kind->joins, 9900) / 1e3, us(&kind->joins, 10000) / 1e3, kind->updates);
 }
 
 void
@@ -173,6 +178,10 @@ report_run(const struct report *report, const struct trial *t)
 		printf("QUIC: refused by the connection %" PRIu64
 		       ", copies to who comes and goes %" PRIu64 ", not begun %" PRIu64 "\n",
 				r->refused, r->passing, t->quic.no_place);
+	if (report->options->conf.flood != 0)
+		printf("the room that floods: sent %" PRIu64 ", refused by the connection %" PRIu64
+		       ", copies %" PRIu64 "\n",
+				r->flood, r->flood_refused, r->flood_copies);
 	if (report->options->conf.churn != 0)
 		print_quic("those who come and go", &t->quic.passing);
 	if (t->disturbed)
@@ -227,24 +236,37 @@ json_latency(const uint64_t ns[4])
 }
 
 static json_t *
+json_times(const struct plm_hist *times)
+{
+	uint64_t ns[RTE_DIM(quantiles)];
+
+	if (plm_hist_count(times) == 0)
+		return json_null();
+	for (unsigned int i = 0; i < RTE_DIM(quantiles); i++)
+		ns[i] = plm_hist_quantile(times, quantiles[i]);
+	return json_latency(ns);
+}
+
+static json_t *
 json_quic(const struct load_quic_kind *kind)
 {
 	json_t *failed = json_object();
 	json_t *o = json_object();
-	uint64_t ns[RTE_DIM(quantiles)];
 
 	set_count(o, "begun", kind->begun);
 	set_count(o, "established", kind->established);
+	set_count(o, "joined", kind->joined);
 	for (unsigned int i = 0; i < LOAD_QUIC_NB_FAILS; i++)
 		set_count(failed, load_quic_fail_name((enum load_quic_fail)i), kind->failed[i]);
 	json_object_set_new(o, "failed", failed);
 	set_count(o, "lost", kind->lost);
 	set_count(o, "closed", kind->closed);
 	set_count(o, "given_up", kind->given_up);
-	for (unsigned int i = 0; i < RTE_DIM(quantiles); i++)
-		ns[i] = plm_hist_quantile(&kind->times, quantiles[i]);
-	json_object_set_new(o, "handshake_ns",
-			kind->established != 0 ? json_latency(ns) : json_null());
+	set_count(o, "updates", kind->updates);
+	set_count(o, "update_bytes", kind->update_bytes);
+	set_count(o, "told", kind->told);
+	json_object_set_new(o, "handshake_ns", json_times(&kind->times));
+	json_object_set_new(o, "join_ns", json_times(&kind->joins));
 	return o;
 }
 
@@ -283,6 +305,9 @@ json_trial(const struct options *options, const struct trial *t)
 		set_count(o, "passing", r->passing);
 		set_count(o, "no_place", t->quic.no_place);
 		set_count(o, "stray", t->quic.stray);
+		set_count(o, "flood", r->flood);
+		set_count(o, "flood_refused", r->flood_refused);
+		set_count(o, "flood_copies", r->flood_copies);
 		json_object_set_new(o, "steady", json_quic(&t->quic.steady));
 		json_object_set_new(o, "churn", json_quic(&t->quic.passing));
 	}
@@ -307,8 +332,10 @@ json_setup(const struct report *report)
 	set_count(o, "subscribers", conf->subscribers);
 	json_object_set_new(o, "sizes", sizes);
 	set_real(o, "garbage", conf->garbage);
-	json_object_set_new(o, "quic", json_boolean(conf->is_quic));
+	json_object_set_new(o, "wzp", json_boolean(conf->is_quic));
 	set_count(o, "churn", conf->churn);
+	set_real(o, "no_read", conf->unread);
+	set_count(o, "flood", conf->flood);
 	json_object_set_new(o, "static", json_boolean(conf->is_static));
 	json_object_set_new(o, "ipv6", json_boolean(conf->net.first.is_v6));
 	json_object_set_new(o, "port", json_string(report->port->name));

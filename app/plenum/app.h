@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "auth.h"
 #include "config.h"
 #include "events.h"
 #include "plm_cli.h"
@@ -57,6 +58,7 @@ struct app {
 	struct rte_mempool *quic_pools[PLM_WORKERS_MAX];
 	struct plm_aead *aead;
 	struct plm_quic_identity *identity;
+	struct auth *auth; /* NULL: no tokens */
 	struct rte_mempool *slice_pools[PLM_WORKERS_MAX];
 	struct rte_mempool *frame_pool;
 	struct app_worker worker_ctx[PLM_WORKERS_MAX];
@@ -181,6 +183,7 @@ int cmd_show_static_all(struct plm_cli *cli, void *ctx, const struct plm_cli_arg
 int cmd_show_lcore_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_latency(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_memory(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
+int cmd_show_wzp(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_quic(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_drops(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);
 int cmd_show_drops_all(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args);

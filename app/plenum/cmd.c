@@ -29,6 +29,8 @@ const struct plm_cli_cmd app_cmds[] = {
 			"Addresses, consent, SSRCs and counters of a session" },
 	{ "show quic", cmd_show_quic,
 			"QUIC connections, handshakes and their memory; the certificates' fingerprints" },
+	{ "show wzp", cmd_show_wzp,
+			"Tokens that were validated, and what became of the last that was not" },
 	{ "show static all", cmd_show_static_all,
 			"Static endpoints: their sessions, or that they wait for a place" },
 	{ "show lcore all", cmd_show_lcore_all,

@@ -180,6 +180,19 @@ session_quic(struct plm_ctl *ctl, struct plm_handle h, struct plm_text *out)
 			ciphers[f->cipher], f->key_updates, f->max_payload);
 }
 
+static void
+session_quality(struct plm_ctl *ctl, struct plm_handle h, struct plm_text *out)
+{
+	struct plm_quality q = plm_quality(&plm_ctl_sessions(ctl)->hot[h.idx]);
+
+	plm_text_add(out, "quality reports: %u", q.nb);
+	if (q.nb > 0)
+		plm_text_add(out,
+				"; the last: %.1f %% lost, rtt %u ms, jitter %u ms, %u kbit/s at most",
+				q.lost * 100.0 / 255, q.rtt_4ms * 4u, q.jitter_ms, q.max_kbps);
+	plm_text_add(out, "\n");
+}
+
 static int
 call_show_session(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
 		uint64_t now_ns, uint64_t wall_s)
@@ -217,6 +230,8 @@ call_show_session(struct plm_ctl *ctl, const void *arg, struct plm_text *out, ui
 	else
 		session_addresses(ctl, *h, &info, out);
 	session_traffic(ctl, *h, out);
+	if (info.is_quic)
+		session_quality(ctl, *h, out);
 	return 0;
 }
 

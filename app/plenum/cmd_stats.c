@@ -268,6 +268,39 @@ cmd_show_quic(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
 	return ret;
 }
 
+static int
+call_wzp_cached(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32_t *cursor,
+		uint64_t now_ns, uint64_t wall_s)
+{
+	plm_text_add(out, "answers that were known: %" PRIu64 "\n",
+			plm_ctl_counter(ctl, PLM_WORKERS_MAX, PLM_CNT_WZP_AUTH_CACHED));
+	return 0;
+}
+
+int
+cmd_show_wzp(struct plm_cli *cli, void *ctx, const struct plm_cli_args *args)
+{
+	struct app *app = ctx;
+	struct auth_figures f;
+
+	if (app->auth == NULL) {
+		plm_cli_print(cli, "tokens are not asked for: wzp.auth_url is not set\n");
+		return 0;
+	}
+	auth_read(app->auth, &f);
+	plm_cli_print(cli, "auth server: %s\n", app->conf.wzp.auth_url);
+	plm_cli_print(cli,
+			"tokens since the start: %" PRIu64 " asked, %" PRIu64 " valid, %" PRIu64
+			" invalid, %" PRIu64 " failed, %" PRIu64 " not taken\n",
+			f.asked, f.valid, f.invalid, f.failed, f.busy);
+	plm_cli_print(cli, "requests in flight: %u of %u\n", f.in_flight,
+			app->conf.wzp.auth_requests);
+	if (f.error_ns != 0)
+		plm_cli_print(cli, "last error, %" PRIu64 " s ago: %s\n",
+				(clock_now_ns(NULL) - f.error_ns) / PLM_NS_PER_S, f.error);
+	return app_call(app, cli, call_wzp_cached, NULL, 0);
+}
+
 static void
 pool_line(struct plm_cli *cli, const struct rte_mempool *pool)
 {

@@ -401,6 +401,29 @@ check_rules(struct conf *conf, const struct plm_conf *file, struct plm_text *why
 	return 0;
 }
 
+/* Names of QUIC rooms are in lower case: a rule for others would let everybody in whom it is to keep out. */
+static int
+check_allow(const struct conf *conf, const struct plm_conf *file, struct plm_text *why)
+{
+	char key[32];
+
+	for (unsigned int i = 0; i < conf->nb_rules; i++) {
+		const struct plm_room_rule *rule = &conf->rules[i];
+
+		if (rule->nb_allow == 0 ||
+				strpbrk(rule->pattern, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == NULL)
+			continue;
+		snprintf(key, sizeof(key), "rooms[%u].pattern", i);
+		plm_conf_where(file, key, why);
+		plm_text_add(why,
+				"\"%s\" has a rule with `allow`, so it must be in lower case as names "
+				"of QUIC rooms are",
+				rule->pattern);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* A file named in plenum.conf is relative to it. */
 static int
 resolve(char path[CONF_PATH_SIZE], const char *conf_path, const struct plm_conf *file,
@@ -528,6 +551,28 @@ check_quic(struct conf *conf, const char *path, const struct plm_conf *file, str
 }
 
 static int
+check_wzp(struct conf *conf, const char *path, const struct plm_conf *file, struct plm_text *why)
+{
+	struct conf_wzp *wzp = &conf->wzp;
+	int ret;
+
+	if (wzp->auth_url[0] != '\0' && wzp->open_rooms) {
+		plm_conf_where(file, "wzp.open_rooms", why);
+		plm_text_add(why, "must be false where tokens are validated (auth_url)");
+		return -EINVAL;
+	}
+	if (wzp->auth_ca[0] == '\0')
+		return 0;
+	ret = resolve(wzp->auth_ca, path, file, "wzp.auth_ca", why);
+	if (ret == 0 && access(wzp->auth_ca, R_OK) < 0) {
+		ret = -errno;
+		plm_conf_where(file, "wzp.auth_ca", why);
+		plm_text_add(why, "%s cannot be read: %s", wzp->auth_ca, strerror(-ret));
+	}
+	return ret;
+}
+
+static int
 check_files(struct conf *conf, const char *path, const struct plm_conf *file, struct plm_text *why)
 {
 	struct sockaddr_un un;
@@ -555,6 +600,8 @@ check_files(struct conf *conf, const char *path, const struct plm_conf *file, st
 		ret = resolve(conf->events, path, file, "events", why);
 	if (ret == 0)
 		ret = check_quic(conf, path, file, why);
+	if (ret == 0)
+		ret = check_wzp(conf, path, file, why);
 	if (ret == 0)
 		ret = resolve(conf->control_socket, path, file, "control_socket", why);
 	if (ret == 0 && strlen(conf->control_socket) >= sizeof(un.sun_path)) {
@@ -637,6 +684,8 @@ conf_load(struct conf *conf, const char *path, const struct conf *running, struc
 		ret = check_port(conf, i, file, why);
 	if (ret == 0)
 		ret = check_rules(conf, file, why);
+	if (ret == 0)
+		ret = check_allow(conf, file, why);
 	if (ret == 0 && running != NULL)
 		ret = check_limits(conf, running, file, why);
 	if (ret == 0)
@@ -736,6 +785,10 @@ conf_show(const struct conf *conf, struct plm_text *text)
 	if (plan.quic != 0)
 		plm_text_add(text, "QUIC pool: %u mbufs, %u of them, for %u connections\n",
 				plan.quic, n, conf->quic.connections);
+	if (conf->wzp.auth_url[0] != '\0')
+		plm_text_add(text, "tokens: validated by %s, %u at once, within %u s\n",
+				conf->wzp.auth_url, conf->wzp.auth_requests,
+				conf->wzp.auth_timeout_s);
 	plm_text_add(text, "slow path's pool: %u mbufs\n", plan.ctl);
 	plm_text_add(text, "pools: %zu MB\n", plan.bytes >> 20);
 	plm_text_add(text, "memory: %zu MB%s\n", conf_memory(conf, &plan) >> 20,

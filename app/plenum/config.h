@@ -10,6 +10,7 @@
 #define CONF_RULES       64
 #define CONF_EAL_ARGS    32
 #define CONF_PATH_SIZE   256
+#define CONF_URL_SIZE    1024
 #define CONF_DEVICE_SIZE 192
 
 /* A port's own value is not set: the one at the top of the file counts. */
@@ -85,6 +86,12 @@ struct conf_quic {
 
 struct conf_wzp {
 	bool open_rooms;
+	char auth_url[CONF_URL_SIZE]; /* "": no tokens */
+	char auth_ca[CONF_PATH_SIZE]; /* "": the system's */
+	uint32_t auth_timeout_s;
+	uint32_t auth_cache_s; /* 0: none */
+	uint32_t auth_requests;
+	bool match_identity;
 };
 
 struct conf_tuning {

@@ -299,6 +299,30 @@ create_quic(struct app *app, struct plm_ctl_quic_conf *ctl, struct plm_ctl_wzp_c
 }
 
 static int
+create_wzp(struct app *app, struct plm_ctl_wzp_conf *ctl, struct plm_text *why)
+{
+	const struct conf_wzp *wzp = &app->conf.wzp;
+	const struct auth_conf auth = {
+		.url = wzp->auth_url,
+		.ca = wzp->auth_ca,
+		.requests = wzp->auth_requests,
+		.timeout_ms = wzp->auth_timeout_s * 1000,
+	};
+	int ret;
+
+	if (app->conf.quic.connections == 0 || wzp->auth_url[0] == '\0')
+		return 0;
+	ret = auth_start(&app->auth, &auth, why);
+	if (ret < 0)
+		return ret;
+	ctl->auth = auth_of(app->auth);
+	ctl->match_identity = wzp->match_identity;
+	ctl->auth_cache_ns = wzp->auth_cache_s * PLM_NS_PER_S;
+	ctl->auth_timeout_ns = wzp->auth_timeout_s * PLM_NS_PER_S;
+	return 0;
+}
+
+static int
 create_ctl(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 {
 	const struct conf *conf = &app->conf;
@@ -359,6 +383,8 @@ create_ctl(struct app *app, struct plm_ctl_conf *ctl, struct plm_text *why)
 	ret = app_read_secrets(conf, &ctl->secrets, why);
 	if (ret == 0)
 		ret = create_quic(app, &ctl->quic, &ctl->wzp, why);
+	if (ret == 0)
+		ret = create_wzp(app, &ctl->wzp, why);
 	if (ret == 0)
 		ret = plm_ctl_create(&app->ctl, ctl, why);
 	plm_crypto_erase(&ctl->secrets, sizeof(ctl->secrets));
@@ -641,6 +667,8 @@ app_stop(struct app *app, struct plm_text *what)
 		stop_lcores(app);
 	plm_ctl_free(app->ctl);
 	app->ctl = NULL;
+	auth_stop(app->auth);
+	app->auth = NULL;
 	plm_quic_identity_free(app->identity);
 	app->identity = NULL;
 	plm_aead_free(app->aead);

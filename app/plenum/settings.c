@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "auth.h"
 #include "config.h"
 #include "plm_conf.h"
+#include "plm_wzp.h"
 
 static int
 parse_prefix(const char *text, void *field, struct plm_text *why)
@@ -89,6 +91,37 @@ parse_name(const char *text, void *field, struct plm_text *why)
 	return 0;
 }
 
+static int
+parse_fingerprint(const char *text, void *field, struct plm_text *why)
+{
+	uint8_t fp[PLM_AUTH_FINGERPRINT];
+
+	if (plm_wzp_fingerprint_read(text, strlen(text), fp) < 0) {
+		plm_text_add(why,
+				"\"%s\" is not a fingerprint, must be eight times four digits of "
+				"lower-case hex, like 9983:c2ce:0b17:4a5d:77f0:21c4:5e9a:b3d6",
+				text);
+		return -EINVAL;
+	}
+	memcpy(field, fp, sizeof(fp));
+	return 0;
+}
+
+static int
+parse_url(const char *text, void *field, struct plm_text *why)
+{
+	size_t len = strlen(text);
+
+	if (len >= CONF_URL_SIZE) {
+		plm_text_add(why, "must have at most %d characters", CONF_URL_SIZE - 1);
+		return -EINVAL;
+	}
+	if (len > 0 && auth_check_url(text, why) < 0)
+		return -EINVAL;
+	memcpy(field, text, len + 1);
+	return 0;
+}
+
 #define FIELD(s, f) .offset = offsetof(s, f), .size = sizeof(((s *)0)->f)
 #define LIST(s, f, least, most)                                                                    \
 	.offset = offsetof(s, f), .size = sizeof(((s *)0)->f[0]),                                  \
@@ -154,6 +187,12 @@ static const struct plm_conf_word each_words[] = {
 static const struct plm_conf_word consent_words[] = {
 	{ "strict", 0 },
 	{ "alive", 1 },
+	{ NULL, 0 },
+};
+
+static const struct plm_conf_word identity_words[] = {
+	{ "match", 1 },
+	{ "any", 0 },
 	{ NULL, 0 },
 };
 
@@ -331,6 +370,14 @@ const struct plm_conf_def conf_rule_defs[] = {
 			.fallback = "50000000",
 			.help = "bits that one session may send, per second; write L behind more than "
 				"2147483647" },
+	{ .key = "allow",
+			.type = PLM_CONF_PARSED,
+			LIST(struct plm_room_rule, allow, 0, PLM_ROOM_ALLOW),
+			.parse = parse_fingerprint,
+			.form = "FINGERPRINT",
+			.fallback = "",
+			.help = "of QUIC clients only these identities may join; none: everybody who is let "
+				"in" },
 	{ .key = NULL },
 };
 
@@ -430,6 +477,40 @@ static const struct plm_conf_def wzp_defs[] = {
 			FIELD(struct conf_wzp, open_rooms),
 			.fallback = "false",
 			.help = "let anybody into any room of QUIC clients, without a token" },
+	{ .key = "auth_url",
+			.type = PLM_CONF_PARSED,
+			FIELD(struct conf_wzp, auth_url),
+			.parse = parse_url,
+			.form = "URL",
+			.fallback = "",
+			.help = "http or https: where a client's token is sent (POST, JSON) to be validated; "
+				"none: tokens let nobody in" },
+	{ .key = "auth_ca",
+			.type = PLM_CONF_STRING,
+			FIELD(struct conf_wzp, auth_ca),
+			.fallback = "",
+			.help = "file with the certificates (PEM) that vouch for a server of https, relative "
+				"to this file; \"\": those of the system" },
+	{ .key = "auth_timeout",
+			UINT(struct conf_wzp, auth_timeout_s, 1, 30),
+			.fallback = "5",
+			.help = "who is not validated by then is refused, seconds" },
+	{ .key = "auth_cache",
+			UINT(struct conf_wzp, auth_cache_s, 0, 86400),
+			.fallback = "60",
+			.help = "a valid token is not sent again for so long, an invalid one for 5 at most, "
+				"seconds; 0: each is sent each time" },
+	{ .key = "auth_requests",
+			UINT(struct conf_wzp, auth_requests, 1, AUTH_REQUESTS_MAX),
+			.fallback = "64",
+			.help = "tokens being validated at once; who comes beyond them is refused" },
+	{ .key = "auth_identity",
+			.type = PLM_CONF_WORD,
+			FIELD(struct conf_wzp, match_identity),
+			.words = identity_words,
+			.fallback = "match",
+			.help = "`match`: a token lets in only the identity that it was given to, which the "
+				"client must prove; `any`: whoever has it" },
 	{ .key = NULL },
 };
 

@@ -22,7 +22,7 @@
 #include "nic.h"
 
 #define CALL_MS 2000
-/* Rows of one page: 32 of 400 bytes. */
+/* Rows of one page: 32 of 500 bytes. */
 #define ROWS     32
 #define TEXT_MAX RTE_TEL_MAX_STRING_LEN
 
@@ -387,6 +387,7 @@ struct session_row {
 	uint64_t age_s;
 	uint64_t quiet_s;
 	struct plm_ctl_rates rates;
+	struct plm_quality quality;
 };
 
 struct session_page {
@@ -407,6 +408,7 @@ fill_session(struct plm_ctl *ctl, const struct plm_member *m, uint64_t now_ns,
 		.handle = { m->session_idx, atomic_load_explicit(&hot->gen, memory_order_relaxed) },
 		.home = m->home,
 		.role = hot->role,
+		.quality = plm_quality(hot),
 	};
 	snprintf(row->participant, sizeof(row->participant), "%s", m->name);
 	plm_ctl_session_rates(ctl, m->session_idx, &row->rates);
@@ -440,6 +442,17 @@ call_sessions(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uint32
 	return app_answer(out, &page, sizeof(page));
 }
 
+/* The last report, and how many came; of none, zeros. */
+static void
+add_quality(struct rte_tel_data *d, const struct plm_quality *quality)
+{
+	rte_tel_data_add_dict_u64(d, "reports", quality->nb);
+	rte_tel_data_add_dict_u64(d, "lost_of_255", quality->lost);
+	rte_tel_data_add_dict_u64(d, "reported_rtt_ms", quality->rtt_4ms * 4u);
+	rte_tel_data_add_dict_u64(d, "reported_jitter_ms", quality->jitter_ms);
+	rte_tel_data_add_dict_u64(d, "reported_max_kbps", quality->max_kbps);
+}
+
 static int
 add_session(struct rte_tel_data *list, const struct session_row *row)
 {
@@ -458,6 +471,8 @@ add_session(struct rte_tel_data *list, const struct session_row *row)
 	rte_tel_data_add_dict_u64(d, "age_s", row->age_s);
 	rte_tel_data_add_dict_u64(d, "quiet_s", row->quiet_s);
 	add_rates(d, &row->rates);
+	if (strcmp(row->by, "quic") == 0)
+		add_quality(d, &row->quality);
 	return 0;
 }
 
@@ -663,6 +678,27 @@ quic(const struct question *q)
 	return 0;
 }
 
+/* --- WZP ------------------------------------------------------------------------------------ */
+
+static int
+wzp(const struct question *q)
+{
+	struct auth_figures f = { 0 };
+
+	if (q->app->auth != NULL)
+		auth_read(q->app->auth, &f);
+	rte_tel_data_add_dict_u64(q->d, "auth_requests_max",
+			q->app->auth != NULL ? q->app->conf.wzp.auth_requests : 0);
+	rte_tel_data_add_dict_u64(q->d, "auth_in_flight", f.in_flight);
+	rte_tel_data_add_dict_u64(q->d, "auth_asked", f.asked);
+	rte_tel_data_add_dict_u64(q->d, "auth_valid", f.valid);
+	rte_tel_data_add_dict_u64(q->d, "auth_invalid", f.invalid);
+	rte_tel_data_add_dict_u64(q->d, "auth_failed", f.failed);
+	rte_tel_data_add_dict_u64(q->d, "auth_busy", f.busy);
+	rte_tel_data_add_dict_string(q->d, "auth_error", f.error);
+	return 0;
+}
+
 /* --- the table ------------------------------------------------------------------------------ */
 
 static const struct command {
@@ -679,6 +715,7 @@ static const struct command {
 	{ "/plenum/sessions", sessions,
 			"A room's sessions, 32 at a time. Parameters: its name[,`next` of the page before]" },
 	{ "/plenum/quic", quic, "QUIC connections, handshakes and their memory. No parameters" },
+	{ "/plenum/wzp", wzp, "Tokens that were validated. No parameters" },
 	{ "/plenum/drops", drops,
 			"Drops by reason since `clear`. Parameter: a worker's number, or slow_path" },
 	{ "/plenum/counters", counters, "Every counter, likewise" },

@@ -18,6 +18,7 @@
 #include "plm_quic.h"
 #include "plm_quic_identity.h"
 #include "plm_wheel.h"
+#include "plm_wzp.h"
 #include "quic_side.h"
 
 #define SOCKETS       2 /* of own addresses */
@@ -88,6 +89,8 @@ struct peer {
 	bool is_known;                   /* has been handed its keys: `tls` is to go */
 	bool is_over;                    /* has been counted as ended */
 	bool is_touched;                 /* on the list of those to be flushed */
+	bool is_answered;                /* its offer was */
+	struct offer *offer;             /* owned; NULL: it made none */
 };
 
 /* A datagram of this burst. */
@@ -126,6 +129,7 @@ struct kernel {
 	struct plm_quic_identity *identity;
 	uint8_t fingerprint[PLM_QUIC_FINGERPRINT_SIZE];
 	uint8_t hash_key[16];
+	struct plm_wzp_identity wzp; /* that answers are signed with */
 	bool gso;
 	unsigned int nb_sockets;
 
@@ -197,6 +201,14 @@ void kernel_touch(struct kernel *k, uint32_t slot);
 /* From now on it gets nothing. */
 void kernel_room_leave(struct kernel *k, uint32_t slot);
 void kernel_peer_free(struct kernel *k, uint32_t slot);
+
+/* --- offer.c ------------------------------------------------------------------------------ */
+
+/* What a client says on its streams: its offer is answered. 0, -EMSGSIZE, -ENOMEM. */
+int kernel_offer_take(struct kernel *k, struct peer *peer, int64_t stream_id, const uint8_t *buf,
+		size_t len);
+/* When its connection is gone. */
+void kernel_offer_free(struct peer *peer);
 
 /* --- burst.c ------------------------------------------------------------------------------ */
 

@@ -3,7 +3,8 @@
  * A relay of QUIC datagrams on kernel sockets and the same QUIC library, one thread: what a datagram
  * costs without a data plane of one's own. recvmmsg() of a burst, its datagrams fanned out with
  * receivers as the outer loop, sendmmsg() of all that came of it; with --gso the packets of equal size
- * to one receiver leave as one (UDP_SEGMENT). The room is the server name, no token is asked for.
+ * to one receiver leave as one (UDP_SEGMENT). The room is the server name, no token is asked for; WZP's
+ * participants get an answer to their offer, and no word about the room.
  *
  * Not for production: its certificate is made at start, and it has neither Retry nor version negotiation.
  * Clients need it as a peer, and the bench as the other side of a ratio, so it is made as fast as

@@ -101,7 +101,7 @@ stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *
 		bool fin)
 {
 	plm_quic_stream_consumed(conn, stream_id, len);
-	return 0;
+	return kernel_offer_take(the_kernel, ctx, stream_id, buf, len);
 }
 
 static void
@@ -223,6 +223,7 @@ kernel_peer_free(struct kernel *k, uint32_t slot)
 	kernel_room_leave(k, slot);
 	plm_wheel_disarm(&k->wheel, slot);
 	plm_quic_conn_free(peer->conn);
+	kernel_offer_free(peer);
 	if (tls != NULL)
 		gnutls_deinit(tls);
 	*peer = (struct peer){ .gen = (peer->gen + 1) & PLM_CID_GEN_MAX,

@@ -85,6 +85,8 @@ certificate_init(struct kernel *k)
 	k->identity = plm_quic_identity_create();
 	if (k->identity == NULL || plm_quic_identity_add_seed(k->identity, seed, &why) < 0)
 		kernel_die("certificate", why_buf);
+	if (plm_wzp_identity_derive(seed, &k->wzp) < 0)
+		kernel_die("identity", "OpenSSL refuses");
 	plm_crypto_erase(seed, sizeof(seed));
 	cert = plm_quic_identity_cert(k->identity, PLM_QUIC_CERT_ED25519, &len);
 	if (plm_quic_fingerprint(cert, len, k->fingerprint) < 0)

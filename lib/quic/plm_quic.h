@@ -122,8 +122,8 @@ struct plm_quic_conf {
 	uint64_t keep_alive_ns; /**< 0: none */
 	uint32_t max_streams;   /**< that a peer may have open, of each kind */
 	uint32_t max_stream_bytes;
-	uint32_t max_bytes;  /**< of all streams that were not consumed */
-	uint32_t max_chunks; /**< of ours that wait or travel, of one connection */
+	uint32_t max_bytes; /**< of all streams that were not consumed */
+	uint32_t max_chunks; /**< of ours that wait or travel, of one connection; those with a kind do not count */
 	/** Above PLM_QUIC_WINDOW_MAX the two before count as they are: of who has memory for it. */
 	bool has_large_windows;
 	/** The peer's streams are left alone: their other halves stay open, and none that ends gives room for the

@@ -169,6 +169,7 @@ struct plm_quic_conn {
 	struct quic_chunks unsent;
 	struct quic_chunks unacked;
 	uint32_t nb_chunks;
+	uint32_t nb_kinds; /* of them, that have begun and a newer one of their kind supersedes */
 	int64_t tx_stream; /* of the chunk before, for one that goes on with it */
 	uint64_t tx_offset;
 	struct quic_rx_stream rx[16]; /* those that data came for last */

@@ -10,6 +10,8 @@
 #define FLIGHT_BYTES   4096
 #define FLIGHT_EXTENTS (PLM_QUIC_EXTENTS_MAX - 2)
 #define FLIGHT_FREE    9600
+/* Messages of which only the newest of a kind counts that may be under way. */
+#define KINDS_UNACKED 2
 
 void
 quic_stream_init(struct plm_quic_conn *conn)
@@ -25,6 +27,10 @@ static void
 chunk_done(struct plm_quic_conn *conn, struct plm_quic_chunk *chunk)
 {
 	conn->nb_chunks--;
+	if (chunk->kind != 0 && chunk->stream_id >= 0) {
+		conn->nb_kinds--;
+		conn->is_dirty |= conn->unsent.head != NULL; /* that waits for this */
+	}
 	conn->ops->chunk_done(conn->ops_ctx, chunk);
 }
 
@@ -100,9 +106,10 @@ plm_quic_stream_send(struct plm_quic_conn *conn, struct plm_quic_chunk *first)
 	if (conn->state != PLM_QUIC_ESTABLISHED || conn->close_due)
 		return -ENOTCONN;
 	assert(first->kind == 0 || n == 1);
+	/* Those of a kind bound themselves. */
 	if (first->kind != 0)
 		supersede(conn, first->kind);
-	if (conn->nb_chunks + n > conn->quic->conf.max_chunks)
+	else if (conn->nb_chunks + n > conn->quic->conf.max_chunks)
 		return -ENOBUFS;
 	for (struct plm_quic_chunk *c = first; c != NULL; c = c->next) {
 		c->sent = 0;
@@ -143,12 +150,16 @@ chunk_stream(struct plm_quic_conn *conn, struct plm_quic_chunk *chunk)
 		chunk->offset = conn->tx_offset;
 		return true;
 	}
+	/* What comes next may as well be newer. */
+	if (chunk->kind != 0 && conn->nb_kinds >= KINDS_UNACKED)
+		return false;
 	ret = chunk->uni ? ngtcp2_conn_open_uni_stream(conn->ng, &chunk->stream_id, NULL)
 			 : ngtcp2_conn_open_bidi_stream(conn->ng, &chunk->stream_id, NULL);
 	if (ret != 0) {
 		chunk->stream_id = -1;
 		return false;
 	}
+	conn->nb_kinds += chunk->kind != 0;
 	conn->tx_stream = chunk->stream_id;
 	conn->tx_offset = 0;
 	return true;

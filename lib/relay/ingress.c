@@ -471,7 +471,7 @@ ingress(struct relay_worker *w, struct rte_mbuf **pkts, unsigned int n)
 /* May this datagram go on? A session of QUIC has no SSRCs. */
 static inline bool
 datagram_accept(struct relay_worker *w, struct plm_session_hot *hot, const struct plm_pkt *pkt,
-		enum plm_counter *why)
+		const uint8_t *p, enum plm_counter *why)
 {
 	*why = PLM_CNT_DGRAM_SESSION;
 	if (unlikely(hot == NULL))
@@ -479,10 +479,26 @@ datagram_accept(struct relay_worker *w, struct plm_session_hot *hot, const struc
 	*why = PLM_CNT_DGRAM_ROLE;
 	if (unlikely(!(hot->role & PLM_ROLE_PUBLISH)))
 		return false;
+	*why = PLM_CNT_DGRAM_MALFORMED;
+	if (unlikely(plm_wzp_media_check(p, pkt->payload_len) < 0))
+		return false;
 	if (likely(rates_pass(hot, w->now_ns, pkt->payload_len, why)))
 		return true;
 	*why = *why == PLM_CNT_RX_RATE_BITS ? PLM_CNT_DGRAM_RATE_BITS : PLM_CNT_DGRAM_RATE_PACKETS;
 	return false;
+}
+
+/* What is told apart, although all of it goes on as it came. */
+static inline void
+datagram_look(struct relay_worker *w, struct plm_session_hot *hot, const uint8_t *p, uint16_t len)
+{
+	if (unlikely(plm_wzp_has_report(p[0]))) {
+		plm_quality_store(hot, be32_at(p + len - PLM_WZP_REPORT));
+		plm_count(&w->counters, PLM_CNT_DGRAM_REPORTS);
+	}
+	/* Opus packets as clients send them have no repair ratio: zeros. */
+	if (unlikely(p[0] == 0 && p[1] != 0) && plm_wzp_is_trunk(p, len))
+		plm_count(&w->counters, PLM_CNT_DGRAM_TRUNKS);
 }
 
 void
@@ -495,16 +511,18 @@ relay_ingress_quic(struct relay_worker *w, struct rte_mbuf **media, unsigned int
 
 	for (unsigned int i = 0; i < n; i++) {
 		const struct plm_pkt *pkt = plm_pkt(media[i]);
+		const uint8_t *p = rte_pktmbuf_mtod(media[i], const uint8_t *);
 		struct plm_session_hot *hot = plm_session_get(w->sessions, pkt->sref);
 		enum plm_counter why;
 
-		if (unlikely(!datagram_accept(w, hot, pkt, &why))) {
+		if (unlikely(!datagram_accept(w, hot, pkt, p, &why))) {
 			if (hot != NULL)
 				add(&hot->rx_dropped, 1);
 			plm_count(&w->counters, why);
 			rte_pktmbuf_free(media[i]);
 			continue;
 		}
+		datagram_look(w, hot, p, pkt->payload_len);
 		add(&hot->rx_packets, 1);
 		add(&hot->rx_bytes, pkt->payload_len);
 		rooms[nb_ok] = hot->room_idx;

@@ -17,6 +17,8 @@
 /* Timers that a turn looks at, and connections that it flushes. */
 #define TIMER_BUDGET 64
 #define FLUSH_BUDGET 64
+/* And packets that these write, some more: a room that is told something must not keep others waiting. */
+#define FLUSH_PACKETS 32
 /* What a timer may be late for media: that a datagram was lost is found out much later anyway, and one that came is
  * acknowledged by then with what is sent. */
 #define LAZY_NS (20 * PLM_NS_PER_MS)
@@ -59,7 +61,8 @@ struct relay_quic {
 	struct rte_mbuf *packet;       /* that out.get() gave */
 	struct plm_quic_slot *reading; /* whose packet is being opened */
 	const struct plm_pkt *reading_pkt;
-	uint8_t tos; /* of what is sent */
+	uint8_t tos;         /* of what is sent */
+	unsigned int nb_put; /* packets, since the flush of this turn began */
 	unsigned int nb_media;
 	struct rte_mbuf *media[MEDIA]; /* payloads that came, with struct plm_pkt */
 	unsigned int nb_mbufs;
@@ -205,6 +208,7 @@ out_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
 	p.udp_sum = plm_wire_sum(payload, len) + 2u * p.udp_len;
 	p.ip4_sum = rte_cpu_to_be_16(p.tos) + p.ip4_len;
 	q->packet = NULL;
+	q->nb_put++;
 	relay_mbuf_fill(m, 1, (uint16_t)(hdr_len + len), (uint32_t)(hdr_len + len),
 			session_of(slot));
 	m->data_off = (uint16_t)(RTE_PKTMBUF_HEADROOM + HDR_ROOM - hdr_len);
@@ -894,7 +898,8 @@ flush_dirty(struct relay_quic *q)
 	uint32_t n = RTE_MIN(q->dirty.nb, (uint32_t)FLUSH_BUDGET);
 
 	q->tos = 0;
-	for (uint32_t i = 0; i < n; i++) {
+	q->nb_put = 0;
+	for (uint32_t i = 0; i < n && q->nb_put < FLUSH_PACKETS; i++) {
 		struct plm_quic_slot *slot = row_take(q, &q->dirty);
 
 		/* It was read a while ago. */

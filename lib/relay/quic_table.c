@@ -13,7 +13,7 @@
 /* So that the connections' first lines do not all fall into the same sets of a cache. */
 #define COLOUR (5 * RTE_CACHE_LINE_SIZE)
 
-/* Messages under way: some for each connection, and what many say at once. */
+/* Messages under way: an answer, two updates and one that waits for each connection, and some more. */
 #define MESSAGES_MORE 512
 #define MESSAGE_ROOM                                                                               \
 	(RTE_PKTMBUF_HEADROOM + sizeof(struct plm_quic_message) + PLM_QUIC_MESSAGE_BYTES)
@@ -21,7 +21,7 @@
 static unsigned int
 nb_messages(const struct plm_quic_table_conf *conf)
 {
-	return 2 * conf->nb_slots + MESSAGES_MORE;
+	return 4 * conf->nb_slots + MESSAGES_MORE;
 }
 
 static size_t

@@ -131,11 +131,45 @@ struct plm_session_hot {
 	_Atomic uint64_t rx_dropped; /**< limits, roles, SSRCs, malformed media */
 	_Atomic uint32_t heard_ms
 			[PLM_TUPLES]; /**< last media from a tuple: now_ns / 1e6, modulo 2^32 */
+	_Atomic uint64_t quality;     /**< how many reports came << 32 | the last: plm_quality() */
 
 	/* owner */
 	struct plm_stream streams[PLM_SSRCS];
 };
 static_assert(sizeof(struct plm_session_hot) <= 4 * RTE_CACHE_LINE_SIZE, "four lines");
+
+/** What a participant last said of its own reception, by WZP's quality reports. */
+struct plm_quality {
+	uint32_t nb;       /**< reports that came, modulo 2^32; 0: none yet */
+	uint8_t lost;      /**< of 255 packets */
+	uint8_t rtt_4ms;   /**< 4 ms, 255 at most */
+	uint8_t jitter_ms; /**< 255 at most */
+	uint8_t max_kbps;  /**< bit rate that it can take */
+};
+
+/** The home worker: another report, as its 4 bytes in network order. One store: readers see all of it. */
+static inline void
+plm_quality_store(struct plm_session_hot *hot, uint32_t report)
+{
+	uint64_t nb = (atomic_load_explicit(&hot->quality, memory_order_relaxed) >> 32) + 1;
+
+	atomic_store_explicit(&hot->quality, nb << 32 | report, memory_order_relaxed);
+}
+
+/** Any thread. */
+static inline struct plm_quality
+plm_quality(const struct plm_session_hot *hot)
+{
+	uint64_t word = atomic_load_explicit(&hot->quality, memory_order_relaxed);
+
+	return (struct plm_quality){
+		.nb = (uint32_t)(word >> 32),
+		.lost = (uint8_t)(word >> 24),
+		.rtt_4ms = (uint8_t)(word >> 16),
+		.jitter_ms = (uint8_t)(word >> 8),
+		.max_kbps = (uint8_t)word,
+	};
+}
 
 /** Copies sent to a session: one array per worker, by session index. owner writes, any reads. */
 struct plm_session_tx {

@@ -376,6 +376,7 @@ hot_reset(struct plm_session_table *tbl, uint32_t idx, const struct plm_session_
 	atomic_store_explicit(&hot->rx_packets, 0, memory_order_relaxed);
 	atomic_store_explicit(&hot->rx_bytes, 0, memory_order_relaxed);
 	atomic_store_explicit(&hot->rx_dropped, 0, memory_order_relaxed);
+	atomic_store_explicit(&hot->quality, 0, memory_order_relaxed);
 	memset(hot->streams, 0, sizeof(hot->streams));
 
 	/* A copy that waited in another lcore's queue all that time may still be counted here:

@@ -138,6 +138,8 @@ enum plm_counter_class {
 	X(QUIC_MOVED, "quic_moved", QUIC, "QUIC connections whose peer's address changed")                         \
 	X(DGRAMS, "datagrams", QUIC, "datagrams that came in QUIC packets")                                        \
 	X(DGRAMS_MEDIA, "datagrams_media", QUIC, "of those, accepted for fan-out")                                 \
+	X(DGRAM_REPORTS, "dgram_reports", QUIC, "of the accepted, those with a quality report")                    \
+	X(DGRAM_TRUNKS, "dgram_trunks", QUIC, "of the accepted, trunk frames")                                     \
 	X(QUIC_TX_QUEUE, "quic_tx_queue", QUIC_DROP,                                                               \
 			"QUIC packets that found the TX queue full, or no link, or the relay ended")               \
 	X(QUIC_TX_MTU, "quic_tx_mtu", QUIC_DROP, "QUIC packets larger than the port can send")                     \
@@ -163,6 +165,8 @@ enum plm_counter_class {
 			"datagram of a participant that is no longer in the room")                                 \
 	X(DGRAM_ROLE, "dgram_role", DGRAM_DROP,                                                                    \
 			"datagram from a participant that may not publish")                                        \
+	X(DGRAM_MALFORMED, "dgram_malformed", DGRAM_DROP,                                                          \
+			"datagram that is no media: too short, or of no known codec")                              \
 	X(DGRAM_RATE_PACKETS, "dgram_rate_packets", DGRAM_DROP, "sender above its packet rate")                    \
 	X(DGRAM_RATE_BITS, "dgram_rate_bits", DGRAM_DROP, "sender above its bit rate")                             \
 	X(DGRAM_STOPPED, "dgram_stopped", DGRAM_DROP, "still unserved when the relay ended")                       \

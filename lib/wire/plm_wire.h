@@ -7,6 +7,9 @@
 #ifndef PLM_WIRE_H
 #define PLM_WIRE_H
 
+#include <errno.h>
+
+#include <rte_branch_prediction.h>
 #include <rte_byteorder.h>
 
 #include "plm_base.h"
@@ -280,10 +283,80 @@ int plm_nd_build(uint8_t *buf, size_t size, const uint8_t src_mac[6], const uint
 uint16_t plm_wire_l4_sum(const uint8_t *src, const uint8_t *dst, bool is_v6, uint8_t proto,
 		const void *l4, size_t len);
 
-/** Media header of the WZP protocol, in front of each datagram: 12 bytes, of which the first has version
- *  (1 bit), repair (1), codec (4), quality report (1) and the top of the repair ratio. */
-#define PLM_WZP_HDR             12
-#define PLM_WZP_CODEC_AUDIO_MAX 8 /**< Opus, Codec2 and comfort noise are 0 to 8 */
+/* --- media of the WZP protocol (its specification, §4) ------------------------------------- */
+
+/**
+ * In front of each datagram's payload, integers big endian:
+ *
+ *   0 |V|T|  codec (4)  |Q|F|  version, repair, codec, quality report behind, top of the repair ratio
+ *   1 | ratio (6)     |0|0|    the rest of it
+ *   2 | sequence          |
+ *   4 | timestamp                                 |
+ *   8 | block | symbol | reserved | CSRC count |
+ */
+#define PLM_WZP_HDR    12
+#define PLM_WZP_REPORT 4 /**< quality report: the datagram's last bytes, when Q is set */
+#define PLM_WZP_CODEC_AUDIO_MAX                                                                    \
+	8 /**< Opus, Codec2 and comfort noise are 0 to 8, the rest is nothing */
+
+struct plm_wzp_media {
+	uint8_t version; /**< 0; 1 is read, too */
+	bool is_repair;
+	uint8_t codec; /**< 0 to PLM_WZP_CODEC_AUDIO_MAX */
+	bool has_report;
+	uint8_t fec_ratio; /**< 7 bits: times 1 / 63.5 */
+	uint16_t sequence;
+	uint32_t timestamp;
+	uint8_t block;
+	uint8_t symbol;
+	uint8_t reserved;
+	uint8_t csrc;
+	size_t payload_len; /**< from PLM_WZP_HDR on */
+	/** Lost (of 255), round trip (4 ms), jitter (ms), bit rate at most (kbit/s); zeros without one. */
+	uint8_t report[PLM_WZP_REPORT];
+};
+
+/** Of the first byte. */
+static inline bool
+plm_wzp_has_report(uint8_t first)
+{
+	return (first & 0x02) != 0;
+}
+
+/** What a relay needs to know: 0; -EMSGSIZE: shorter than header and report; -EPROTO: codec 9 to 15. */
+static inline int
+plm_wzp_media_check(const uint8_t *buf, size_t len)
+{
+	if (unlikely(len < PLM_WZP_HDR))
+		return -EMSGSIZE;
+	if (unlikely((buf[0] & 0x3c) > PLM_WZP_CODEC_AUDIO_MAX << 2))
+		return -EPROTO;
+	return unlikely(plm_wzp_has_report(buf[0]) && len < PLM_WZP_HDR + PLM_WZP_REPORT)
+			? -EMSGSIZE
+			: 0;
+}
+
+/** 0, or what plm_wzp_media_check() says. The two spare bits are not looked at. */
+int plm_wzp_media_parse(const uint8_t *buf, size_t len, struct plm_wzp_media *media);
+
+/**
+ * Write header, payload and report; spare bits are 0.
+ *
+ * @param payload
+ *   NULL: it is in its place already.
+ * @return length, -ENOSPC, -EINVAL (a field that is out of range).
+ */
+int plm_wzp_media_build(uint8_t *buf, size_t size, const struct plm_wzp_media *media,
+		const void *payload);
+
+#define PLM_WZP_TRUNK_MAX 64 /**< datagrams in a frame */
+
+/**
+ * Whether this is a trunk frame: a count (2 bytes), and as many entries {session (2 bytes), length (2),
+ * media}, each with room for a header, that fill the datagram exactly. What is one by chance is media
+ * of an Opus frame whose bytes lie just so.
+ */
+bool plm_wzp_is_trunk(const uint8_t *buf, size_t len);
 
 /** Sound, and not what repairs it: what a receiver should have when there is not room for all. */
 static inline bool

@@ -55,13 +55,13 @@ def expect_sums(counters):
 
 def quic_drive(lab, relay, vdev, seconds, *arguments, churn=0, rate=5000,
                relay_address=RELAY4, address="198.18.1.1"):
-    """1 000 QUIC participants in 100 rooms, one speaker a room at 50 packets/s; the books agree."""
+    """1 000 WZP participants in 100 rooms, one speaker a room at 50 packets/s; the books agree."""
     rooms, subscribers = 100, 9
     path = os.path.join(lab.dir, "load.json")
     load = lab.start(lab.outside, [
         os.path.join(lab.build, "app", "load", "plenum-load"), "--no-huge", "--cpu",
         min(os.sched_getaffinity(0)), "--vdev", vdev, "--relay", f"[{relay_address}]:{PORT}",
-        "--address", address, "--addresses", 4, "--quic", "--rooms", rooms, "--publishers", 1,
+        "--address", address, "--addresses", 4, "--wzp", "--rooms", rooms, "--publishers", 1,
         "--subscribers", subscribers, "--rate", rate, "--duration", seconds, "--churn", churn,
         "--warm-up", 0, "--wait", WAIT, "--quiet", "--json", path, *arguments], "load")
     status = load.wait(seconds + 90)
@@ -72,19 +72,19 @@ def quic_drive(lab, relay, vdev, seconds, *arguments, churn=0, rate=5000,
           f"{run['latency_ns']['p99'] / 1000:.0f} us, largest {run['latency_ns']['max'] / 1000:.0f} us;"
           f" {run['received']} copies of {run['due']}")
     for name in ("steady", "churn"):
-        if run[name]["handshake_ns"]:
-            print(f"  {name}: {run[name]['established']} of {run[name]['begun']} handshakes, p50 "
-                  f"{run[name]['handshake_ns']['p50'] / 1e6:.1f} ms, p99 "
-                  f"{run[name]['handshake_ns']['p99'] / 1e6:.1f} ms")
+        if run[name]["join_ns"]:
+            print(f"  {name}: {run[name]['joined']} of {run[name]['begun']} are in, p50 "
+                  f"{run[name]['join_ns']['p50'] / 1e6:.1f} ms, p99 "
+                  f"{run[name]['join_ns']['p99'] / 1e6:.1f} ms")
     steady, passing = run["steady"], run["churn"]
     expect(run["unsent"] == 0 and run["refused"] == 0 and run["lost"] == 0,
            f"lost: {run}\n{relay_drops(relay)}")
     for name in ("duplicates", "late", "harmed", "misrouted", "stale", "foreign"):
         expect(run[name] == 0, f"{name}: {run}")
     expect(run["sent"] == rate * seconds and run["due"] == rate * seconds * subscribers, f"due: {run}")
-    expect(steady["begun"] == steady["established"] == 1000 and steady["lost"] == 0,
+    expect(steady["begun"] == steady["joined"] == steady["told"] == 1000 and steady["lost"] == 0,
            f"steady: {steady}")
-    expect(passing["begun"] == passing["established"] == churn * seconds and
+    expect(passing["begun"] == passing["joined"] == churn * seconds and
            sum(passing["failed"].values()) == 0 and passing["lost"] == 0 and run["no_place"] == 0,
            f"who comes and goes: {passing}\n{relay_drops(relay)}")
     wait_for(lambda: relay.counter("quic_ended") >= 1000 + churn * seconds,
@@ -92,9 +92,9 @@ def quic_drive(lab, relay, vdev, seconds, *arguments, churn=0, rate=5000,
     counters = relay.counters()
     expect_sums(counters)
     expect(counters["datagrams_media"] == run["sent"], f"{counters['datagrams_media']} datagrams")
-    for name in ("handshakes", "established", "admitted", "ended"):
-        expect(counters[f"quic_{name}"] == 1000 + churn * seconds,
-               f"quic_{name} {counters[f'quic_{name}']}: {relay_drops(relay)}")
+    for name in ("quic_handshakes", "quic_established", "quic_admitted", "quic_ended", "wzp_joined"):
+        expect(counters[name] == 1000 + churn * seconds,
+               f"{name} {counters[name]}: {relay_drops(relay)}")
     expect(counters["quic_failed"] == 0, f"failed: {counters['quic_failed']}")
     expect(counters["copies_sent"] >= run["received"] + run["passing"], f"{relay_drops(relay)}: {run}")
     said = relay.ctl("show latency")
@@ -304,7 +304,7 @@ def load_two_processes(lab, long):
 @test("60 s instead of 5")
 @in_lab
 def quic_load(lab, long):
-    """1 000 QUIC participants in 100 rooms through one worker: no loss, no failed handshake"""
+    """1 000 WZP participants in 100 rooms through one worker: no loss, no failed handshake"""
     relay, vdev = quic_relay(lab)
     quic_drive(lab, relay, vdev, 60 if long else 5)
     relay.stop()
@@ -329,7 +329,7 @@ def quic_load_interrupted(lab, long):
     load = lab.start(lab.outside, [
         os.path.join(lab.build, "app", "load", "plenum-load"), "--no-huge", "--cpu",
         min(os.sched_getaffinity(0)), "--vdev", vdev, "--relay", f"{RELAY4}:{PORT}", "--address",
-        "198.18.1.1", "--quic", "--rooms", 5, "--publishers", 2, "--subscribers", 3, "--rate", 200,
+        "198.18.1.1", "--wzp", "--rooms", 5, "--publishers", 2, "--subscribers", 3, "--rate", 200,
         "--duration", 60, "--churn", 10, "--cipher", "chacha20", "--wait", WAIT, "--size",
         "60,1100", "--quiet", "--json", path], "load")
     wait_for(lambda: relay.counter("datagrams_media") > 300, lambda: relay_drops(relay), 30)
@@ -342,7 +342,7 @@ def quic_load_interrupted(lab, long):
         run = json.load(file)["run"]
     expect(run["interrupted"] and 0 < run["seconds"] < 59, f"not interrupted: {run}")
     expect(run["due"] == run["sent"] * 4 and run["lost"] == 0, f"lost: {run}")
-    expect(run["churn"]["begun"] == run["churn"]["established"] > 0, f"churn: {run['churn']}")
+    expect(run["churn"]["begun"] == run["churn"]["joined"] > 0, f"churn: {run['churn']}")
     wait_for(lambda: relay.counter("quic_ended") == relay.counter("quic_admitted"),
              lambda: relay_drops(relay))
     expect_sums(relay.counters())

@@ -206,7 +206,7 @@ def quic_ecn(lab, long):
     # plenum-client tells what it saw.
     client = os.path.join(lab.build, "app", "client", "plenum-client")
     for v6, to in ((False, f"{RELAY4}:{PORT}"), (True, f"[{RELAY6}]:{PORT}")):
-        common = ("--quic", "--relay", to, "--room", f"marked-{v6}", "--verify", "--json")
+        common = ("--wzp", "--relay", to, "--room", f"marked-{v6}", "--verify", "--json")
         hears = lab.start(lab.outside, [client, "subscribe", *common, "--until-bye", "--expect", 100,
                                         "--expect-streams", 1, "--interval", 1], f"hears-{v6}")
         time.sleep(0.5)

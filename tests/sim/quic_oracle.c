@@ -91,9 +91,10 @@ dgram_fill(uint8_t *bytes, const struct sim_run *run, uint32_t i, uint16_t len)
 	struct sim_rng rng = sim_rng_keyed(run->plan->seed + 12, i, len);
 
 	sim_fill(&rng, bytes, len);
-	/* A media header: no version but 0, no codec that there is not (lib/wire/plm_wire.h). */
-	bytes[0] = (uint8_t)((bytes[0] & 0x43) | i % PLM_WZP_CODECS << 2);
-	memcpy(bytes + 12, &i, sizeof(i));
+	/* A media header: any codec that there is, with and without a quality report. */
+	bytes[0] = (uint8_t)((bytes[0] & 0xc3) |
+			(bytes[0] >> 2 & 0x0f) % (PLM_WZP_CODEC_AUDIO_MAX + 1) << 2);
+	memcpy(bytes + PLM_WZP_HDR, &i, sizeof(i));
 }
 
 uint32_t

@@ -45,6 +45,36 @@ quic 'idle_timeout = 601;' 'idle_timeout: 601 is out of range, must be 1 to 600'
 quic 'identity = 7;' 'identity: must be a string'
 bad 'wzp = { open_rooms = "maybe"; };' 'wzp.open_rooms: must be true or false'
 bad 'wzp = { rooms = true; };' 'wzp.rooms: unknown setting'
+wzp() { bad "wzp = { $1 };" "wzp.$2"; }
+wzp 'auth_url = "auth.test/validate";' 'auth_url: "auth.test/validate" cannot be asked (Bad scheme), must be like'
+wzp 'auth_url = "ftp://auth.test/";' 'auth_url: "ftp://auth.test/" cannot be asked (Neither http nor https)'
+wzp 'auth_url = "http://me:secret@auth.test/";' 'auth_url: "http://me:secret@auth.test/" cannot be asked (A name'
+wzp "auth_url = \"http://auth.test/$(printf %01024d 0)\";" 'auth_url: must have at most 1023 characters'
+wzp 'auth_url = 7;' 'auth_url: must be URL'
+wzp 'auth_ca = "none.pem";' "auth_ca: $DIR/none.pem cannot be read: No such file"
+wzp 'auth_timeout = 0;' 'auth_timeout: 0 is out of range, must be 1 to 30'
+wzp 'auth_cache = 86401;' 'auth_cache: 86401 is out of range, must be 0 to 86400'
+wzp 'auth_requests = 1025;' 'auth_requests: 1025 is out of range, must be 1 to 1024'
+wzp 'auth_identity = "none";' 'auth_identity: "none" is not allowed, must be one of "match", "any"'
+wzp 'open_rooms = true; auth_url = "http://auth.test/";' 'open_rooms: must be false where tokens are validated'
+printf 'wzp = { auth_url = "https://[fd00::7]:8443/validate"; auth_timeout = 3; auth_identity = "any"; };\n' | write_conf
+expect 0 'tokens: validated by https://[fd00::7]:8443/validate, 64 at once, within 3 s' "$PLENUM" --check -f "$CONF"
+
+# Who may join: identities of QUIC clients.
+FP=9983:c2ce:0b17:4a5d:77f0:21c4:5e9a:b3d6
+allow() { bad "rooms = ( { pattern = \"$1\"; allow = [ $2 ]; } );" "rooms[0].$3"; }
+allow board '"9983"' 'allow[0]: "9983" is not a fingerprint, must be eight times four digits of lower-case hex'
+allow board "\"$FP\", \"$(echo $FP | tr a-f A-F)\"" 'allow[1]: "9983:C2CE:'
+allow board "\"$FP:0000\"" 'allow[0]: '
+allow board '""' 'allow[0]: "" is not a fingerprint'
+allow board '7' 'allow[0]: must be FINGERPRINT'
+allow Board "\"$FP\"" 'pattern: "Board" has a rule with '
+allow '[A-Z]*' "\"$FP\"" 'pattern: "[A-Z]*" has a rule with '
+allow board "$(printf "\"$FP\"%.0s, " $(seq 64)) \"$FP\"" 'allow: '
+printf 'rooms = ( { pattern = "Board"; }, { pattern = "board"; allow = [ %s ]; } );\n' \
+	"$(printf "\"$FP\"%.0s, " $(seq 63)) \"$FP\"" | write_conf
+expect 0 'memory: ' "$PLENUM" --check -f "$CONF"
+
 quic 'connections = 8;' 'identity: must name a file where QUIC is served (connections 8)'
 quic 'connections = 8; certificate = "c.pem";' 'key: must be there'
 quic 'connections = 8; identity = "seed"; key = "k.pem";' 'certificate: must be there'

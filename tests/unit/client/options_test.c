@@ -136,16 +136,19 @@ options_sink__selects_by_type_or_order(void **state)
 	}
 }
 
-#define RELAY  "--relay", "198.18.0.1"
-#define SECRET "--secret", "s", "--room", "r", "--participant", "p"
-#define GEN    "--generate", "pps=50,size=200"
-#define QUIC   "--quic", "--room", "r"
-#define PIN    "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define RELAY   "--relay", "198.18.0.1"
+#define SECRET  "--secret", "s", "--room", "r", "--participant", "p"
+#define GEN     "--generate", "pps=50,size=200"
+#define WZP     "--wzp", "--room", "r"
+#define ROOM_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde."
+#define ROOM_253                                                                                   \
+	ROOM_64 ROOM_64 ROOM_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abc"
+#define PIN "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 static const struct {
 	const char *name;
 	int ret;
-	const char *argv[16];
+	const char *argv[32];
 } lines[] = {
 	{ "publish", 0, { "publish", RELAY, SECRET, GEN } },
 	{ "subscribe", 0, { "subscribe", RELAY, SECRET } },
@@ -189,34 +192,67 @@ static const struct {
 	{ "two families", -EINVAL, { "subscribe", RELAY, SECRET, "--bind", "fd00::2" } },
 	{ "stray word", -EINVAL, { "subscribe", RELAY, SECRET, "now" } },
 	{ "value out of range", -EINVAL, { "subscribe", RELAY, SECRET, "--expect", "-1" } },
-	{ "QUIC", 0, { "subscribe", RELAY, QUIC } },
-	{ "QUIC with a name", 0, { "both", RELAY, QUIC, GEN, "--participant", "p" } },
-	{ "clones over QUIC", 0, { "subscribe", RELAY, QUIC, "--clones", "10" } },
-	{ "a capture over QUIC", 0, { "publish", RELAY, QUIC, "--pcap", "f" } },
+	{ "WZP", 0, { "subscribe", RELAY, WZP } },
+	{ "WZP with a name", 0, { "both", RELAY, WZP, GEN, "--participant", "p" } },
+	{ "clones of WZP", 0, { "subscribe", RELAY, WZP, "--clones", "10" } },
+	{ "a capture as WZP", 0, { "publish", RELAY, WZP, "--pcap", "f" } },
 	{ "all that QUIC can", 0,
-			{ "publish", RELAY, QUIC, GEN, "--cipher", "chacha20", "--key-update-after",
+			{ "publish", RELAY, WZP, GEN, "--cipher", "chacha20", "--key-update-after",
 					"0.5", "--pin", PIN, "--keep-alive", "0" } },
 	{ "moving over QUIC", 0,
-			{ "publish", RELAY, QUIC, GEN, "--rebind-after", "1",
+			{ "publish", RELAY, WZP, GEN, "--rebind-after", "1",
 					"--rebind-nominate" } },
-	{ "QUIC without a room", -EINVAL, { "subscribe", RELAY, "--quic" } },
-	{ "QUIC with a secret", -EINVAL, { "subscribe", RELAY, SECRET, "--quic" } },
-	{ "QUIC with a credential", -EINVAL,
-			{ "subscribe", RELAY, QUIC, "--ufrag", "abcd", "--pwd",
+	{ "WZP without a room", -EINVAL, { "subscribe", RELAY, "--wzp" } },
+	{ "WZP with a secret", -EINVAL, { "subscribe", RELAY, SECRET, "--wzp" } },
+	{ "WZP with a credential", -EINVAL,
+			{ "subscribe", RELAY, WZP, "--ufrag", "abcd", "--pwd",
 					"0123456789012345678901" } },
-	{ "ICE's role over QUIC", -EINVAL, { "subscribe", RELAY, QUIC, "--role", "controlled" } },
-	{ "consent over QUIC", -EINVAL, { "subscribe", RELAY, QUIC, "--no-consent" } },
-	{ "a cipher without QUIC", -EINVAL, { "subscribe", RELAY, SECRET, "--cipher", "aes128" } },
-	{ "keys without QUIC", -EINVAL, { "subscribe", RELAY, SECRET, "--key-update-after", "1" } },
-	{ "a pin without QUIC", -EINVAL, { "subscribe", RELAY, SECRET, "--pin", PIN } },
-	{ "a keep-alive without QUIC", -EINVAL,
+	{ "ICE's role with WZP", -EINVAL, { "subscribe", RELAY, WZP, "--role", "controlled" } },
+	{ "consent with WZP", -EINVAL, { "subscribe", RELAY, WZP, "--no-consent" } },
+	{ "a cipher without WZP", -EINVAL, { "subscribe", RELAY, SECRET, "--cipher", "aes128" } },
+	{ "keys without WZP", -EINVAL, { "subscribe", RELAY, SECRET, "--key-update-after", "1" } },
+	{ "a pin without WZP", -EINVAL, { "subscribe", RELAY, SECRET, "--pin", PIN } },
+	{ "a keep-alive without WZP", -EINVAL,
 			{ "subscribe", RELAY, SECRET, "--keep-alive", "1" } },
 	{ "as large as a QUIC packet", 0,
-			{ "publish", RELAY, QUIC, "--generate", "pps=50,size=1400" } },
+			{ "publish", RELAY, WZP, "--generate", "pps=50,size=1384" } },
 	{ "larger than a QUIC packet", -EINVAL,
-			{ "publish", RELAY, QUIC, "--generate", "pps=50,size=1401" } },
-	{ "no such cipher", -EINVAL, { "subscribe", RELAY, QUIC, "--cipher", "rc4" } },
-	{ "half a pin", -EINVAL, { "subscribe", RELAY, QUIC, "--pin", "00ff" } },
+			{ "publish", RELAY, WZP, "--generate", "pps=50,size=1385" } },
+	{ "all that a participant of WZP can be told", 0,
+			{ "both", RELAY, WZP, "--rtp", "5004", "--alias", "Alice", "--token", "t",
+					"--signals", "--no-read", "--ping", "1", "--hangup",
+					"--codec", "opus64k", "--quality-report", "1,20,3",
+					"--record", "f", "--payload-type", "96" } },
+	{ "media of a capture", 0, { "publish", RELAY, WZP, "--replay", "f" } },
+	{ "media of a capture beside other media", -EINVAL,
+			{ "publish", RELAY, WZP, GEN, "--replay", "f" } },
+	{ "media of a capture for subscribers", -EINVAL,
+			{ "subscribe", RELAY, WZP, "--replay", "f" } },
+	{ "a room as long as a server name", 0,
+			{ "subscribe", RELAY, "--wzp", "--room", ROOM_253 } },
+	{ "a longer one", -EINVAL, { "subscribe", RELAY, "--wzp", "--room", ROOM_253 "x" } },
+	{ "no server name", 0, { "subscribe", RELAY, "--wzp", "--room", "" } },
+	{ "clones of one identity", -EINVAL,
+			{ "subscribe", RELAY, WZP, "--identity", "f", "--clones", "2" } },
+	{ "clones with an alias", 0, { "subscribe", RELAY, WZP, "--alias", "a", "--clones", "2" } },
+	{ "clones that record", -EINVAL,
+			{ "subscribe", RELAY, WZP, "--record", "f", "--clones", "2" } },
+	{ "two programs of one participant", -EINVAL,
+			{ "publish", RELAY, WZP, "--rtp", "5004,5006" } },
+	{ "two tokens", -EINVAL,
+			{ "subscribe", RELAY, WZP, "--token", "t", "--token-file", "/dev/null" } },
+	{ "a token's file that is not there", -EINVAL,
+			{ "subscribe", RELAY, WZP, "--token-file", "/nonexistent" } },
+	{ "RTCP reports with WZP", -EINVAL, { "subscribe", RELAY, WZP, "--rtcp" } },
+	{ "requests for pictures with WZP", -EINVAL,
+			{ "subscribe", RELAY, WZP, "--pli-every", "1" } },
+	{ "no such codec", -EINVAL, { "publish", RELAY, WZP, GEN, "--codec", "Opus" } },
+	{ "a subscriber's codec", -EINVAL, { "subscribe", RELAY, WZP, "--codec", "Opus24k" } },
+	{ "an alias without WZP", -EINVAL, { "subscribe", RELAY, SECRET, "--alias", "a" } },
+	{ "a codec without WZP", -EINVAL, { "publish", RELAY, SECRET, GEN, "--codec", "Opus24k" } },
+	{ "signals without WZP", -EINVAL, { "subscribe", RELAY, SECRET, "--signals" } },
+	{ "no such cipher", -EINVAL, { "subscribe", RELAY, WZP, "--cipher", "rc4" } },
+	{ "half a pin", -EINVAL, { "subscribe", RELAY, WZP, "--pin", "00ff" } },
 	{ "bad clock", -EINVAL, { "subscribe", RELAY, SECRET, "--clock", "97" } },
 };
 
@@ -256,22 +292,33 @@ options_parse__accepts_what_makes_sense(void **state)
 }
 
 static void
-options_parse__reads_what_quic_is_to_do(void **state)
+options_parse__reads_what_wzp_is_to_do(void **state)
 {
-	static const char *const words[] = { "publish", RELAY, QUIC, GEN, "--cipher", "aes256",
-		"--key-update-after", "1.5", "--keep-alive", "0.25", "--pin", PIN };
+	static const char *const words[] = { "publish", RELAY, WZP, GEN, "--cipher", "aes256",
+		"--key-update-after", "1.5", "--keep-alive", "0.25", "--pin", PIN, "--codec",
+		"OPUS6K", "--quality-report", "10,100,20", "--ping", "2" };
 	char *argv[RTE_DIM(words) + 1] = { NULL };
 	struct client_conf conf;
 
 	for (size_t i = 0; i < RTE_DIM(words); i++)
 		argv[i] = (char *)(uintptr_t)words[i];
 	assert_int_equal(parse_quietly((int)RTE_DIM(words), argv, &conf), 0);
-	assert_true(conf.quic && conf.has_pin);
+	assert_true(conf.wzp && conf.has_pin);
 	assert_int_equal(conf.cipher, QUIC_CIPHER_AES256);
 	assert_int_equal(conf.key_update_ns, 1500 * PLM_NS_PER_MS);
 	assert_int_equal(conf.keep_alive_ns, 250 * PLM_NS_PER_MS);
 	assert_int_equal(conf.pin[1], 0x11);
-	assert_string_equal(conf.participant, "quic");
+	assert_string_equal(conf.participant, "wzp");
+	assert_int_equal(conf.codec, 2);
+	assert_int_equal(conf.ping_ns, 2 * PLM_NS_PER_S);
+	/* The example of the protocol's §4.10. */
+	assert_true(conf.has_quality);
+	assert_int_equal(conf.quality.loss, 0x19);
+	assert_int_equal(conf.quality.rtt_4ms, 0x19);
+	assert_int_equal(conf.quality.jitter_ms, 0x14);
+	/* Players get Opus. */
+	assert_int_equal(conf.payload_type, 111);
+	assert_int_equal(conf.clock_hz[111], 48000);
 }
 
 static void
@@ -312,7 +359,7 @@ main(void)
 		cmocka_unit_test(options_generate__checks_every_value),
 		cmocka_unit_test(options_sink__selects_by_type_or_order),
 		cmocka_unit_test(options_parse__accepts_what_makes_sense),
-		cmocka_unit_test(options_parse__reads_what_quic_is_to_do),
+		cmocka_unit_test(options_parse__reads_what_wzp_is_to_do),
 		cmocka_unit_test(options_pin__reads_hex_with_and_without_colons),
 	};
 

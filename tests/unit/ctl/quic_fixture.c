@@ -33,6 +33,11 @@ on_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_
 	struct fxq_client *c = ctx;
 
 	assert_true(stream_id >= c->last_stream[stream_id & 3]);
+	if ((stream_id & 3) == 1 && stream_id != c->last_stream[1]) {
+		assert_true(c->nb_frames < FXQ_FRAMES);
+		c->frames[c->nb_frames].stream_id = stream_id;
+		c->frames[c->nb_frames++].at = c->nb_bytes;
+	}
 	c->last_stream[stream_id & 3] = stream_id;
 	c->bytes = realloc(c->bytes, c->nb_bytes + len + 1);
 	assert_non_null(c->bytes);
@@ -297,7 +302,9 @@ fxq_begin(struct fxq *q, const char *room, unsigned int queue, uint8_t net)
 	gnutls_session_t tls;
 
 	assert_true(q->nb <= FXQ_CLIENTS);
-	*c = (struct fxq_client){ .out = { out_get, out_put }, .q = q };
+	*c = (struct fxq_client){ .out = { out_get, out_put },
+		.q = q,
+		.last_stream = { -1, -1, -1, -1 } };
 	c->net = (struct fx_client){ .addr = { 198, 18, net, (uint8_t)(10 + q->nb) },
 		.port = (uint16_t)(7000 + q->nb),
 		.queue = queue };
@@ -316,6 +323,7 @@ static void
 forget(struct fxq_client *c)
 {
 	c->nb_bytes = 0;
+	c->nb_frames = 0;
 	c->nb_fins = 0;
 	c->nb_chunks_done = 0;
 }
@@ -371,6 +379,16 @@ fxq_message(struct fxq_client *c, const uint8_t *buf, size_t len)
 enum plm_quic_verdict
 fxq_send(struct fxq_client *c, const void *buf, size_t len)
 {
+	uint8_t media[PLM_QUIC_PACKET_MAX] = { 0 };
+
+	assert_true(len <= sizeof(media) - PLM_WZP_HDR);
+	memcpy(media + PLM_WZP_HDR, buf, len);
+	return fxq_datagram(c, media, PLM_WZP_HDR + len);
+}
+
+enum plm_quic_verdict
+fxq_datagram(struct fxq_client *c, const void *buf, size_t len)
+{
 	struct plm_quic_dgram d = { .buf = buf, .len = (uint16_t)len };
 
 	plm_quic_send(c->conn, &c->out, &d, 1, c->q->fx.now_ns);
@@ -378,14 +396,15 @@ fxq_send(struct fxq_client *c, const void *buf, size_t len)
 }
 
 void
-fxq_send_small(struct fxq_client *c, unsigned int n)
+fxq_send_small(struct fxq_client *c, unsigned int n, uint16_t len)
 {
-	static const uint8_t byte = 'x';
+	static const uint8_t zeros[PLM_WZP_HDR];
 	struct plm_quic_dgram *d = calloc(n, sizeof(*d));
 
 	assert_non_null(d);
+	assert_true(len <= sizeof(zeros));
 	for (unsigned int i = 0; i < n; i++)
-		d[i] = (struct plm_quic_dgram){ .buf = &byte, .len = 1 };
+		d[i] = (struct plm_quic_dgram){ .buf = zeros, .len = len };
 	assert_int_equal(plm_quic_send(c->conn, &c->out, d, n, c->q->fx.now_ns), n);
 	free(d);
 }
@@ -422,6 +441,42 @@ uint64_t
 fxq_stream_bytes(const struct fxq *q)
 {
 	return fxq_count(q, PLM_CNT_QUIC_STREAM_BYTES) - q->nb_offered;
+}
+
+void
+fxq_end(struct fxq_client *c)
+{
+	client_end(c);
+	*c = (struct fxq_client){ 0 };
+}
+
+void
+fxq_read_all(struct fxq_client *c)
+{
+	for (unsigned int i = 0; i < c->nb_frames; i++) {
+		size_t end = i + 1 < c->nb_frames ? c->frames[i + 1].at : c->nb_bytes;
+
+		plm_quic_stream_consumed(c->conn, c->frames[i].stream_id, end - c->frames[i].at);
+	}
+}
+
+const char *
+fxq_signal(const struct fxq_client *c, unsigned int n)
+{
+	static char json[64 * 1024];
+	size_t at, end, len;
+
+	if (n >= c->nb_frames)
+		return "";
+	at = c->frames[n].at;
+	end = n + 1 < c->nb_frames ? c->frames[n + 1].at : c->nb_bytes;
+	assert_true(end - at >= 4 && end - at < sizeof(json));
+	len = (size_t)c->bytes[at] << 24 | (size_t)c->bytes[at + 1] << 16 |
+			(size_t)c->bytes[at + 2] << 8 | c->bytes[at + 3];
+	assert_int_equal(len, end - at - 4);
+	memcpy(json, c->bytes + at + 4, len);
+	json[len] = '\0';
+	return json;
 }
 
 unsigned int

@@ -6,7 +6,8 @@
 #include "fixture.h"
 #include "plm_quic.h"
 
-#define FXQ_CLIENTS 24
+#define FXQ_CLIENTS 64
+#define FXQ_FRAMES  512  /* signals of one client that are told apart */
 #define FXQ_POOL    8191 /* mbufs of a worker's QUIC pool */
 
 struct fxq;
@@ -44,6 +45,11 @@ struct fxq_client {
 	int64_t last_stream[4]; /* of each kind: ids never fall, messages come in order */
 	uint8_t *bytes;         /* of all streams, one after the other */
 	size_t nb_bytes;
+	struct {
+		int64_t stream_id;
+		size_t at;    /* in `bytes` */
+	} frames[FXQ_FRAMES]; /* that began on bidirectional streams */
+	unsigned int nb_frames;
 	uint8_t offer[2048]; /* the frame with which it joins */
 };
 
@@ -73,13 +79,22 @@ struct fxq_client *fxq_begin(struct fxq *q, const char *room, unsigned int queue
 void fxq_offer(struct fxq_client *c, unsigned int who, const char *alias);
 /* And one that is in its room; what it was told until then is forgotten. */
 struct fxq_client *fxq_join(struct fxq *q, const char *room, unsigned int queue);
+/* It is no more; its memory is free. */
+void fxq_end(struct fxq_client *c);
+/* One that kept what it was told on bidirectional streams gives the credit back. */
+void fxq_read_all(struct fxq_client *c);
+/* JSON of the nth signal that it was told, "" if there is none; good until the next call. */
+const char *fxq_signal(const struct fxq_client *c, unsigned int n);
 /* Write what is due now. */
 void fxq_flush(struct fxq_client *c);
 /* A message on a stream of its own; the bytes stay until the end. */
 int fxq_message(struct fxq_client *c, const uint8_t *buf, size_t len);
+/* A datagram of media: these bytes behind a header of zeros. */
 enum plm_quic_verdict fxq_send(struct fxq_client *c, const void *buf, size_t len);
-/* As many datagrams of one byte, in packets that are as full as they get. */
-void fxq_send_small(struct fxq_client *c, unsigned int n);
+/* One of these bytes. */
+enum plm_quic_verdict fxq_datagram(struct fxq_client *c, const void *buf, size_t len);
+/* As many datagrams of `len` zeros, in packets that are as full as they get. */
+void fxq_send_small(struct fxq_client *c, unsigned int n, uint16_t len);
 /* The slow path stands still for `n` turns of the workers. */
 void fxq_step_workers(struct fxq *q, unsigned int n);
 /* Its session at the relay. */

@@ -50,7 +50,7 @@ forge(struct fxq_client *c, const uint8_t *frames, size_t len)
 
 	forged.frames = frames;
 	forged.len = len;
-	assert_int_equal(fxq_send(c, zeros, RTE_MAX(len, (size_t)20)), PLM_QUIC_SENT);
+	assert_int_equal(fxq_datagram(c, zeros, RTE_MAX(len, (size_t)20)), PLM_QUIC_SENT);
 	assert_null(forged.frames);
 }
 
@@ -560,23 +560,24 @@ datagrams__are_served_behind_the_packet_that_is_read(void **state)
 	a = fxq_join(&q, "room", 0);
 	b = fxq_join(&q, "room", 0);
 	for (unsigned int i = 1; i <= 50; i++) {
-		fxq_send_small(a, 20);
-		fxq_send_small(b, 200);
-		fxq_send_small(a, 200);
+		fxq_send_small(a, 20, PLM_WZP_HDR);
+		fxq_send_small(b, 200, PLM_WZP_HDR);
+		fxq_send_small(a, 200, PLM_WZP_HDR);
 		fxq_step(&q, 20);
 		assert_int_equal(b->nb_datagrams, i * 220);
 		assert_int_equal(a->nb_datagrams, i * 200);
 	}
-	/* More than are kept of one packet are dropped, and counted. */
+	/* More than are kept of one packet, too small for media, are dropped, and counted. */
 	counts[0] = a->nb_datagrams;
 	counts[1] = fxq_count(&q, PLM_CNT_DGRAMS);
-	fxq_send_small(b, 350);
+	fxq_send_small(b, 350, 1);
 	fxq_step(&q, 20);
 	assert_int_equal(fxq_count(&q, PLM_CNT_DGRAMS) - counts[1], 350);
 	assert_in_range(fxq_count(&q, PLM_CNT_DGRAM_MANY), 1, 350 - 256);
-	assert_int_equal(a->nb_datagrams - counts[0], 350 - fxq_count(&q, PLM_CNT_DGRAM_MANY));
-	assert_int_equal(fxq_count(&q, PLM_CNT_DGRAMS),
-			fxq_count(&q, PLM_CNT_DGRAMS_MEDIA) + fxq_count(&q, PLM_CNT_DGRAM_MANY));
+	assert_int_equal(fxq_count(&q, PLM_CNT_DGRAM_MALFORMED),
+			350 - fxq_count(&q, PLM_CNT_DGRAM_MANY));
+	assert_int_equal(a->nb_datagrams, counts[0]);
+	assert_int_equal(fxq_count(&q, PLM_CNT_DGRAMS), fxq_count(&q, PLM_CNT_DGRAMS_MEDIA) + 350);
 	fxq_free(&q);
 }
 
@@ -656,6 +657,87 @@ datagrams__before_their_sender_is_in_a_room_are_dropped(void **state)
 	fxq_free(&q);
 }
 
+#define MEDIA(...) .len = sizeof((const uint8_t[]){ __VA_ARGS__ }), .bytes = { __VA_ARGS__ }
+
+static const struct {
+	const char *name;
+	uint8_t len;
+	uint8_t bytes[64];
+	bool is_media;
+	uint32_t report; /* 0: none */
+	bool is_trunk;
+} media[] = {
+	{ "a header alone", MEDIA(0, 0, 0, 7, 0, 0, 0, 0x8c, 0, 0, 0, 0), .is_media = true },
+	{ "a byte short of a header", MEDIA(0, 0, 0, 7, 0, 0, 0, 0x8c, 0, 0, 0) },
+	{ "version 1, spare bits, reserved bytes",
+			MEDIA(0x80, 3, 0, 1, 0, 0, 0, 0x14, 0, 0, 0xff, 7, 0xaa),
+			.is_media = true },
+	{ "the last codec", MEDIA(0x20, 0, 0, 1, 0, 0, 0, 0x14, 0, 0, 0, 0, 0xaa),
+			.is_media = true },
+	{ "codec 9", MEDIA(0x24, 0, 0, 1, 0, 0, 0, 0x14, 0, 0, 0, 0, 0xaa) },
+	{ "codec 15, repair", MEDIA(0x7c, 0, 0, 1, 0, 0, 0, 0x14, 0, 0, 0, 0, 0xaa) },
+	{ "a report",
+			MEDIA(2, 0, 0, 0x39, 0, 0, 4, 0x74, 0, 0, 0, 0, 0xde, 0xad, 0xbe, 0xef,
+					0x19, 0x19, 0x14, 0xc8),
+			.is_media = true, .report = 0x191914c8 },
+	{ "a report and nothing else",
+			MEDIA(2, 0, 0, 0x39, 0, 0, 4, 0x74, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff),
+			.is_media = true, .report = 0xffffffff },
+	{ "a report cut", MEDIA(2, 0, 0, 0x39, 0, 0, 4, 0x74, 0, 0, 0, 0, 0x19, 0x19, 0x14) },
+	{ "a trunk of one", MEDIA(0, 1, 0, 1, 0, 12, 0, 0, 0, 7, 0, 0, 0, 0x8c, 0, 0, 0, 0),
+			.is_media = true, .is_trunk = true },
+	{ "a trunk of one and a byte",
+			MEDIA(0, 1, 0, 1, 0, 12, 0, 0, 0, 7, 0, 0, 0, 0x8c, 0, 0, 0, 0, 0),
+			.is_media = true },
+};
+
+/* Whatever is media goes on byte for byte, and whatever is not costs its sender nothing more. */
+static void
+datagrams__that_are_no_media_are_dropped(void **state)
+{
+	uint64_t nb_reports = 0, nb_trunks = 0, nb_bad = 0, nb_good = 0;
+	struct fxq_client *a, *b;
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	a = fxq_join(&q, "room", 0);
+	b = fxq_join(&q, "room", 0);
+	for (size_t i = 0; i < RTE_DIM(media); i++) {
+		const struct plm_session_hot *hot =
+				&plm_ctl_sessions(q.fx.ctl)->hot[fxq_session(a).idx];
+		struct plm_quality quality;
+
+		print_message("%s\n", media[i].name);
+		assert_int_equal(fxq_datagram(a, media[i].bytes, media[i].len), PLM_QUIC_SENT);
+		fxq_step(&q, 5);
+		nb_good += media[i].is_media;
+		nb_bad += !media[i].is_media;
+		nb_reports += media[i].report != 0;
+		nb_trunks += media[i].is_trunk;
+		assert_int_equal(b->nb_datagrams, nb_good);
+		if (media[i].is_media) {
+			assert_int_equal(b->last_len, media[i].len);
+			assert_memory_equal(b->last, media[i].bytes, media[i].len);
+		}
+		assert_int_equal(fxq_count(&q, PLM_CNT_DGRAMS_MEDIA), nb_good);
+		assert_int_equal(fxq_count(&q, PLM_CNT_DGRAM_MALFORMED), nb_bad);
+		assert_int_equal(fxq_count(&q, PLM_CNT_DGRAM_REPORTS), nb_reports);
+		assert_int_equal(fxq_count(&q, PLM_CNT_DGRAM_TRUNKS), nb_trunks);
+		assert_int_equal(hot->rx_packets, nb_good);
+		assert_int_equal(hot->rx_dropped, nb_bad);
+		quality = plm_quality(hot);
+		assert_int_equal(quality.nb, nb_reports);
+		if (media[i].report != 0) {
+			assert_int_equal(quality.lost, media[i].report >> 24);
+			assert_int_equal(quality.rtt_4ms, media[i].report >> 16 & 0xff);
+			assert_int_equal(quality.jitter_ms, media[i].report >> 8 & 0xff);
+			assert_int_equal(quality.max_kbps, media[i].report & 0xff);
+		}
+	}
+	assert_int_equal(plm_quality(&plm_ctl_sessions(q.fx.ctl)->hot[fxq_session(b).idx]).nb, 0);
+	fxq_free(&q);
+}
+
 static const struct {
 	const char *name;
 	unsigned int at; /* byte that is changed */
@@ -679,7 +761,7 @@ packet__that_is_spoilt_is_counted_and_harms_nobody(void **state)
 		a = fxq_join(&q, "room", 0);
 		b = fxq_join(&q, "room", 0);
 		a->keeps_tx = true;
-		assert_int_equal(fxq_send(a, "x", 1), PLM_QUIC_SENT);
+		assert_int_equal(fxq_datagram(a, "x", 1), PLM_QUIC_SENT);
 		a->keeps_tx = false;
 		assert_in_range(a->kept_len, 38, 43); /* too short to be answered */
 		a->kept[RTE_MIN(spoilt[i].at, a->kept_len - 1u)] ^= 0x10;
@@ -1323,7 +1405,7 @@ way__of_a_client_that_moves_is_found_beside_copies_of_its_packets(void **state)
 	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_MOVED), 1);
 	assert_int_equal(fxq_send(b, "down", 4), PLM_QUIC_SENT);
 	fxq_step(&q, 5);
-	assert_int_equal(a->last_len, 4);
+	assert_int_equal(a->last_len, PLM_WZP_HDR + 4);
 	fxq_free(&q);
 }
 
@@ -1504,6 +1586,7 @@ main(void)
 		cmocka_unit_test(datagrams__of_who_is_alone_are_acknowledged_in_time),
 		cmocka_unit_test(datagrams__to_who_only_listens_are_shown_as_they_are),
 		cmocka_unit_test(datagrams__before_their_sender_is_in_a_room_are_dropped),
+		cmocka_unit_test(datagrams__that_are_no_media_are_dropped),
 		cmocka_unit_test(packet__that_is_spoilt_is_counted_and_harms_nobody),
 		cmocka_unit_test(
 				handshakes__that_are_never_finished_are_bounded_by_network_and_time),

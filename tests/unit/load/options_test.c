@@ -45,24 +45,32 @@ static const struct {
 	{ GOOD "--rooms 6000 --publishers 1 --subscribers 10", -EINVAL },   /* participants */
 	{ GOOD "--rooms 5000 --publishers 1 --subscribers 9", -EINVAL },    /* UDP ports */
 	{ GOOD "--rooms 5000 --publishers 1 --subscribers 9 --addresses 2", 0 },
-	{ BASE "--quic", 0 },
-	{ BASE "--quic --churn 100 --handshakes-per-s 50 --cipher chacha20", 0 },
-	{ GOOD "--quic", -EINVAL },
-	{ BASE "--quic --static", -EINVAL },
-	{ BASE "--quic --cipher des", -EINVAL },
-	{ BASE "--quic --join-rate 10", -EINVAL },
+	{ BASE "--wzp", 0 },
+	{ BASE "--wzp --churn 100 --handshakes-per-s 50 --cipher chacha20", 0 },
+	{ GOOD "--wzp", -EINVAL },
+	{ BASE "--wzp --static", -EINVAL },
+	{ BASE "--wzp --cipher des", -EINVAL },
+	{ BASE "--wzp --join-rate 10", -EINVAL },
 	{ GOOD "--handshakes-per-s 10", -EINVAL },
-	{ BASE "--quic --churn 1001", -EINVAL },
-	{ BASE "--quic --handshakes-per-s 0", -EINVAL },
-	{ GOOD "--churn 1", -EINVAL }, /* not over QUIC */
+	{ BASE "--wzp --churn 1001", -EINVAL },
+	{ BASE "--wzp --handshakes-per-s 0", -EINVAL },
+	{ GOOD "--churn 1", -EINVAL }, /* not of WZP */
+	{ BASE "--wzp --no-read 0.1 --flood 2000", 0 },
+	{ BASE "--wzp --no-read 2", -EINVAL },
+	{ GOOD "--no-read 0.1", -EINVAL },
+	{ GOOD "--flood 1", -EINVAL },
+	{ BASE "--quic", -EINVAL },
 	{ GOOD "--cipher aes128", -EINVAL },
-	{ BASE "--quic --size 44,1400", 0 },
-	{ BASE "--quic --size 1401", -EINVAL },
-	{ BASE "--quic --rooms 1 --publishers 2000 --subscribers 100",
+	{ BASE "--wzp --size 44,1400", 0 },
+	{ BASE "--wzp --size 1401", -EINVAL },
+	{ BASE "--wzp --rooms 1 --publishers 2000 --subscribers 100",
 			-EINVAL }, /* pairs, of all with all */
-	{ BASE "--quic --rooms 4500 --publishers 1 --subscribers 9", 0 },
-	{ BASE "--quic --rooms 4500 --publishers 1 --subscribers 9 --churn 1000",
+	{ BASE "--wzp --rooms 4500 --publishers 1 --subscribers 9", 0 },
+	{ BASE "--wzp --rooms 4500 --publishers 1 --subscribers 9 --churn 1000",
 			-EINVAL }, /* UDP ports */
+	{ BASE "--wzp --rooms 1 --publishers 1 --subscribers 32700", 0 },
+	{ BASE "--wzp --rooms 1 --publishers 1 --subscribers 32700 --flood 1",
+			-EINVAL }, /* the same again */
 	{ GOOD "--room a/b", -EINVAL },
 	{ GOOD "stray", -EINVAL },
 	{ GOOD "--nonsense", -EINVAL },
@@ -117,13 +125,13 @@ options__of_quic_say_who_comes_and_what_is_offered(void **state)
 {
 	struct options o;
 
-	assert_int_equal(parse(BASE "--quic", &o), 0);
+	assert_int_equal(parse(BASE "--wzp", &o), 0);
 	assert_true(o.conf.is_quic && !o.conf.has_cipher);
 	assert_int_equal(o.conf.handshakes_per_s, 200);
 	assert_int_equal(o.conf.churn, 0);
 	assert_int_equal(load_receivers(&o.conf), 10);
 	assert_int_equal(
-			parse(BASE "--quic --publishers 2 --subscribers 3 --churn 7 --cipher aes256",
+			parse(BASE "--wzp --publishers 2 --subscribers 3 --churn 7 --cipher aes256",
 					&o),
 			0);
 	assert_true(o.conf.has_cipher);

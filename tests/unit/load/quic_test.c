@@ -19,12 +19,17 @@
 #define QUEUE      512
 #define TURN_NS    (200 * PLM_NS_PER_US)
 #define HANDSHAKES 1000
+#define UPDATES    128
 
 enum behaviour {
 	GOOD,
 	SILENT,
 	REFUSES,
-	ENDS, /* after the handshake */
+	ENDS,    /* after the handshake */
+	MUTE,    /* it does not answer offers */
+	FORGES,  /* or says that somebody else answers */
+	BABBLES, /* or says something else */
+	ENDS_LATER,
 };
 
 struct packet {
@@ -45,6 +50,15 @@ struct server {
 	void *tls;
 	enum plm_aead_cipher cipher;
 	bool is_up;
+	uint64_t in_ns; /* when it was answered; 0: not yet */
+	uint8_t offer[LOAD_WZP_FRAME_MAX];
+	size_t offer_len;
+	struct plm_quic_chunk answer;
+	uint8_t answer_frame[LOAD_WZP_FRAME_MAX];
+	struct plm_quic_chunk updates[UPDATES];
+	unsigned int nb_updates;
+	unsigned int nb_updates_done;
+	uint8_t identity[PLM_WZP_KEY];
 	struct plm_quic_end end;
 };
 
@@ -55,6 +69,10 @@ static struct {
 	struct quic_side side;
 	struct plm_quic_out out;
 	struct server servers[CLIENTS];
+
+	struct plm_wzp_identity wzp;
+	uint8_t update[2][4096]; /* of one participant, and of all of a room */
+	size_t update_len[2];
 
 	unsigned int nb_closed; /* by a client, with code 0 */
 	uint64_t behind_ns;     /* the clock of who has connections after their handshake */
@@ -135,13 +153,86 @@ established(void *ctx, struct plm_quic_conn *conn)
 	lab.servers[plm_quic_conn_slot(conn)].is_up = true;
 }
 
+static void
+say_update(unsigned int client, bool lists_all)
+{
+	struct server *s = &lab.servers[client];
+	struct plm_quic_chunk *chunk = &s->updates[s->nb_updates++];
+
+	assert_true(s->nb_updates <= UPDATES);
+	*chunk = (struct plm_quic_chunk){ .buf = lab.update[lists_all],
+		.len = (uint32_t)lab.update_len[lists_all] };
+	assert_int_equal(plm_quic_stream_send(s->conn, chunk), 0);
+}
+
+/* The offer is whole, signed, and no other one's. */
+static void
+got_offer(unsigned int client)
+{
+	struct server *s = &lab.servers[client];
+	const struct plm_rand rand = { .fill = plm_crypto_random };
+	static struct plm_wzp_signal signal;
+	int len;
+
+	assert_int_equal(plm_wzp_decode(s->offer + PLM_WZP_LENGTH, s->offer_len - PLM_WZP_LENGTH,
+					 &signal),
+			0);
+	assert_int_equal(signal.type, PLM_WZP_CALL_OFFER);
+	assert_int_equal(plm_wzp_offer_verify(&signal), 0);
+	for (unsigned int i = 0; i < CLIENTS; i++)
+		if (i != client)
+			assert_memory_not_equal(signal.call_offer.identity_pub,
+					lab.servers[i].identity, PLM_WZP_KEY);
+	memcpy(s->identity, signal.call_offer.identity_pub, PLM_WZP_KEY);
+	if (lab.behaviour == MUTE)
+		return;
+	assert_int_equal(plm_wzp_answer_make(&lab.wzp, &rand, &signal), 0);
+	if (lab.behaviour == FORGES)
+		signal.call_answer.identity_pub[0] ^= 1;
+	if (lab.behaviour == BABBLES)
+		signal = (struct plm_wzp_signal){ .type = PLM_WZP_PONG };
+	len = plm_wzp_encode(&signal, s->answer_frame, sizeof(s->answer_frame));
+	assert_true(len > 0);
+	s->answer = (struct plm_quic_chunk){ .buf = s->answer_frame, .len = (uint32_t)len };
+	assert_int_equal(plm_quic_stream_send(s->conn, &s->answer), 0);
+	s->in_ns = lab.now;
+	say_update(client, client < STEADY);
+}
+
+static int
+got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
+		bool fin)
+{
+	unsigned int client = plm_quic_conn_slot(conn);
+	struct server *s = &lab.servers[client];
+
+	if (stream_id != 0) /* the ends of halves that clients have no use for */
+		return 0;
+	assert_true(s->offer_len + len <= sizeof(s->offer));
+	if (len > 0)
+		memcpy(s->offer + s->offer_len, buf, len);
+	s->offer_len += len;
+	plm_quic_stream_consumed(conn, stream_id, len);
+	if (fin)
+		got_offer(client);
+	return 0;
+}
+
+static void
+chunk_done(void *ctx, struct plm_quic_chunk *chunk)
+{
+	for (unsigned int i = 0; i < CLIENTS; i++)
+		if (chunk >= lab.servers[i].updates && chunk < lab.servers[i].updates + UPDATES)
+			lab.servers[i].nb_updates_done++;
+}
+
 static const struct plm_quic_ops ops = {
 	.datagram = got_datagram,
-	.stream = quic_side_no_stream,
+	.stream = got_stream,
 	.stream_reset = quic_side_no_reset,
 	.established = established,
 	.moved = quic_side_no_move,
-	.chunk_done = quic_side_no_chunk,
+	.chunk_done = chunk_done,
 };
 
 static void
@@ -154,6 +245,8 @@ server_free(struct server *s)
 		gnutls_deinit(tls);
 	s->conn = NULL;
 	s->is_up = false;
+	s->in_ns = 0;
+	s->offer_len = s->nb_updates = s->nb_updates_done = 0;
 }
 
 static void
@@ -190,7 +283,9 @@ server_turn(unsigned int client)
 		return;
 	if (plm_quic_expiry(s->conn) <= server_now(s))
 		plm_quic_timer(s->conn, server_now(s));
-	if (s->is_up && lab.behaviour == ENDS)
+	if ((s->is_up && lab.behaviour == ENDS) ||
+			(lab.behaviour == ENDS_LATER && s->in_ns != 0 &&
+					lab.now > s->in_ns + 100 * PLM_NS_PER_MS))
 		plm_quic_close(s->conn, 5, "enough");
 	if (plm_quic_is_dirty(s->conn))
 		plm_quic_flush(s->conn, &lab.out, server_now(s));
@@ -271,7 +366,7 @@ run_for(struct load_quic *q, uint64_t ns)
 }
 
 static struct load_quic *
-make_clients(unsigned int churn, int cipher)
+make_some_clients(unsigned int churn, int cipher, double unread)
 {
 	struct load_quic_conf conf = {
 		.rand = { .fill = plm_crypto_random },
@@ -283,6 +378,7 @@ make_clients(unsigned int churn, int cipher)
 		.nb_steady = STEADY,
 		.handshakes_per_s = HANDSHAKES,
 		.churn = churn,
+		.unread = unread,
 		.has_cipher = cipher >= 0,
 		.cipher = cipher >= 0 ? (enum plm_aead_cipher)cipher : PLM_AES128_GCM,
 	};
@@ -295,6 +391,12 @@ make_clients(unsigned int churn, int cipher)
 	assert_non_null(q);
 	load_quic_start(q, lab.now);
 	return q;
+}
+
+static struct load_quic *
+make_clients(unsigned int churn, int cipher)
+{
+	return make_some_clients(churn, cipher, 0);
 }
 
 static void
@@ -326,7 +428,12 @@ clients__hear_their_room_and_nobody_else(void **state)
 		run_for(q, 200 * PLM_NS_PER_MS);
 		assert_int_equal(steady->begun, STEADY);
 		assert_int_equal(steady->established, STEADY);
+		assert_int_equal(steady->joined, STEADY);
+		assert_int_equal(steady->updates, STEADY);
+		assert_int_equal(steady->update_bytes, STEADY * lab.update_len[1]);
+		assert_int_equal(steady->told, STEADY);
 		assert_int_equal(plm_hist_count(&steady->times), STEADY);
+		assert_int_equal(plm_hist_count(&steady->joins), STEADY);
 		assert_int_equal(load_quic_nb_arriving(q), 0);
 		for (unsigned int i = 0; i < 10; i++) {
 			assert_int_equal(load_quic_send(q, 1, buf, sizeof(buf), lab.now),
@@ -368,12 +475,16 @@ connections__survive_a_clock_that_is_behind(void **state)
 static const struct {
 	const char *name;
 	enum behaviour behaviour;
-	int fail; /* -1: it was established */
+	int fail; /* -1: it was in */
 	uint64_t code;
 } ends[] = {
 	{ "nobody answers", SILENT, LOAD_QUIC_TIMEOUT, 0 },
 	{ "a refusal", REFUSES, LOAD_QUIC_REFUSED, PLM_QUIC_CONNECTION_REFUSED },
-	{ "closed afterwards", ENDS, -1, 5 },
+	{ "closed instead of an answer", ENDS, LOAD_QUIC_CLOSED, 5 },
+	{ "an offer that is not answered", MUTE, LOAD_QUIC_TIMEOUT, 0 },
+	{ "an answer that is not signed", FORGES, LOAD_QUIC_ANSWER, 0 },
+	{ "no answer, but another signal", BABBLES, LOAD_QUIC_ANSWER, 0 },
+	{ "closed afterwards", ENDS_LATER, -1, 5 },
 };
 
 static void
@@ -405,6 +516,58 @@ ends__are_counted_by_reason_and_the_first_is_named(void **state)
 	}
 }
 
+/* They hear their room, and the relay runs out of what it may send them. */
+static void
+clients__that_read_no_signals_are_as_many_as_asked_for(void **state)
+{
+	struct load_quic *q = make_some_clients(0, -1, 0.5);
+	const struct load_quic_kind *steady = &load_quic_result(q)->steady;
+	const unsigned int nb_updates = 100;
+	uint8_t buf[100];
+
+	for (unsigned int i = 0; i < sizeof(buf); i++)
+		buf[i] = (uint8_t)i;
+	run_for(q, 200 * PLM_NS_PER_MS);
+	assert_int_equal(steady->joined, STEADY);
+	assert_int_equal(steady->updates, STEADY / 2);
+	assert_int_equal(steady->told, STEADY / 2);
+	for (unsigned int n = 1; n < nb_updates; n++) {
+		for (unsigned int i = 0; i < STEADY; i++)
+			say_update(i, true);
+		run_for(q, 40 * PLM_NS_PER_MS);
+	}
+	assert_int_equal(steady->updates, STEADY / 2 * nb_updates);
+	for (unsigned int i = 0; i < STEADY; i++) {
+		if (i % 2 == 0)
+			assert_int_equal(lab.servers[i].nb_updates_done, nb_updates);
+		else
+			assert_true(lab.servers[i].nb_updates_done < nb_updates);
+	}
+	assert_int_equal(load_quic_send(q, 0, buf, sizeof(buf), lab.now), PLM_QUIC_SENT);
+	run_for(q, 100 * PLM_NS_PER_MS);
+	for (unsigned int i = 0; i < STEADY; i++)
+		assert_int_equal(lab.heard[i], i > 0 && i < ROOM_SIZE);
+	free_all(q);
+}
+
+/* As the relay lists them: one update that lists one of its participants is not one that lists all. */
+static void
+clients__that_were_told_of_fewer_are_not_told(void **state)
+{
+	struct load_quic *q = make_clients(0, -1);
+	const struct load_quic_kind *steady = &load_quic_result(q)->steady;
+
+	run_for(q, 200 * PLM_NS_PER_MS);
+	say_update(2, false);
+	run_for(q, 100 * PLM_NS_PER_MS);
+	assert_int_equal(steady->told, STEADY - 1);
+	say_update(2, true);
+	run_for(q, 100 * PLM_NS_PER_MS);
+	assert_int_equal(steady->told, STEADY);
+	assert_int_equal(steady->updates, STEADY + 2);
+	free_all(q);
+}
+
 static void
 others__come_stay_a_second_and_go(void **state)
 {
@@ -421,6 +584,7 @@ others__come_stay_a_second_and_go(void **state)
 	run_for(q, 9 * PLM_NS_PER_S);
 	assert_int_equal(passing->begun, 80);
 	assert_int_equal(passing->established, 80);
+	assert_int_equal(passing->joined, 80);
 	assert_int_equal(passing->closed, 80);
 	assert_int_equal(passing->lost, 0);
 	assert_int_equal(load_quic_result(q)->no_place, 0);
@@ -455,6 +619,32 @@ others__are_not_begun_while_all_addresses_are_taken(void **state)
 	free_all(q);
 }
 
+/* As a room of `n` is listed. */
+static size_t
+make_update(unsigned int n, uint8_t *to, size_t size)
+{
+	char list[4096] = "";
+	size_t len = 0;
+	int head;
+
+	for (unsigned int i = 0; i < n; i++) {
+		const uint8_t fp[PLM_WZP_FINGERPRINT] = { (uint8_t)i };
+		int more;
+
+		if (i > 0)
+			list[len++] = ',';
+		more = plm_wzp_participant_encode(fp, "somebody", NULL, list + len,
+				sizeof(list) - len);
+		assert_true(more > 0);
+		len += (size_t)more;
+	}
+	head = plm_wzp_room_update_head(n, len, to, size);
+	assert_true(head > 0);
+	memcpy(to + head, list, len);
+	memcpy(to + head + len, PLM_WZP_ROOM_UPDATE_TAIL, strlen(PLM_WZP_ROOM_UPDATE_TAIL));
+	return (size_t)head + len + strlen(PLM_WZP_ROOM_UPDATE_TAIL);
+}
+
 static int
 setup(void **state)
 {
@@ -466,7 +656,7 @@ setup(void **state)
 		.max_streams = 4,
 		.max_stream_bytes = 4096,
 		.max_bytes = 16384,
-		.max_chunks = 4,
+		.max_chunks = UPDATES,
 	};
 	char buf[128];
 	struct plm_text why;
@@ -478,6 +668,9 @@ setup(void **state)
 	assert_int_equal(quic_side_init(&lab.side, &conf, PLM_AEAD_BEST,
 					 quic_tls_server_create(identity)),
 			0);
+	assert_int_equal(plm_wzp_identity_derive(seed, &lab.wzp), 0);
+	lab.update_len[0] = make_update(1, lab.update[0], sizeof(lab.update[0]));
+	lab.update_len[1] = make_update(ROOM_SIZE, lab.update[1], sizeof(lab.update[1]));
 	lab.out.get = out_get;
 	lab.out.put = out_put;
 	for (unsigned int i = 0; i < CLIENTS; i++)
@@ -503,6 +696,8 @@ main(void)
 		cmocka_unit_test(clients__hear_their_room_and_nobody_else),
 		cmocka_unit_test(connections__survive_a_clock_that_is_behind),
 		cmocka_unit_test(ends__are_counted_by_reason_and_the_first_is_named),
+		cmocka_unit_test(clients__that_read_no_signals_are_as_many_as_asked_for),
+		cmocka_unit_test(clients__that_were_told_of_fewer_are_not_told),
 		cmocka_unit_test(others__come_stay_a_second_and_go),
 		cmocka_unit_test(others__are_not_begun_while_all_addresses_are_taken),
 	};

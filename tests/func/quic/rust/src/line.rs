@@ -21,6 +21,7 @@ pub struct Options {
     pub signature: Option<String>,
     pub big_hello: bool,
     pub count: bool,
+    pub streams: Option<u64>,
 }
 
 pub fn fatal(what: impl std::fmt::Display) -> ! {
@@ -38,7 +39,7 @@ impl Options {
                 "--count" => count = true,
                 "--big-hello" => big_hello = true,
                 "--connect" | "--name" | "--alpn" | "--local" | "--sender" | "--version"
-                | "--signature" => {
+                | "--signature" | "--streams" => {
                     let value = words.next().unwrap_or_else(|| fatal(format!("{word} of what?")));
                     found.insert(word, value);
                 }
@@ -65,6 +66,7 @@ impl Options {
             signature: take("--signature"),
             big_hello,
             count,
+            streams: take("--streams").map(|n| n.parse().unwrap_or_else(|e| fatal(e))),
         }
     }
 

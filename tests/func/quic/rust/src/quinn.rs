@@ -144,7 +144,12 @@ impl Peer {
         let crypto = QuicClientConfig::try_from(crypto.clone()).unwrap_or_else(|e| fatal(e));
         let mut config = ClientConfig::new(Arc::new(AnyVersion(Arc::new(crypto))));
         let mut transport = TransportConfig::default();
-        transport.keep_alive_interval(Some(Duration::from_secs(10)));
+        // As WZP's own clients have them.
+        transport
+            .keep_alive_interval(Some(Duration::from_secs(5)))
+            .stream_receive_window(VarInt::from_u32(65_536))
+            .receive_window(VarInt::from_u32(262_144))
+            .send_window(131_072);
         config.transport_config(Arc::new(transport));
         let mut versions = vec![1];
         versions.extend(self.options.version);
@@ -201,7 +206,9 @@ impl Peer {
                     Err(e) => return Some(failed(command, e)),
                 };
                 let id = VarInt::from(to.id()).into_inner();
-                tokio::spawn(read_stream(id, from));
+                if self.options.streams.is_none() {
+                    tokio::spawn(read_stream(id, from)); // else it is stopped
+                }
                 if let Err(e) = to.write_all(&words.bytes()?).await {
                     return Some(failed(command, e));
                 }
@@ -271,7 +278,14 @@ async fn stay(options: Options) {
     });
     let from = conn.clone();
     tokio::spawn(async move {
-        while let Ok((to, stream)) = from.accept_bi().await {
+        while let Ok(stream) = from.accept_uni().await {
+            tokio::spawn(read_stream(VarInt::from(stream.id()).into_inner(), stream));
+        }
+    });
+    let (from, most) = (conn.clone(), peer.options.streams.unwrap_or(u64::MAX));
+    tokio::spawn(async move {
+        for _ in 0..most {
+            let Ok((to, stream)) = from.accept_bi().await else { return };
             tokio::spawn(read_stream(VarInt::from(to.id()).into_inner(), stream));
         }
     });
