@@ -138,7 +138,7 @@ enum sim_intro {
 /** What the auth server makes of a participant's token. */
 enum sim_token {
 	SIM_TOKEN_GOOD,
-	SIM_TOKEN_SLOW,    /* good, found out after a while */
+	SIM_TOKEN_SLOW, /* good, found out after a while */
 	SIM_TOKEN_INVALID,
 	SIM_TOKEN_FOREIGN, /* good, and another identity's */
 	SIM_TOKEN_SILENT,  /* there is no answer in time */

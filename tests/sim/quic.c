@@ -21,7 +21,7 @@
 /* After a refusal, and how many of them one takes in a row. */
 #define PATIENCE_NS (300 * PLM_NS_PER_MS)
 #define PATIENCE    3
-#define MESSAGE 1200
+#define MESSAGE     1200
 
 static struct {
 	struct plm_quic_identity *identity;

@@ -123,10 +123,11 @@ struct sim_quic_session {
 	bool was_dropped;    /* and the relay gave some of them up */
 };
 
-/* When the slow path was last to touch a connection that it had made. */
+/* A connection of the relay's, whether anybody joined by it or not. */
 struct sim_quic_home {
 	uint32_t gen;
-	uint64_t turn; /* of the slow path */
+	uint64_t turn;     /* of the slow path, which is the last one to touch it */
+	uint64_t heard_ns; /* a packet of it was put before a worker */
 };
 
 struct sim_quic_lane {
@@ -148,6 +149,7 @@ struct sim_quic_talk {
 
 struct sim_quic_key {
 	const void *key;
+	uint64_t last;   /* hash of its last nonce */
 	uint32_t number; /* of the key that is there now */
 };
 
@@ -177,8 +179,9 @@ struct sim_quic {
 	bool is_over; /* nobody comes any more */
 
 	/* quic_oracle.c */
-	struct sim_quic_session *sessions; /* [conns] */
-	struct sim_quic_home *homes;       /* [conns] */
+	struct sim_quic_session *sessions;                    /* [conns] */
+	struct sim_quic_home *homes;                          /* [conns] */
+	const struct plm_quic_conn *touched[SIM_WORKERS + 1]; /* last, by lcore */
 	uint32_t nb_slots;
 	struct sim_quic_dgram *dgrams;
 	uint32_t nb_dgrams, size_dgrams;

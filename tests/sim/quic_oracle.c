@@ -78,8 +78,8 @@ limited(const struct sim_run *run, uint32_t slot, uint32_t gen)
 
 	return s == NULL ? 0
 			 : atomic_load_explicit(&plm_ctl_sessions(run->ctl)
-							->hot[s->session.idx]
-							.rx_dropped,
+								 ->hot[s->session.idx]
+								 .rx_dropped,
 					   memory_order_relaxed);
 }
 
@@ -138,6 +138,9 @@ sim_quic_arrived(struct sim_run *run, uint32_t i, unsigned int port, unsigned in
 	run->oracle->nb_in++;
 	if (packet->is_corrupt)
 		return;
+	if (packet->slot < q->nb_slots &&
+			ctl_quic_table(run->ctl)->slots[packet->slot].gen == packet->gen)
+		q->homes[packet->slot].heard_ns = run->now_ns;
 	if (packet->slot < q->nb_slots && q->sessions[packet->slot].gen == packet->gen) {
 		q->sessions[packet->slot].heard_ns = run->now_ns;
 		run->fired.world[SIM_WORLD_QUIC_ASTRAY] += packet->bytes[1] != worker;
@@ -318,7 +321,8 @@ copy_drop_explained(struct sim_run *run, const struct sim_quic_dgram *d, const s
 	case PLM_CNT_COPY_QUIC_CLOSED:
 		/* It ends, or its worker has it not yet. */
 		return s == NULL || s->home_tick == 0 || c->phase != SIM_QUIC_OPEN ||
-				c->slot_gen != s->gen || sim_quic_is_recovering(run, c) || was_flooded(run);
+				c->slot_gen != s->gen || sim_quic_is_recovering(run, c) ||
+				was_flooded(run);
 	case PLM_CNT_COPY_QUIC_WINDOW:
 	case PLM_CNT_COPY_QUIC_MEMORY:
 		/* Of a session that its client has forgotten, too. */
@@ -411,8 +415,7 @@ judge(struct sim_run *run, uint32_t i)
 	if (sim_quic_client(run, d->peer)->moved_ns + MOVE_NS > d->done_ns)
 		return;
 	if (!sender_certain(q, d->slot, d->gen, d->in_tick) || d->rx_dropped > 0 ||
-			misses(run) != d->misses ||
-			limited(run, d->slot, d->gen) != d->limited)
+			misses(run) != d->misses || limited(run, d->slot, d->gen) != d->limited)
 		return;
 	for (unsigned int k = 0; k < room->nb_peers; k++) {
 		const struct sim_peer *to = &run->plan->peers[room->peers[k]];
@@ -519,7 +522,7 @@ admitted(struct sim_run *run, const struct plm_event *e, struct sim_quic_session
 		.is_open = true,
 		.try = try,
 		.session = session,
-		.heard_ns = run->now_ns };
+		.heard_ns = run->quic->homes[idx].heard_ns };
 	o->by_session[session.idx] = (uint16_t)(peer->idx + 1);
 	run->fired.world[SIM_WORLD_QUIC_RUSH] += run->lcores[slot->home].in_turn;
 	o->peers[peer->idx].reachable[addr]++;
@@ -527,17 +530,22 @@ admitted(struct sim_run *run, const struct plm_event *e, struct sim_quic_session
 	sim_wzp_admitted(run, idx, e);
 }
 
-/* It had all the memory that a connection may have. */
+/* It had all the memory that a connection may have, or that there is. */
 static bool
 is_full(const struct sim_run *run, const struct plm_event *e, const struct sim_quic_session *s)
 {
 	const uint32_t most = PLM_QUIC_ARENA_MIN + PLM_QUIC_EXTENTS_MAX * PLM_QUIC_EXTENT;
+	const struct plm_quic_table *table = ctl_quic_table(run->ctl);
+	const struct sim_quic_client *c = sim_quic_client(run, s->peer);
+	const bool is_lost = c->phase != SIM_QUIC_OPEN || c->slot_gen != s->gen ||
+			sim_quic_is_recovering(run, c);
 	struct plm_quic_figures f;
 
 	if (e->code != INTERNAL_ERROR)
 		return false;
-	plm_quic_conn_figures(ctl_quic_table(run->ctl)->slots[s - run->quic->sessions].conn, &f);
-	return f.arena_size > most - PLM_QUIC_EXTENT;
+	plm_quic_conn_figures(table->slots[s - run->quic->sessions].conn, &f);
+	return f.arena_size > most - PLM_QUIC_EXTENT ||
+			(is_lost && rte_mempool_avail_count(table->more_extents) == 0);
 }
 
 static void
@@ -646,7 +654,8 @@ sim_quic_lost(struct sim_run *run, const struct sim_quic_client *c)
 
 	if (c->phase != SIM_QUIC_OPEN)
 		return;
-	SIM_EXPECT(session_of(run->quic, c->slot, c->slot_gen) == NULL || sim_quic_is_recovering(run, c) ||
+	SIM_EXPECT(session_of(run->quic, c->slot, c->slot_gen) == NULL ||
+					sim_quic_is_recovering(run, c) ||
 					(end.code == CONNECTION_ID_LIMIT && c->has_moved) ||
 					was_flooded(run) || (!end.is_remote && end.is_timeout),
 			CONSENT, "%s is closed (%" PRIu64 "%s%s) and still in its room",
@@ -675,8 +684,8 @@ sim_quic_settled(struct sim_run *run)
 		const struct plm_quic_slot *slot = &ctl_quic_table(run->ctl)->slots[i];
 
 		SIM_EXPECT((!q->sessions[i].is_open || q->sessions[i].home_tick != 0) &&
-						!(plm_quic_slot_state(slot) ==
-										PLM_QUIC_SLOT_HANDSHAKE &&
+						!(plm_quic_slot_state(
+								  slot) == PLM_QUIC_SLOT_HANDSHAKE &&
 								plm_quic_conn_state(slot->conn) ==
 										PLM_QUIC_ESTABLISHED),
 				CONTROL, "connection %u never came home", i);
@@ -705,7 +714,8 @@ touched(struct sim_run *run, const struct sim_lcore *lcore, const struct plm_qui
 				plm_quic_conn_state(slot->conn) != PLM_QUIC_ESTABLISHED)
 			break;
 		if (home->gen != slot->gen)
-			*home = (struct sim_quic_home){ slot->gen, lcore->turns };
+			home->turn = lcore->turns;
+		home->gen = slot->gen;
 		ok = home->turn == lcore->turns;
 		break;
 	case PLM_QUIC_SLOT_HOME:
@@ -752,16 +762,27 @@ key_of(struct sim_quic *q, const void *key)
 	return &q->keys[at];
 }
 
+/* A packet for which ngtcp2 then had no memory is thrown away, and the close has its number. */
+static bool
+was_unsent(const struct sim_run *run, const struct sim_lcore *lcore)
+{
+	const struct plm_quic_end end = plm_quic_conn_end(run->quic->touched[lcore->worker]);
+
+	return !end.is_remote && !end.is_application && end.code == INTERNAL_ERROR;
+}
+
 void
 sim_quic_point(struct sim_run *run, const struct sim_lcore *lcore, enum plm_sched_site site,
 		const void *what)
 {
 	struct sim_quic *q = run->quic;
 	const struct plm_sim_seal *seal;
+	struct sim_quic_key *key;
 	uint64_t h;
 
 	switch (site) {
 	case PLM_SCHED_QUIC_TOUCH:
+		q->touched[lcore->worker] = what;
 		touched(run, lcore, what);
 		break;
 	case PLM_SCHED_QUIC_KEY:
@@ -769,11 +790,12 @@ sim_quic_point(struct sim_run *run, const struct sim_lcore *lcore, enum plm_sche
 		break;
 	case PLM_SCHED_QUIC_SEAL:
 		seal = what;
-		h = sim_mix(sim_hash(seal->nonce, PLM_AEAD_NONCE) ^ key_of(q, seal->key)->number) |
-				1;
-		SIM_EXPECT(seal_is_new(q, h), NONCE,
+		key = key_of(q, seal->key);
+		h = sim_mix(sim_hash(seal->nonce, PLM_AEAD_NONCE) ^ key->number) | 1;
+		SIM_EXPECT(seal_is_new(q, h) || (key->last == h && was_unsent(run, lcore)), NONCE,
 				"lcore %u seals two packets with one nonce of a key",
 				lcore->worker);
+		key->last = h;
 		break;
 	case PLM_SCHED_QUIC_EXTENT: /* nobody has it any more */
 		memset((void *)(uintptr_t)what, 0xdd, PLM_QUIC_EXTENT);

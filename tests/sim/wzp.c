@@ -535,8 +535,7 @@ sim_wzp_rule(const struct sim_run *run, unsigned int room_idx, struct plm_room_r
 		const struct sim_peer *peer = &run->plan->peers[room->peers[i]];
 
 		if (peer->is_allowed && rule->nb_allow < PLM_ROOM_ALLOW)
-			memcpy(rule->allow[rule->nb_allow++],
-					identity(peer->identity)->fingerprint,
+			memcpy(rule->allow[rule->nb_allow++], identity(peer->identity)->fingerprint,
 					PLM_WZP_FINGERPRINT);
 	}
 }

@@ -45,14 +45,14 @@ struct sim_wzp_stream {
 /* A client's part. */
 struct sim_wzp_client {
 	struct plm_wzp_identity identity;
-	uint32_t try; /* of the connection that it has, or had last */
-	uint8_t intro;    /* of the next one */
-	uint16_t intros;  /* that there were: a bit each */
-	uint8_t refusals; /* in a row */
+	uint32_t try;      /* of the connection that it has, or had last */
+	uint8_t intro;     /* of the next one */
+	uint16_t intros;   /* that there were: a bit each */
+	uint8_t refusals;  /* in a row */
 	int64_t stream_id; /* that is read next */
 	bool is_answered;
-	uint32_t told;    /* state of its room that it was told last, or NONE */
-	uint32_t nb_said; /* signals in the room */
+	uint32_t told;       /* state of its room that it was told last, or NONE */
+	uint32_t nb_said;    /* signals in the room */
 	uint64_t ping, pong; /* the last ones: each is a number of its own */
 	struct sim_wzp_stream *streams;
 	uint32_t nb_streams, size_streams;

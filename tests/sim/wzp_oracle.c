@@ -189,7 +189,8 @@ is_late(const struct sim_run *run, const struct sim_quic_client *c)
 	return c->phase != SIM_QUIC_JOINING || anything_fired(run) ||
 			(c->wzp.intros & 1u << SIM_INTRO_SILENT) ||
 			(sizes->wzp_auth && c->peer->token == SIM_TOKEN_LATE) ||
-			(c->disturbed_ns != 0 && run->now_ns < c->disturbed_ns + 2 * sizes->wzp_join_ns);
+			(c->disturbed_ns != 0 &&
+					run->now_ns < c->disturbed_ns + 2 * sizes->wzp_join_ns);
 }
 
 /* Has who is refused given cause for it? */
@@ -210,15 +211,13 @@ refusal_due(const struct sim_run *run, const struct sim_quic_client *c, const ch
 		{ "wzp_signature", c->wzp.intros & 1u << SIM_INTRO_FORGED },
 		{ "wzp_replayed", c->wzp.intros & 1u << SIM_INTRO_REPLAYED },
 		{ "wzp_identity", c->peer->token == SIM_TOKEN_FOREIGN && sizes->wzp_match },
-		{ "wzp_acl",
-				!is_listed(run, c->peer,
-						z->tries[c->wzp.try].fingerprint) },
+		{ "wzp_acl", !is_listed(run, c->peer, z->tries[c->wzp.try].fingerprint) },
 		{ "wzp_auth_invalid", !sim_wzp_token_is_good(run, c->peer->idx, run->now_ns) },
 		{ "wzp_auth_failed",
-				c->peer->token == SIM_TOKEN_SILENT || c->peer->token == SIM_TOKEN_LATE ||
+				c->peer->token == SIM_TOKEN_SILENT ||
+						c->peer->token == SIM_TOKEN_LATE ||
 						z->down_ns != 0 },
-		{ "wzp_auth_busy", z->was_busy },
-		{ "wzp_timeout", is_late(run, c) },
+		{ "wzp_auth_busy", z->was_busy }, { "wzp_timeout", is_late(run, c) },
 		{ "wzp_no_place", true }, /* admission says why */
 	};
 
@@ -334,8 +333,7 @@ sim_wzp_told(struct sim_run *run, struct sim_quic_client *c, const uint8_t *json
 		SIM_EXPECT(signal.type == PLM_WZP_CALL_ANSWER &&
 						plm_wzp_answer_verify(&signal) == 0 &&
 						memcmp(signal.call_answer.identity_pub,
-								z->relay.pub,
-								PLM_WZP_KEY) == 0,
+								z->relay.pub, PLM_WZP_KEY) == 0,
 				SIGNALS, "%s gets no CallAnswer first, or not the relay's",
 				c->peer->name);
 		c->wzp.is_answered = true;
@@ -426,11 +424,11 @@ sim_wzp_settled(struct sim_run *run)
 		room = room_of(run, c->wzp.try);
 		last = &room->states[room->nb_states - 1];
 		SIM_EXPECT(c->wzp.told != NONE &&
-						is_state(room, c->wzp.told, &room->lists[last->first],
+						is_state(room, c->wzp.told,
+								&room->lists[last->first],
 								last->nb),
 				SIGNALS,
-				"%s was not told last who is in its room: %" PRIu32
-				" participants",
+				"%s was not told last who is in its room: %" PRIu32 " participants",
 				c->peer->name, last->nb);
 		SIM_EXPECT(c->wzp.nb_said > BURST || c->wzp.pong == c->wzp.ping, SIGNALS,
 				"%s never got an answer to Ping %" PRIu64, c->peer->name,
