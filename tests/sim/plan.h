@@ -282,6 +282,7 @@ struct sim_sizes {
 	bool wzp_match;       /* and must be of who comes with them */
 	uint32_t wzp_asks;    /* under way to the auth server, at most */
 	uint32_t wzp_streams; /* that some clients allow, in all */
+	uint32_t wzp_window;  /* and bytes of them */
 	uint64_t wzp_cache_ns;
 	uint64_t wzp_auth_ns;
 	uint64_t wzp_join_ns;

@@ -908,6 +908,7 @@ sim_quic_create(struct sim_run *run)
 	conf.rand = (struct plm_rand){ rand_fill, q };
 	q->engine = plm_quic_create(&conf);
 	conf.max_streams = plan->sizes.wzp_streams;
+	conf.max_stream_bytes = conf.max_bytes = plan->sizes.wzp_window;
 	conf.leaves_streams = true;
 	q->strict = plm_quic_create(&conf);
 	q->memory = (struct plm_quic_memory){ extent_get, extent_put, q, EXTENT };

@@ -402,8 +402,10 @@ stream_get(struct sim_wzp_client *w, int64_t id)
 static void
 frame_read(struct sim_run *run, struct sim_quic_client *c, const struct sim_wzp_stream *s)
 {
+	const int64_t last_id = 1 + 4 * ((int64_t)run->plan->sizes.wzp_streams - 1);
 	rte_be32_t prefix = 0;
 
+	run->fired.world[SIM_WORLD_WZP_CREDIT] += c->peer->reads_answer_only && s->id == last_id;
 	if (s->len >= PLM_WZP_LENGTH)
 		memcpy(&prefix, s->buf, sizeof(prefix));
 	if (s->len < PLM_WZP_LENGTH || s->len - PLM_WZP_LENGTH != rte_be_to_cpu_32(prefix))
