@@ -651,7 +651,7 @@ sim_oracle_event(struct sim_run *run, const struct plm_event *e)
 	static const char *const names[] = { "admit", "refuse", "move", "replace", "end", "stall",
 		"recover", "reload" };
 	const struct sim_peer *peer = peer_by_name(run, e->participant);
-	const bool is_quic = e->participant != NULL && strncmp(e->participant, "quic-", 5) == 0;
+	const bool is_quic = run->quic != NULL && sim_quic_is_meant(e);
 	unsigned int addr = 0;
 
 	run->tick++;
@@ -665,13 +665,13 @@ sim_oracle_event(struct sim_run *run, const struct plm_event *e)
 			e->reason != NULL ? e->reason : "-", e->code);
 	if (e->type == PLM_EVENT_REFUSE && !is_quic)
 		run->oracle->nb_refused++;
-	if (e->type != PLM_EVENT_ADMIT && e->type != PLM_EVENT_MOVE && e->type != PLM_EVENT_END &&
-			e->type != PLM_EVENT_REPLACE)
-		return;
 	if (is_quic) {
 		sim_quic_event(run, e);
 		return;
 	}
+	if (e->type != PLM_EVENT_ADMIT && e->type != PLM_EVENT_MOVE && e->type != PLM_EVENT_END &&
+			e->type != PLM_EVENT_REPLACE)
+		return;
 	if (peer == NULL || !e->has_tuple ||
 			sim_peer_by_port(run->plan, rte_be_to_cpu_16(e->tuple.port), &addr) !=
 					peer) {

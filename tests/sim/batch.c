@@ -435,6 +435,10 @@ static const struct {
 	{ PLM_MUTANT_QUIC_WINDOW, "quic_roaming" },
 	{ PLM_MUTANT_QUIC_ARENA, "quic_roaming" },
 	{ PLM_MUTANT_QUIC_ADOPT_LOST, "quic_shortage" },
+	{ PLM_MUTANT_AUTH_STALE, "wzp_doors" },
+	{ PLM_MUTANT_ACL_IGNORED, "wzp_doors" },
+	{ PLM_MUTANT_WZP_WRONG_ROOM, "wzp" },
+	{ PLM_MUTANT_WZP_HANGUP_STAYS, "wzp" },
 };
 
 static void

@@ -135,6 +135,7 @@ sim_quic_add(struct sim_plan *plan, struct sim_rng *rng)
 	struct sim_peer *peer = sim_peer_add(plan, rng, PLM_ROLE_BOTH);
 
 	peer->is_quic = true;
+	peer->identity = peer->idx;
 	plan->rooms[peer->room].is_quic = true;
 	for (unsigned int i = 1; i < SIM_ADDRS; i++) {
 		struct sim_addr *addr = &peer->addrs[i];

@@ -58,6 +58,10 @@ struct sim_peer {
 	char name[PLM_NAME_SIZE];
 	bool is_static;               /* it asks for nothing, and is there while a list names it */
 	bool is_quic;                 /* all its addresses ask the same own address of the relay */
+	bool is_allowed;              /* the room's rule lists it, if the rule lists anybody */
+	bool reads_answer_only;       /* and allows few streams in all: sizes.wzp_streams */
+	uint8_t token;                /* enum sim_token */
+	uint16_t identity;            /* of which peer it has it: its own, or another one's */
 	uint8_t lists;                /* bit l: list l names it */
 	uint8_t list_addr[SIM_LISTS]; /* at this endpoint */
 	struct sim_addr addrs[SIM_ADDRS];
@@ -70,6 +74,7 @@ struct sim_room {
 	uint16_t peers[SIM_PEERS];
 	uint16_t nb_peers;
 	bool is_quic;   /* `name` may be that of an RTP room, too */
+	bool has_list;  /* of those who alone may join, over QUIC */
 	bool contested; /* SSRCs of the room do not tell who sends */
 };
 
@@ -93,14 +98,19 @@ struct sim_room {
 	X(LATE, "late clock")            /* lcore `a` is told the time of `b` ns ago */            \
 	X(FAULTS, "faults")              /* site `a` fails `b` times in 1024 from t0 to t1 */      \
 	X(NIC, "slow wire")              /* the ports send at a `a`th of their speed */            \
-	X(CONNECT, "connects")           /* over QUIC, until t1; `a`: leaves without a word */     \
-	X(DATAGRAMS, "talks")            /* over QUIC */                                           \
+	X(CONNECT, "connects")           /* over QUIC, until t1; `a`: leaves without a word; */    \
+					 /* `b`: enum sim_intro of the first time */               \
+	X(DATAGRAMS, "talks")            /* over QUIC; `a`: before it is in a room, too */         \
 	X(STREAMS, "is told, and tells") /* messages of `a` bytes, both ways */                    \
 	X(UPDATE, "changes its keys")                                                              \
 	X(MIGRATE, "goes on from address") /* its own `a` */                                       \
 	X(REBIND, "is seen elsewhere")     /* a NAT forgot it */                                   \
 	X(OUTAGE, "is cut off")                                                                    \
-	X(DEAF, "reads nothing") /* no packet at all or, if `a`, of no stream */
+	X(DEAF, "reads nothing")     /* no packet at all or, if `a`, of no stream */               \
+	X(SAY, "says")               /* `b` signals, one every gap: enum sim_signal `a` */         \
+	X(HANGUP, "hangs up")        /* closes at t1 or, if `a`, leaves that to the relay */       \
+	X(REVOKE, "loses its token") /* from now on it is invalid */                               \
+	X(SERVER, "auth server")     /* fails at once or, if `a`, is silent */
 
 enum sim_op_type {
 #define SIM_OP_ID(id, name) SIM_OP_##id,
@@ -110,6 +120,45 @@ enum sim_op_type {
 };
 
 #define SIM_LCORE_CTL 255 /* in `a` of an operation: the slow path */
+
+/** How a WZP client introduces itself. All but the first are refused. */
+enum sim_intro {
+	SIM_INTRO_GOOD,
+	SIM_INTRO_SILENT,
+	SIM_INTRO_JUNK,
+	SIM_INTRO_BIG,
+	SIM_INTRO_SHORT,
+	SIM_INTRO_UNKNOWN, /* a signal that nobody knows */
+	SIM_INTRO_ORDER,   /* a Ping, and the offer behind it */
+	SIM_INTRO_FORGED,
+	SIM_INTRO_REPLAYED, /* an offer that another one came in with */
+	SIM_INTRO_MAX
+};
+
+/** What the auth server makes of a participant's token. */
+enum sim_token {
+	SIM_TOKEN_GOOD,
+	SIM_TOKEN_SLOW, /* good, found out after a while */
+	SIM_TOKEN_INVALID,
+	SIM_TOKEN_FOREIGN, /* good, and another identity's */
+	SIM_TOKEN_SILENT,  /* there is no answer in time */
+	SIM_TOKEN_LATE,    /* nor even of whoever waits for one */
+	SIM_TOKEN_MAX
+};
+
+/** What one says in a room. */
+enum sim_signal {
+	SIM_SIGNAL_PING,
+	SIM_SIGNAL_MUTE, /* known, and ignored */
+	SIM_SIGNAL_JUNK,
+	SIM_SIGNAL_BIG,
+	SIM_SIGNAL_SHORT,
+	SIM_SIGNAL_UNKNOWN,
+	SIM_SIGNAL_OFFER, /* again */
+	SIM_SIGNAL_TOKEN,
+	SIM_SIGNAL_UNI, /* on a stream that carries none */
+	SIM_SIGNAL_MAX
+};
 
 /** What a Binding request says. */
 #define SIM_CHECK_NOMINATE   0x01 /* USE-CANDIDATE */
@@ -229,6 +278,14 @@ struct sim_sizes {
 	uint64_t quic_idle_ns;
 	uint64_t quic_handshake_ns;
 	uint16_t quic_astray; /* packets that come to another queue, n in 1024 */
+	bool wzp_auth;        /* tokens are asked for */
+	bool wzp_match;       /* and must be of who comes with them */
+	uint32_t wzp_asks;    /* under way to the auth server, at most */
+	uint32_t wzp_streams; /* that some clients allow, in all */
+	uint32_t wzp_window;  /* and bytes of them */
+	uint64_t wzp_cache_ns;
+	uint64_t wzp_auth_ns;
+	uint64_t wzp_join_ns;
 };
 
 /** How the lcores take turns. */
@@ -282,7 +339,7 @@ struct sim_story {
 extern const struct sim_story *const sim_stories[];
 /** Those of story_quic.c. */
 extern const struct sim_story sim_story_quic, sim_story_quic_roaming, sim_story_quic_rush,
-		sim_story_quic_shortage;
+		sim_story_quic_shortage, sim_story_wzp, sim_story_wzp_doors, sim_story_wzp_flood;
 
 /* --- for stories ---------------------------------------------------------------------------- */
 

@@ -18,7 +18,10 @@
 #define EXTENT (16 * 1024)
 /* Flushes in a row, of one that has more to say. */
 #define FLUSHES 8
-#define MESSAGE 1200
+/* After a refusal, and how many of them one takes in a row. */
+#define PATIENCE_NS (300 * PLM_NS_PER_MS)
+#define PATIENCE    3
+#define MESSAGE     1200
 
 static struct {
 	struct plm_quic_identity *identity;
@@ -42,6 +45,7 @@ sim_quic_world(void)
 		fprintf(stderr, "plenum-sim: no QUIC: %s\n", buf);
 		exit(2);
 	}
+	sim_wzp_world();
 }
 
 void
@@ -184,6 +188,7 @@ out_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
 		packet.gen = c->slot_gen = cid.gen;
 		/* With it come, if any, answers of other kinds, and it is the last. */
 		packet.dgram = q->sending;
+		sim_wzp_spoke(sim, c);
 	}
 	c->nb_up++;
 	travel(sim, c, &packet, true, c->nb_up);
@@ -232,12 +237,10 @@ message_byte(uint32_t number, uint32_t at)
 	return at < 4 ? (uint8_t)(number >> 8 * at) : (uint8_t)(number * 31 + at);
 }
 
-static int
-got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
-		bool fin)
+/* Part of what a STREAMS had the relay say. */
+static void
+got_message(struct sim_quic_client *c, int64_t stream_id, const uint8_t *buf, size_t len, bool fin)
 {
-	struct sim_quic *q = ctx;
-	struct sim_quic_client *c = &q->clients[plm_quic_conn_slot(conn)];
 	struct sim_quic_stream *s = NULL;
 
 	for (unsigned int i = 0; i < RTE_DIM(c->streams); i++)
@@ -257,7 +260,27 @@ got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8
 	}
 	if (fin)
 		s->len = 0;
-	if (c->reads_no_stream)
+}
+
+/* Of a stream's id, the lowest bits: who began it, and that it goes one way only (RFC 9000 §2.1). */
+#define STREAM_SERVER 1
+#define STREAM_UNI    2
+
+static int
+got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
+		bool fin)
+{
+	struct sim_quic *q = ctx;
+	struct sim_quic_client *c = &q->clients[plm_quic_conn_slot(conn)];
+
+	if (!(stream_id & STREAM_SERVER))
+		SIM_EXPECT(len == 0, CONTENT, "%s is answered on a stream of its own",
+				c->peer->name);
+	else if (stream_id & STREAM_UNI)
+		got_message(c, stream_id, buf, len, fin);
+	else
+		sim_wzp_got(sim, c, stream_id, buf, len, fin);
+	if (c->reads_no_stream || (c->peer->reads_answer_only && stream_id > 1))
 		sim->fired.world[SIM_WORLD_QUIC_UNREAD]++;
 	else
 		plm_quic_stream_consumed(conn, stream_id, len);
@@ -267,17 +290,18 @@ got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8
 static void
 stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
 {
+	struct sim_quic *q = ctx;
+
+	if ((stream_id & (STREAM_SERVER | STREAM_UNI)) == STREAM_SERVER)
+		sim_wzp_reset(sim, &q->clients[plm_quic_conn_slot(conn)], stream_id);
 }
 
 static void
 established(void *ctx, struct plm_quic_conn *conn)
 {
 	struct sim_quic *q = ctx;
-	struct sim_quic_client *c = &q->clients[plm_quic_conn_slot(conn)];
 
-	if (c->phase == SIM_QUIC_HANDSHAKE)
-		c->phase = SIM_QUIC_OPEN;
-	c->opened_tick = ++sim->tick;
+	q->clients[plm_quic_conn_slot(conn)].is_established = true;
 }
 
 static void
@@ -350,22 +374,34 @@ conn_free(struct sim_quic_client *c)
 		gnutls_deinit(c->tls);
 	c->tls = NULL;
 	c->phase = SIM_QUIC_IDLE;
+	sim_wzp_gone(c);
 }
 
-/* Those who stay try again. */
+/* Those who stay try again; who is refused over and over gives up. */
 static void
 gone(struct sim_run *run, struct sim_quic_client *c)
 {
 	struct sim_rng rng = sim_rng_keyed(run->plan->seed + 10, c->peer->idx, c->gen);
+	const struct plm_quic_end end = plm_quic_conn_end(c->conn);
+	uint64_t wait_ns = sim_range(&rng, 20, 200) * PLM_NS_PER_MS;
 
+	if (c->phase == SIM_QUIC_JOINING && end.is_remote && end.is_application) {
+		wait_ns += PATIENCE_NS;
+		if (++c->wzp.refusals == PATIENCE)
+			c->op = NONE;
+	}
 	conn_free(c);
-	c->again_ns = run->now_ns + sim_range(&rng, 20, 200) * PLM_NS_PER_MS;
+	c->again_ns = run->now_ns + wait_ns;
 }
 
 /* After anything that may have changed it. */
 static void
 settle(struct sim_run *run, struct sim_quic_client *c)
 {
+	if (c->phase == SIM_QUIC_HANDSHAKE && c->is_established) {
+		c->phase = SIM_QUIC_JOINING;
+		sim_wzp_introduce(run, c);
+	}
 	for (unsigned int i = 0; i < FLUSHES && plm_quic_is_dirty(c->conn); i++)
 		plm_quic_flush(c->conn, &run->quic->out, run->now_ns);
 	if (c->phase != SIM_QUIC_HANDSHAKE && c->tls != NULL &&
@@ -398,13 +434,17 @@ begin(struct sim_run *run, struct sim_quic_client *c)
 	c->phase = SIM_QUIC_HANDSHAKE;
 	c->used = (uint8_t)(1u << c->own);
 	c->slot = NONE;
+	c->is_established = false;
+	c->was_unread = c->reads_no_stream;
+	sim_wzp_begin(run, c);
 	memset(c->streams, 0, sizeof(c->streams));
 	new.gen = c->gen;
 	new.path = path_of(c, c->own);
 	if (quic_tls_client_session(world.tls, run->plan->rooms[c->peer->room].name, &tls) < 0)
 		abort();
 	new.tls = c->tls = tls;
-	if (plm_quic_conn_client(q->engine, &new, run->now_ns, &c->conn) < 0)
+	if (plm_quic_conn_client(c->peer->reads_answer_only ? q->strict : q->engine, &new,
+			    run->now_ns, &c->conn) < 0)
 		abort();
 	settle(run, c);
 }
@@ -444,7 +484,8 @@ talk(struct sim_run *run, struct sim_quic_talk *t)
 
 	t->next_ns += op->gap_ns - op->gap_ns / 8 + sim_below(&rng, op->gap_ns / 4 + 1);
 	t->nth++;
-	if (c->phase != SIM_QUIC_OPEN)
+	if (c->phase != SIM_QUIC_OPEN && c->phase != SIM_QUIC_HUNG &&
+			!(op->a && c->phase == SIM_QUIC_JOINING))
 		return;
 	q->sending = sim_quic_dgram_make(run, t->op, t->nth, bytes, &d.len);
 	plm_quic_send(c->conn, &q->out, &d, 1, run->now_ns);
@@ -474,7 +515,34 @@ tell(struct sim_run *run, struct sim_quic_talk *t)
 	settle(run, c);
 }
 
-/* The slow path's half of STREAMS, in its own turn. */
+/* One signal of a SAY. */
+static void
+say(struct sim_run *run, struct sim_quic_talk *t)
+{
+	const struct sim_op *op = &run->plan->ops[t->op];
+	struct sim_quic_client *c = sim_quic_client(run, op->peer);
+
+	t->next_ns += op->gap_ns;
+	if (c->phase != SIM_QUIC_OPEN || t->nth == op->b)
+		return;
+	t->nth++;
+	sim_wzp_say(run, c, (enum sim_signal)op->a);
+	settle(run, c);
+}
+
+/* It hears the others until it closes, or the relay does; and does not come back. */
+static void
+hang_up(struct sim_run *run, struct sim_quic_client *c)
+{
+	if (c->phase != SIM_QUIC_OPEN)
+		return;
+	sim_wzp_hang_up(run, c);
+	c->phase = SIM_QUIC_HUNG;
+	c->op = NONE;
+	settle(run, c);
+}
+
+/* The slow path's half of STREAMS, in its own turn. On streams that carry no signals. */
 void
 sim_quic_tell(struct sim_run *run)
 {
@@ -495,8 +563,7 @@ sim_quic_tell(struct sim_run *run)
 		for (uint32_t k = 0; k < op->a; k++)
 			bytes[k] = message_byte(q->nb_messages, k);
 		q->nb_messages++;
-		plm_ctl_quic_send(run->ctl, q->sessions[c->slot].session, q->talks[i].nth & 1,
-				bytes, op->a);
+		plm_ctl_quic_send(run->ctl, q->sessions[c->slot].session, true, bytes, op->a);
 	}
 }
 
@@ -566,6 +633,8 @@ sim_quic_happen(struct sim_run *run, uint32_t op_idx, bool is_end)
 		if (!is_end) {
 			c->op = op_idx;
 			c->again_ns = run->now_ns;
+			c->wzp.intro = (uint8_t)op->b;
+			c->wzp.refusals = 0;
 		} else if (c->op == op_idx && op->a) {
 			vanish(run, c);
 		} else if (c->op == op_idx) {
@@ -574,6 +643,7 @@ sim_quic_happen(struct sim_run *run, uint32_t op_idx, bool is_end)
 		break;
 	case SIM_OP_DATAGRAMS:
 	case SIM_OP_STREAMS:
+	case SIM_OP_SAY:
 		if (is_end)
 			talk_end(q, op_idx);
 		else if (q->nb_talks < RTE_DIM(q->talks))
@@ -600,10 +670,23 @@ sim_quic_happen(struct sim_run *run, uint32_t op_idx, bool is_end)
 	case SIM_OP_DEAF:
 		if (op->a) {
 			c->reads_no_stream = !is_end;
+			c->was_unread = true;
 			break;
 		}
 		c->is_deaf = !is_end;
 		disturb(run, c);
+		break;
+	case SIM_OP_HANGUP:
+		if (!is_end)
+			hang_up(run, c);
+		else if (c->phase == SIM_QUIC_HUNG && !op->a)
+			leave(run, c);
+		break;
+	case SIM_OP_REVOKE:
+		sim_wzp_revoke(run, op->peer);
+		break;
+	case SIM_OP_SERVER:
+		sim_wzp_server(run, !is_end, op->a);
 		break;
 	default:
 		break;
@@ -683,13 +766,16 @@ client_due(struct sim_run *run, struct sim_quic_client *c)
 }
 
 static void
-next_find(struct sim_quic *q)
+next_find(const struct sim_run *run)
 {
+	struct sim_quic *q = run->quic;
+
 	q->next_ns = UINT64_MAX;
 	if (q->up != NULL)
 		q->next_ns = RTE_MIN(q->next_ns, q->up->at_ns);
 	if (q->down != NULL)
 		q->next_ns = RTE_MIN(q->next_ns, q->down->at_ns);
+	q->next_ns = RTE_MIN(q->next_ns, sim_wzp_next(run));
 	for (unsigned int i = 0; i < q->nb_talks && !q->is_over; i++)
 		q->next_ns = RTE_MIN(q->next_ns, q->talks[i].next_ns);
 	for (unsigned int i = 0; i < q->nb_clients; i++) {
@@ -723,6 +809,8 @@ sim_quic_advance(struct sim_run *run)
 			continue;
 		if (run->plan->ops[t->op].type == SIM_OP_STREAMS)
 			tell(run, t);
+		else if (run->plan->ops[t->op].type == SIM_OP_SAY)
+			say(run, t);
 		else
 			talk(run, t);
 	}
@@ -734,7 +822,7 @@ sim_quic_advance(struct sim_run *run)
 		q->up = packet->next;
 		come_up(run, packet);
 	}
-	next_find(q);
+	next_find(run);
 }
 
 uint64_t
@@ -768,7 +856,8 @@ sim_quic_leave(struct sim_run *run)
 		struct sim_quic_client *c = &q->clients[i];
 
 		/* A relay that drains says so itself. */
-		if (!run->plan->in_order || c->phase == SIM_QUIC_HANDSHAKE)
+		if (!run->plan->in_order || c->phase == SIM_QUIC_HANDSHAKE ||
+				c->phase == SIM_QUIC_JOINING)
 			leave(run, c);
 	}
 }
@@ -818,13 +907,18 @@ sim_quic_create(struct sim_run *run)
 	q->rng = sim_rng_keyed(plan->seed, 12, 0);
 	conf.rand = (struct plm_rand){ rand_fill, q };
 	q->engine = plm_quic_create(&conf);
+	conf.max_streams = plan->sizes.wzp_streams;
+	conf.max_stream_bytes = conf.max_bytes = plan->sizes.wzp_window;
+	conf.leaves_streams = true;
+	q->strict = plm_quic_create(&conf);
 	q->memory = (struct plm_quic_memory){ extent_get, extent_put, q, EXTENT };
 	q->out.get = out_get;
 	q->out.put = out_put;
 	q->sending = NONE;
 	q->nb_slots = plan->sizes.quic_conns;
 	q->sessions = calloc(q->nb_slots, sizeof(*q->sessions));
-	if (q->engine == NULL || q->sessions == NULL)
+	q->homes = calloc(q->nb_slots, sizeof(*q->homes));
+	if (q->engine == NULL || q->strict == NULL || q->sessions == NULL || q->homes == NULL)
 		abort();
 	for (unsigned int i = 0; i < plan->nb_peers; i++) {
 		struct sim_quic_client *c;
@@ -840,6 +934,7 @@ sim_quic_create(struct sim_run *run)
 		if (c->arena == NULL)
 			abort();
 	}
+	sim_wzp_create(run);
 }
 
 static void
@@ -868,9 +963,12 @@ sim_quic_free(struct sim_run *run)
 		free(q->given[i]);
 	packets_free(q->up);
 	packets_free(q->down);
+	sim_wzp_free(run);
 	plm_quic_free(q->engine);
+	plm_quic_free(q->strict);
 	free(q->given);
 	free(q->sessions);
+	free(q->homes);
 	free(q->dgrams);
 	free(q->pairs);
 	free(q);

@@ -13,6 +13,7 @@
 
 #include "plm_relay_quic.h"
 #include "run.h"
+#include "wzp.h"
 
 /** Of a frame that waits before a queue: SIM_QUIC_FIRST and its number, in place of an arrival. */
 #define SIM_QUIC_FIRST UINT32_C(0x40000000)
@@ -50,6 +51,7 @@ struct sim_quic_dgram {
 	uint64_t in_lane;   /* port and queue of that, 1 at least */
 	uint64_t done_ns;   /* the relay was at rest after that */
 	uint64_t misses;    /* quic_misses() when it came */
+	uint64_t limited;   /* of its sender's, by its rates, then */
 	uint8_t rx_dropped; /* with its packet */
 	bool judged;
 };
@@ -62,7 +64,9 @@ struct sim_quic_pair {
 enum sim_quic_phase {
 	SIM_QUIC_IDLE,
 	SIM_QUIC_HANDSHAKE,
+	SIM_QUIC_JOINING, /* it has said who it is */
 	SIM_QUIC_OPEN,
+	SIM_QUIC_HUNG, /* and has hung up */
 	SIM_QUIC_LEAVING,
 };
 
@@ -87,6 +91,8 @@ struct sim_quic_client {
 	bool is_deaf;
 	bool is_cut_off;
 	bool reads_no_stream;
+	bool was_unread; /* that, once: what it did not read is never given back */
+	bool is_established;
 	bool has_moved; /* once at least */
 	uint64_t moved_ns;
 	uint64_t passed_ns; /* when it last read a datagram */
@@ -100,6 +106,7 @@ struct sim_quic_client {
 	uint64_t trouble_ns;                 /* since when there was no calm of half a second */
 	struct sim_quic_stream streams[512]; /* more than may be open at once */
 	uint32_t next_stream;
+	struct sim_wzp_client wzp;
 };
 
 /* What the relay said of one of its slots. */
@@ -108,6 +115,7 @@ struct sim_quic_session {
 	uint16_t peer;
 	uint8_t addr;
 	bool is_open;
+	uint32_t try; /* that was admitted */
 	struct plm_handle session;
 	uint64_t named_tick; /* a view names it; 0: not yet */
 	uint64_t home_tick;  /* its home was seen to have it, at rest */
@@ -115,12 +123,19 @@ struct sim_quic_session {
 	bool was_dropped;    /* and the relay gave some of them up */
 };
 
+/* A connection of the relay's, whether anybody joined by it or not. */
+struct sim_quic_home {
+	uint32_t gen;
+	uint64_t turn;     /* of the slow path, which is the last one to touch it */
+	uint64_t heard_ns; /* a packet of it was put before a worker */
+};
+
 struct sim_quic_lane {
 	uint64_t in_tick;
 	uint64_t in_lane;
 };
 
-/* A DATAGRAMS or STREAMS that goes on. */
+/* A DATAGRAMS, STREAMS or SAY that goes on. */
 struct sim_quic_talk {
 	uint32_t op;
 	uint32_t nth;
@@ -134,12 +149,14 @@ struct sim_quic_talk {
 
 struct sim_quic_key {
 	const void *key;
+	uint64_t last;   /* hash of its last nonce */
 	uint32_t number; /* of the key that is there now */
 };
 
 struct sim_quic {
 	/* const in a run */
 	struct plm_quic *engine; /* owned */
+	struct plm_quic *strict; /* owned; of those that read the answer only */
 	struct plm_quic_memory memory;
 	struct plm_quic_out out;
 	struct plm_rand rand;
@@ -162,7 +179,9 @@ struct sim_quic {
 	bool is_over; /* nobody comes any more */
 
 	/* quic_oracle.c */
-	struct sim_quic_session *sessions; /* [conns] */
+	struct sim_quic_session *sessions;                    /* [conns] */
+	struct sim_quic_home *homes;                          /* [conns] */
+	const struct plm_quic_conn *touched[SIM_WORKERS + 1]; /* last, by lcore */
 	uint32_t nb_slots;
 	struct sim_quic_dgram *dgrams;
 	uint32_t nb_dgrams, size_dgrams;
@@ -174,6 +193,8 @@ struct sim_quic {
 	uint32_t nb_keys, nb_key_places;
 	uint64_t seals[SIM_QUIC_SEALS]; /* a hash of key and nonce each, 0: free */
 	uint32_t nb_seals;
+
+	struct sim_wzp wzp;
 };
 
 /** Certificate, packet protection, TLS settings: once a process. */
@@ -213,6 +234,10 @@ struct sim_quic_client *sim_quic_client(const struct sim_run *run, unsigned int 
 uint32_t sim_quic_dgram_make(struct sim_run *run, uint32_t op, uint32_t nth, uint8_t *bytes,
 		uint16_t *len);
 void sim_quic_arrived(struct sim_run *run, uint32_t i, unsigned int port, unsigned int queue);
+/** Its path was bad so lately that its window may still be full. */
+bool sim_quic_is_recovering(const struct sim_run *run, const struct sim_quic_client *c);
+/** Is an event about a participant over QUIC? */
+bool sim_quic_is_meant(const struct plm_event *e);
 /** A client read a datagram out of a packet. */
 void sim_quic_delivered(struct sim_run *run, const struct sim_quic_client *c,
 		const struct sim_quic_packet *packet, const uint8_t *bytes, size_t len);

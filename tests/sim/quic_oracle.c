@@ -47,9 +47,10 @@ misses(const struct sim_run *run)
 	uint64_t n = 0;
 
 	for (unsigned int i = 0; i < PLM_CNT_MAX; i++)
-		if (plm_counter_defs[i].class == PLM_CLASS_DGRAM_DROP ||
-				plm_counter_defs[i].class == PLM_CLASS_QUIC_DROP ||
-				plm_counter_defs[i].class == PLM_CLASS_CARRY_DROP)
+		if (i != PLM_CNT_DGRAM_RATE_PACKETS && i != PLM_CNT_DGRAM_RATE_BITS &&
+				(plm_counter_defs[i].class == PLM_CLASS_DGRAM_DROP ||
+						plm_counter_defs[i].class == PLM_CLASS_QUIC_DROP ||
+						plm_counter_defs[i].class == PLM_CLASS_CARRY_DROP))
 			n += worker_count(run, (enum plm_counter)i);
 	return n;
 }
@@ -67,6 +68,19 @@ session_of(const struct sim_quic *q, uint32_t slot, uint32_t gen)
 	const struct sim_quic_session *s = slot < q->nb_slots ? &q->sessions[slot] : NULL;
 
 	return s != NULL && s->gen == gen && s->is_open ? s : NULL;
+}
+
+/* What a sender lost to its own rates, and for other reasons of its own. */
+static uint64_t
+limited(const struct sim_run *run, uint32_t slot, uint32_t gen)
+{
+	const struct sim_quic_session *s = session_of(run->quic, slot, gen);
+
+	return s == NULL ? 0
+			 : atomic_load_explicit(&plm_ctl_sessions(run->ctl)
+								 ->hot[s->session.idx]
+								 .rx_dropped,
+					   memory_order_relaxed);
 }
 
 /* --- datagrams ------------------------------------------------------------------------------ */
@@ -124,6 +138,9 @@ sim_quic_arrived(struct sim_run *run, uint32_t i, unsigned int port, unsigned in
 	run->oracle->nb_in++;
 	if (packet->is_corrupt)
 		return;
+	if (packet->slot < q->nb_slots &&
+			ctl_quic_table(run->ctl)->slots[packet->slot].gen == packet->gen)
+		q->homes[packet->slot].heard_ns = run->now_ns;
 	if (packet->slot < q->nb_slots && q->sessions[packet->slot].gen == packet->gen) {
 		q->sessions[packet->slot].heard_ns = run->now_ns;
 		run->fired.world[SIM_WORLD_QUIC_ASTRAY] += packet->bytes[1] != worker;
@@ -138,6 +155,7 @@ sim_quic_arrived(struct sim_run *run, uint32_t i, unsigned int port, unsigned in
 	d->in_tick = run->tick;
 	d->in_lane = 1 + port * SIM_WORKERS + queue;
 	d->misses = misses(run);
+	d->limited = limited(run, d->slot, d->gen);
 }
 
 /* A datagram that came, or could have, by a session that must be heard. */
@@ -147,6 +165,16 @@ sender_certain(const struct sim_quic *q, uint32_t slot, uint32_t gen, uint64_t i
 	const struct sim_quic_session *s = session_of(q, slot, gen);
 
 	return s != NULL && s->home_tick != 0 && s->home_tick < in_tick;
+}
+
+/* Nobody else has had the slot since, and it was never admitted. */
+static bool
+was_in_room(const struct sim_run *run, const struct sim_quic_dgram *d)
+{
+	const struct sim_quic *q = run->quic;
+
+	return d->slot >= q->nb_slots || q->sessions[d->slot].gen == d->gen ||
+			ctl_quic_table(run->ctl)->slots[d->slot].gen != d->gen;
 }
 
 void
@@ -179,6 +207,8 @@ sim_quic_delivered(struct sim_run *run, const struct sim_quic_client *c,
 	SIM_EXPECT(run->plan->peers[d->peer].room == to->room, STRANGER,
 			"%s of room %u gets datagram %u of %s", to->name, to->room, i,
 			run->plan->peers[d->peer].name);
+	SIM_EXPECT(was_in_room(run, d), STRANGER, "%s gets datagram %u of %s, who is in no room",
+			to->name, i, run->plan->peers[d->peer].name);
 	SIM_EXPECT(packet->is_reachable, AFTER_LEAVE, "%s gets datagram %u, sent after it had left",
 			to->name, i);
 	if (run->failed)
@@ -259,8 +289,8 @@ was_flooded(const struct sim_run *run)
 }
 
 /* Its path was bad so lately that its window may still be full. */
-static bool
-is_recovering(const struct sim_run *run, const struct sim_quic_client *c)
+bool
+sim_quic_is_recovering(const struct sim_run *run, const struct sim_quic_client *c)
 {
 	return c->disturbed_ns != 0 &&
 			run->now_ns <
@@ -291,12 +321,13 @@ copy_drop_explained(struct sim_run *run, const struct sim_quic_dgram *d, const s
 	case PLM_CNT_COPY_QUIC_CLOSED:
 		/* It ends, or its worker has it not yet. */
 		return s == NULL || s->home_tick == 0 || c->phase != SIM_QUIC_OPEN ||
-				c->slot_gen != s->gen || is_recovering(run, c) || was_flooded(run);
+				c->slot_gen != s->gen || sim_quic_is_recovering(run, c) ||
+				was_flooded(run);
 	case PLM_CNT_COPY_QUIC_WINDOW:
 	case PLM_CNT_COPY_QUIC_MEMORY:
 		/* Of a session that its client has forgotten, too. */
 		return s == NULL || c->phase != SIM_QUIC_OPEN || c->slot_gen != s->gen ||
-				&q->sessions[c->slot] != s || is_recovering(run, c) ||
+				&q->sessions[c->slot] != s || sim_quic_is_recovering(run, c) ||
 				(why == PLM_CNT_COPY_QUIC_MEMORY &&
 						fired(run, PLM_FAULT_QUIC_EXTENT)) ||
 				fired(run, PLM_FAULT_TX_REFUSES) ||
@@ -384,7 +415,7 @@ judge(struct sim_run *run, uint32_t i)
 	if (sim_quic_client(run, d->peer)->moved_ns + MOVE_NS > d->done_ns)
 		return;
 	if (!sender_certain(q, d->slot, d->gen, d->in_tick) || d->rx_dropped > 0 ||
-			misses(run) != d->misses)
+			misses(run) != d->misses || limited(run, d->slot, d->gen) != d->limited)
 		return;
 	for (unsigned int k = 0; k < room->nb_peers; k++) {
 		const struct sim_peer *to = &run->plan->peers[room->peers[k]];
@@ -439,6 +470,7 @@ sim_quic_rest(struct sim_run *run)
 						PLM_QUIC_SLOT_HOME)
 			s->home_tick = ++run->tick;
 	}
+	sim_wzp_rest(run);
 	for (const struct sim_quic_packet *p = q->down; p != NULL; p = p->next)
 		oldest_ns = RTE_MIN(oldest_ns, p->sent_ns);
 	while (q->first_open < q->nb_dgrams && q->dgrams[q->first_open].judged)
@@ -461,15 +493,16 @@ static void
 admitted(struct sim_run *run, const struct plm_event *e, struct sim_quic_session *s, uint32_t gen)
 {
 	struct sim_oracle *o = run->oracle;
-	const struct plm_quic_slot *slot =
-			&ctl_quic_table(run->ctl)->slots[s - run->quic->sessions];
-	const struct plm_quic_path *path = plm_quic_conn_path(slot->conn);
+	const uint32_t idx = (uint32_t)(s - run->quic->sessions);
+	const struct plm_quic_slot *slot = &ctl_quic_table(run->ctl)->slots[idx];
+	const uint32_t try = sim_wzp_try_of(run, idx);
 	unsigned int addr = 0;
-	const struct sim_peer *peer =
-			sim_peer_by_port(run->plan, rte_be_to_cpu_16(path->port), &addr);
+	const struct sim_peer *peer = sim_peer_by_port(run->plan,
+			rte_be_to_cpu_16(plm_quic_conn_path(slot->conn)->port), &addr);
 	struct plm_handle session;
 
-	if (peer == NULL || !peer->is_quic) {
+	if (peer == NULL || !peer->is_quic || try == SIM_WZP_NONE ||
+			run->quic->wzp.tries[try].peer != peer->idx) {
 		sim_fail(SIM_INV_ADMISSION, "%s is admitted, and is nobody", e->participant);
 		return;
 	}
@@ -487,25 +520,32 @@ admitted(struct sim_run *run, const struct plm_event *e, struct sim_quic_session
 		.peer = peer->idx,
 		.addr = (uint8_t)addr,
 		.is_open = true,
+		.try = try,
 		.session = session,
-		.heard_ns = run->now_ns };
+		.heard_ns = run->quic->homes[idx].heard_ns };
 	o->by_session[session.idx] = (uint16_t)(peer->idx + 1);
 	run->fired.world[SIM_WORLD_QUIC_RUSH] += run->lcores[slot->home].in_turn;
 	o->peers[peer->idx].reachable[addr]++;
 	o->peers[peer->idx].nb_reachable++;
+	sim_wzp_admitted(run, idx, e);
 }
 
-/* It had all the memory that a connection may have. */
+/* It had all the memory that a connection may have, or that there is. */
 static bool
 is_full(const struct sim_run *run, const struct plm_event *e, const struct sim_quic_session *s)
 {
 	const uint32_t most = PLM_QUIC_ARENA_MIN + PLM_QUIC_EXTENTS_MAX * PLM_QUIC_EXTENT;
+	const struct plm_quic_table *table = ctl_quic_table(run->ctl);
+	const struct sim_quic_client *c = sim_quic_client(run, s->peer);
+	const bool is_lost = c->phase != SIM_QUIC_OPEN || c->slot_gen != s->gen ||
+			sim_quic_is_recovering(run, c);
 	struct plm_quic_figures f;
 
 	if (e->code != INTERNAL_ERROR)
 		return false;
-	plm_quic_conn_figures(ctl_quic_table(run->ctl)->slots[s - run->quic->sessions].conn, &f);
-	return f.arena_size > most - PLM_QUIC_EXTENT;
+	plm_quic_conn_figures(table->slots[s - run->quic->sessions].conn, &f);
+	return f.arena_size > most - PLM_QUIC_EXTENT ||
+			(is_lost && rte_mempool_avail_count(table->more_extents) == 0);
 }
 
 static void
@@ -532,6 +572,9 @@ ended(struct sim_run *run, const struct plm_event *e, struct sim_quic_session *s
 				peer->name, (run->now_ns - s->heard_ns) / PLM_NS_PER_MS);
 	else if (strcmp(e->reason, "drain") == 0)
 		SIM_EXPECT(run->oracle->ending, CONSENT, "%s is drained too early", peer->name);
+	else if (strcmp(e->reason, "hangup") == 0)
+		SIM_EXPECT(!is_known || c->phase != SIM_QUIC_OPEN, CONSENT,
+				"%s is said to have hung up", peer->name);
 	else if (strcmp(e->reason, "kicked") == 0)
 		SIM_EXPECT(run->oracle->kicking, CONSENT, "%s is kicked, and nobody did",
 				peer->name);
@@ -542,6 +585,31 @@ ended(struct sim_run *run, const struct plm_event *e, struct sim_quic_session *s
 				e->code);
 	s->is_open = false;
 	sim_oracle_watch(run, peer, s->addr);
+	sim_wzp_ended(run, s->try, e);
+}
+
+/* Who joined over QUIC is known by its fingerprint and the slot of its connection. */
+static bool
+name_read(const char *name, uint32_t *slot)
+{
+	size_t i = 0;
+
+	if (name == NULL)
+		return false;
+	while (i < 2 * PLM_WZP_FINGERPRINT && strchr("0123456789abcdef", name[i]) != NULL &&
+			name[i] != '\0')
+		i++;
+	return i == 2 * PLM_WZP_FINGERPRINT && sscanf(name + i, "-%" SCNu32, slot) == 1;
+}
+
+bool
+sim_quic_is_meant(const struct plm_event *e)
+{
+	uint32_t slot;
+
+	return name_read(e->participant, &slot) ||
+			(e->type == PLM_EVENT_REFUSE && e->reason != NULL &&
+					strncmp(e->reason, "wzp_", 4) == 0);
 }
 
 void
@@ -550,11 +618,15 @@ sim_quic_event(struct sim_run *run, const struct plm_event *e)
 	uint32_t slot;
 	uint32_t gen;
 
-	if (sscanf(e->participant, "quic-%" SCNu32 "-%" SCNu32, &slot, &gen) != 2 ||
-			slot >= run->quic->nb_slots) {
+	if (e->type == PLM_EVENT_REFUSE) {
+		sim_wzp_refused(run, e);
+		return;
+	}
+	if (!name_read(e->participant, &slot) || slot >= run->quic->nb_slots) {
 		sim_fail(SIM_INV_ADMISSION, "an event about %s", e->participant);
 		return;
 	}
+	gen = ctl_quic_table(run->ctl)->slots[slot].gen;
 	if (e->type == PLM_EVENT_ADMIT)
 		admitted(run, e, &run->quic->sessions[slot], gen);
 	else if (e->type == PLM_EVENT_END)
@@ -582,7 +654,8 @@ sim_quic_lost(struct sim_run *run, const struct sim_quic_client *c)
 
 	if (c->phase != SIM_QUIC_OPEN)
 		return;
-	SIM_EXPECT(session_of(run->quic, c->slot, c->slot_gen) == NULL || is_recovering(run, c) ||
+	SIM_EXPECT(session_of(run->quic, c->slot, c->slot_gen) == NULL ||
+					sim_quic_is_recovering(run, c) ||
 					(end.code == CONNECTION_ID_LIMIT && c->has_moved) ||
 					was_flooded(run) || (!end.is_remote && end.is_timeout),
 			CONSENT, "%s is closed (%" PRIu64 "%s%s) and still in its room",
@@ -603,14 +676,21 @@ sim_quic_settled(struct sim_run *run)
 		const struct sim_quic_client *c = &q->clients[i];
 
 		/* Once it has been said that it is open, and by both. */
-		SIM_EXPECT(c->phase != SIM_QUIC_OPEN || is_recovering(run, c) ||
+		SIM_EXPECT(c->phase != SIM_QUIC_OPEN || sim_quic_is_recovering(run, c) ||
 						session_of(q, c->slot, c->slot_gen) != NULL,
 				ADMISSION, "%s is connected and in no room", c->peer->name);
 	}
-	for (uint32_t i = 0; i < q->nb_slots; i++)
-		SIM_EXPECT(!q->sessions[i].is_open || q->sessions[i].home_tick != 0, CONTROL,
-				"connection %u of %s never came home", i,
-				run->plan->peers[q->sessions[i].peer].name);
+	for (uint32_t i = 0; i < q->nb_slots; i++) {
+		const struct plm_quic_slot *slot = &ctl_quic_table(run->ctl)->slots[i];
+
+		SIM_EXPECT((!q->sessions[i].is_open || q->sessions[i].home_tick != 0) &&
+						!(plm_quic_slot_state(
+								  slot) == PLM_QUIC_SLOT_HANDSHAKE &&
+								plm_quic_conn_state(slot->conn) ==
+										PLM_QUIC_ESTABLISHED),
+				CONTROL, "connection %u never came home", i);
+	}
+	sim_wzp_settled(run);
 }
 
 /* --- points --------------------------------------------------------------------------------- */
@@ -622,13 +702,21 @@ touched(struct sim_run *run, const struct sim_lcore *lcore, const struct plm_qui
 {
 	const uint32_t idx = plm_quic_conn_slot(conn);
 	const struct plm_quic_slot *slot = &ctl_quic_table(run->ctl)->slots[idx];
-	const struct sim_quic_session *s = &run->quic->sessions[idx];
+	struct sim_quic_home *home = &run->quic->homes[idx];
 	const bool is_ctl = lcore->worker == run->nb_workers;
 	bool ok = false;
 
 	switch (plm_quic_slot_state(slot)) {
 	case PLM_QUIC_SLOT_HANDSHAKE:
-		ok = is_ctl && !(s->is_open && s->gen == slot->gen);
+		/* It goes home in the turn in which its handshake is complete. */
+		ok = is_ctl;
+		if (!is_ctl || slot->conn == NULL ||
+				plm_quic_conn_state(slot->conn) != PLM_QUIC_ESTABLISHED)
+			break;
+		if (home->gen != slot->gen)
+			home->turn = lcore->turns;
+		home->gen = slot->gen;
+		ok = home->turn == lcore->turns;
 		break;
 	case PLM_QUIC_SLOT_HOME:
 		ok = !is_ctl && lcore->worker == slot->home;
@@ -674,16 +762,27 @@ key_of(struct sim_quic *q, const void *key)
 	return &q->keys[at];
 }
 
+/* A packet for which ngtcp2 then had no memory is thrown away, and the close has its number. */
+static bool
+was_unsent(const struct sim_run *run, const struct sim_lcore *lcore)
+{
+	const struct plm_quic_end end = plm_quic_conn_end(run->quic->touched[lcore->worker]);
+
+	return !end.is_remote && !end.is_application && end.code == INTERNAL_ERROR;
+}
+
 void
 sim_quic_point(struct sim_run *run, const struct sim_lcore *lcore, enum plm_sched_site site,
 		const void *what)
 {
 	struct sim_quic *q = run->quic;
 	const struct plm_sim_seal *seal;
+	struct sim_quic_key *key;
 	uint64_t h;
 
 	switch (site) {
 	case PLM_SCHED_QUIC_TOUCH:
+		q->touched[lcore->worker] = what;
 		touched(run, lcore, what);
 		break;
 	case PLM_SCHED_QUIC_KEY:
@@ -691,11 +790,12 @@ sim_quic_point(struct sim_run *run, const struct sim_lcore *lcore, enum plm_sche
 		break;
 	case PLM_SCHED_QUIC_SEAL:
 		seal = what;
-		h = sim_mix(sim_hash(seal->nonce, PLM_AEAD_NONCE) ^ key_of(q, seal->key)->number) |
-				1;
-		SIM_EXPECT(seal_is_new(q, h), NONCE,
+		key = key_of(q, seal->key);
+		h = sim_mix(sim_hash(seal->nonce, PLM_AEAD_NONCE) ^ key->number) | 1;
+		SIM_EXPECT(seal_is_new(q, h) || (key->last == h && was_unsent(run, lcore)), NONCE,
 				"lcore %u seals two packets with one nonce of a key",
 				lcore->worker);
+		key->last = h;
 		break;
 	case PLM_SCHED_QUIC_EXTENT: /* nobody has it any more */
 		memset((void *)(uintptr_t)what, 0xdd, PLM_QUIC_EXTENT);

@@ -61,6 +61,7 @@
 	X(NONCE, "nonce", "no nonce is used twice with a key")                                     \
 	X(IDS, "ids", "what comes for a connection that is gone reaches no other one")             \
 	X(WINDOW, "window", "a window that was full opens when its path is good again")            \
+	X(SIGNALS, "signals", "who is in a room is told so, all of it, once and in order")         \
 	X(POOLS, "pools", "at the end every mempool is full")                                      \
 	X(AGREE, "agree", "one worker and several deliver the same")                               \
 	X(CRASH, "crash", "no signal, no failed assertion")                                        \
@@ -105,7 +106,14 @@ extern const char *const sim_invariant_names[SIM_INV_MAX];
 	X(QUIC_ASTRAY, "quic_astray", "a QUIC packet comes to another worker than its home")       \
 	X(QUIC_RUSH, "quic_rush", "a handshake ends while its worker has media in hand")           \
 	X(QUIC_RETRY, "quic_retry", "a handshake has to show its address first")                   \
-	X(QUIC_GHOST, "quic_ghost", "a QUIC client is gone without a word")
+	X(QUIC_GHOST, "quic_ghost", "a QUIC client is gone without a word")                        \
+	X(WZP_STRANGE, "wzp_strange", "a WZP client does not introduce itself as is due")          \
+	X(WZP_REFUSED, "wzp_refused", "a WZP client is refused")                                   \
+	X(WZP_JUNK, "wzp_junk", "a WZP client says what is no signal")                             \
+	X(WZP_HANGUP, "wzp_hangup", "a WZP client hangs up")                                       \
+	X(WZP_SKIPPED, "wzp_skipped", "a WZP client is told the newest list, and not each")        \
+	X(WZP_GIVEN_UP, "wzp_given_up", "a list that a WZP client does not read is given up")      \
+	X(WZP_CREDIT, "wzp_credit", "a WZP client allows no more streams")
 
 enum sim_world_fault {
 #define SIM_WORLD_ID(id, name, help) SIM_WORLD_##id,

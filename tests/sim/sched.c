@@ -671,14 +671,15 @@ lcores_start(struct sim_run *run)
 	}
 }
 
-/* Those that found no place are tried again every second. */
-static bool
-has_statics(const struct sim_plan *plan)
+/* Static endpoints that found no place are tried again every second; what clients of QUIC are told last has its way
+ * through the network, and those who are joining theirs. */
+static uint64_t
+settle_ms(const struct sim_plan *plan)
 {
 	for (unsigned int i = 0; i < plan->nb_peers; i++)
 		if (plan->peers[i].is_static)
-			return true;
-	return false;
+			return 2500;
+	return plan->sizes.quic_conns > 0 ? 500 : 100;
 }
 
 void
@@ -696,7 +697,7 @@ sim_sched_run(struct sim_run *run)
 	memset(run->late_until, 0, sizeof(run->late_until));
 	run->wire_slow = 1;
 	sim_quic_calm(run);
-	settled_ns = run->now_ns + (has_statics(run->plan) ? 2500 : 100) * PLM_NS_PER_MS;
+	settled_ns = run->now_ns + settle_ms(run->plan) * PLM_NS_PER_MS;
 	if (until(run, settled, "coming to rest")) {
 		sim_check_claims(run);
 		sim_oracle_settled(run);

@@ -830,4 +830,5 @@ const struct sim_story *const sim_stories[] = { &story_calm, &story_weather, &st
 	&story_operators, &story_flood, &story_failover, &story_stalls, &story_shortage,
 	&story_limits, &story_claims, &story_reuse, &story_spread, &story_gear, &story_traced,
 	&story_chaos, &sim_story_quic, &sim_story_quic_roaming, &sim_story_quic_rush,
-	&sim_story_quic_shortage, NULL };
+	&sim_story_quic_shortage, &sim_story_wzp, &sim_story_wzp_doors, &sim_story_wzp_flood,
+	NULL };

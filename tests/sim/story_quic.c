@@ -5,6 +5,7 @@
 #include <rte_common.h>
 
 #include "plan.h"
+#include "plm_quic.h"
 
 #define MS PLM_NS_PER_MS
 #define S  PLM_NS_PER_S
@@ -20,6 +21,10 @@ sizes(struct sim_plan *plan, struct sim_rng *rng)
 	s->quic_idle_ns = sim_range(rng, 2, 4) * S;
 	s->quic_handshake_ns = 1500 * MS;
 	s->max_sessions = 64;
+	s->wzp_streams = 100;
+	s->wzp_window = PLM_QUIC_WINDOW_MAX;
+	s->wzp_join_ns = 1500 * MS;
+	s->wzp_auth_ns = 500 * MS;
 	if (sim_chance(rng, 300))
 		s->quic_astray = (uint16_t)sim_range(rng, 50, 1024);
 }
@@ -286,9 +291,260 @@ quic_shortage(struct sim_plan *plan, struct sim_rng *rng)
 	}
 }
 
+/* --- WZP ------------------------------------------------------------------------------------ */
+
+/* Somebody of the last room, who stays until about t1. */
+static struct sim_peer *
+member(struct sim_plan *plan, struct sim_rng *rng, uint64_t t1)
+{
+	struct sim_peer *peer = sim_quic_add(plan, rng);
+	const uint64_t t0 = sim_below(rng, 300 * MS);
+	struct sim_op *op;
+
+	connects(plan, rng, peer, t0, t1 - sim_below(rng, 300 * MS));
+	if (sim_chance(rng, 700)) {
+		op = talks(plan, rng, peer, t0, t1, (unsigned int)sim_range(rng, 10, 40));
+		op->a = sim_chance(rng, 300);
+	}
+	return peer;
+}
+
+/* Signals of one kind, `n` of them. */
+static void
+says(struct sim_plan *plan, const struct sim_peer *peer, uint32_t kind, uint64_t t0, uint32_t n,
+		uint64_t gap_ns)
+{
+	struct sim_op *op = sim_peer_op(plan, peer, SIM_OP_SAY, t0, t0 + (n + 1) * gap_ns);
+
+	op->a = kind;
+	op->b = n;
+	op->gap_ns = gap_ns;
+}
+
+static void
+chatter(struct sim_plan *plan, struct sim_rng *rng, const struct sim_peer *peer)
+{
+	uint32_t n;
+	uint64_t t;
+
+	if (sim_chance(rng, 500)) {
+		n = (uint32_t)sim_range(rng, 2, 20);
+		t = sim_range(rng, 200, 800) * MS;
+		says(plan, peer, SIM_SIGNAL_PING, t, n, sim_range(rng, 20, 120) * MS);
+	}
+	if (sim_chance(rng, 300)) {
+		const uint32_t kind = (uint32_t)sim_below(rng, SIM_SIGNAL_MAX);
+
+		n = (uint32_t)sim_range(rng, 1, 8);
+		t = sim_range(rng, 200, 1200) * MS;
+		says(plan, peer, kind, t, n, sim_range(rng, 5, 100) * MS);
+	}
+}
+
+static void
+hangs_up(struct sim_plan *plan, struct sim_rng *rng, const struct sim_peer *peer)
+{
+	const uint64_t t = sim_range(rng, 500, 1500) * MS;
+	const uint64_t end = t + sim_range(rng, 1, 2500) * MS;
+	struct sim_op *op = sim_peer_op(plan, peer, SIM_OP_HANGUP, t, end);
+
+	op->a = sim_chance(rng, 600);
+	if (op->a && plan->end_ns < t + 3800 * MS)
+		plan->end_ns = t + 3800 * MS;
+}
+
+/* Who comes and goes, often. */
+static void
+visitor(struct sim_plan *plan, struct sim_rng *rng, unsigned int visits, uint64_t t1)
+{
+	struct sim_peer *peer = sim_quic_add(plan, rng);
+	uint64_t t = sim_range(rng, 200, 500) * MS;
+
+	for (unsigned int i = 0; i < visits && t < t1; i++) {
+		const uint64_t end = t + sim_range(rng, 60, 200) * MS;
+
+		connects(plan, rng, peer, t, end)->a = sim_chance(rng, 40);
+		t = end + sim_range(rng, 40, 150) * MS;
+	}
+}
+
+/* Somebody who reads the answer and nothing else, in a room where others come and go. */
+static void
+reader_of_one(struct sim_plan *plan, struct sim_rng *rng, uint64_t t1)
+{
+	const bool all = sim_chance(rng, 40);
+	const unsigned int n = all ? 6 : (unsigned int)sim_range(rng, 1, 3);
+
+	plan->sizes.wzp_streams = all ? 100 : (uint32_t)sim_range(rng, 2, 8);
+	plan->sizes.wzp_window = sim_chance(rng, 512) ? PLM_QUIC_WINDOW_MAX
+						      : (uint32_t)sim_range(rng, 1500, 4000);
+	plan->peers[plan->nb_peers - 1].reads_answer_only = true;
+	for (unsigned int i = 0; i < n; i++)
+		visitor(plan, rng, all ? 17 : 4, t1);
+}
+
+/* Somebody of the last room who does not introduce himself as is due, the first time. */
+static void
+stranger(struct sim_plan *plan, struct sim_rng *rng)
+{
+	const struct sim_peer *peer = sim_quic_add(plan, rng);
+	const uint32_t intro = (uint32_t)sim_range(rng, SIM_INTRO_GOOD + 1, SIM_INTRO_MAX - 1);
+	const uint64_t t = sim_range(rng, 100, 900) * MS;
+
+	connects(plan, rng, peer, t, t + 800 * MS)->b = intro;
+	talks(plan, rng, peer, t, t + 800 * MS, 30)->a = 1;
+}
+
+static void
+wzp(struct sim_plan *plan, struct sim_rng *rng)
+{
+	static const uint32_t sites[] = { PLM_FAULT_MEMORY_UPDATE, PLM_FAULT_RING_STREAM,
+		PLM_FAULT_POOL_FRAME, PLM_FAULT_RING_ADOPT, PLM_FAULT_RING_CLOSE,
+		PLM_FAULT_MEMORY_VIEW };
+	const uint64_t t1 = 2000 * MS;
+	const unsigned int nb_rooms = (unsigned int)sim_range(rng, 1, 2);
+	const bool is_read = !sim_chance(rng, 250);
+
+	sizes(plan, rng);
+	for (unsigned int r = 0; r < nb_rooms; r++) {
+		const unsigned int n = (unsigned int)sim_range(rng, 2, 4);
+
+		sim_room_add(plan);
+		for (unsigned int i = 0; i < n; i++) {
+			struct sim_peer *peer = member(plan, rng, t1);
+
+			if (i > 0 && sim_chance(rng, 200)) /* the same one, once more */
+				peer->identity = (uint16_t)(peer->idx - 1);
+			chatter(plan, rng, peer);
+			if (sim_chance(rng, 250))
+				hangs_up(plan, rng, peer);
+			if (sim_chance(rng, 100)) {
+				const uint64_t t = sim_range(rng, 300, 1000) * MS;
+
+				sim_peer_op(plan, peer, SIM_OP_DEAF, t, t + 500 * MS)->a = 1;
+			}
+		}
+		if (r == 0 && !is_read)
+			reader_of_one(plan, rng, t1 + 500 * MS);
+		else if (sim_chance(rng, 400))
+			visitor(plan, rng, 4, t1);
+	}
+	if (sim_chance(rng, 500))
+		stranger(plan, rng);
+	if (sim_chance(rng, 300))
+		weather(plan, rng);
+	if (sim_chance(rng, 300))
+		beside(plan, rng, t1);
+	if (sim_chance(rng, 400)) {
+		const uint64_t t = sim_range(rng, 100, 1200) * MS;
+		const uint64_t end = t + sim_range(rng, 50, 500) * MS;
+		const uint32_t site = SIM_PICK(rng, sites);
+
+		faults(plan, rng, site, t, end);
+	}
+}
+
+/* Tokens and lists: who may come in does, and nobody else. */
+static void
+wzp_doors(struct sim_plan *plan, struct sim_rng *rng)
+{
+	const uint64_t t1 = 2800 * MS;
+	const unsigned int nb_rooms = (unsigned int)sim_range(rng, 1, 2);
+	struct sim_sizes *s = &plan->sizes;
+
+	sizes(plan, rng);
+	s->wzp_auth = sim_chance(rng, 750);
+	s->wzp_match = sim_chance(rng, 512);
+	s->wzp_cache_ns = sim_chance(rng, 200) ? 0 : sim_range(rng, 100, 900) * MS;
+	s->wzp_asks = (uint32_t)(sim_chance(rng, 200) ? sim_range(rng, 1, 2) : 16);
+	for (unsigned int r = 0; r < nb_rooms; r++) {
+		const unsigned int n = (unsigned int)sim_range(rng, 2, 3);
+		struct sim_room *room = sim_room_add(plan);
+
+		room->has_list = sim_chance(rng, s->wzp_auth ? 350 : 1024);
+		for (unsigned int i = 0; i < n; i++) {
+			struct sim_peer *peer = sim_quic_add(plan, rng);
+			uint64_t t = sim_below(rng, 300 * MS);
+
+			peer->is_allowed = i == 0 || sim_chance(rng, 500);
+			if (sim_chance(rng, 400))
+				peer->token = (uint8_t)sim_below(rng, SIM_TOKEN_MAX);
+			if (i > 0 && sim_chance(rng, 150))
+				peer->identity = (uint16_t)(peer->idx - 1);
+			talks(plan, rng, peer, t, t1, (unsigned int)sim_range(rng, 10, 30));
+			/* Again and again, while the cache forgets. */
+			while (t < t1 - 300 * MS) {
+				const uint64_t end = t + sim_range(rng, 200, 900) * MS;
+
+				connects(plan, rng, peer, t, end)->a = sim_chance(rng, 60);
+				t = end + sim_range(rng, 20, 500) * MS;
+			}
+			if (sim_chance(rng, 400))
+				sim_peer_op(plan, peer, SIM_OP_REVOKE,
+						sim_range(rng, 300, 1500) * MS, 0);
+		}
+	}
+	if (sim_chance(rng, 250)) {
+		const uint64_t t = sim_range(rng, 0, 1500) * MS;
+
+		sim_op_add(plan, SIM_OP_SERVER, t, t + sim_range(rng, 100, 900) * MS)->a =
+				sim_chance(rng, 512);
+	}
+	if (sim_chance(rng, 200))
+		stranger(plan, rng);
+	if (sim_chance(rng, 200))
+		weather(plan, rng);
+	if (sim_chance(rng, 200))
+		beside(plan, rng, t1);
+}
+
+/* More than may be, of everything that a client can send. */
+static void
+wzp_flood(struct sim_plan *plan, struct sim_rng *rng)
+{
+	const uint64_t t1 = 1800 * MS;
+	const unsigned int nb_rooms = (unsigned int)sim_range(rng, 2, 3);
+
+	sizes(plan, rng);
+	for (unsigned int r = 0; r < nb_rooms; r++) {
+		const unsigned int n = (unsigned int)sim_range(rng, 2, 3);
+		struct sim_room *room = sim_room_add(plan);
+
+		if (r == 0)
+			room->settings.packets_per_s = (uint32_t)sim_range(rng, 40, 120);
+		for (unsigned int i = 0; i < n; i++) {
+			struct sim_peer *peer = member(plan, rng, t1);
+
+			if (r == 0 && i == 0)
+				talks(plan, rng, peer, 300 * MS, t1,
+						2 * room->settings.packets_per_s);
+			if (i == 1)
+				chatter(plan, rng, peer);
+		}
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		const struct sim_peer *peer = &plan->peers[plan->rooms[0].peers[i]];
+		const uint32_t kind = (uint32_t)sim_below(rng, SIM_SIGNAL_MAX);
+		const uint32_t n = (uint32_t)sim_range(rng, 60, 300);
+		const uint64_t t = sim_range(rng, 300, 600) * MS;
+
+		if (sim_chance(rng, 700))
+			says(plan, peer, kind, t, n, sim_range(rng, 1, 8) * MS);
+	}
+	if (sim_chance(rng, 300))
+		stranger(plan, rng);
+	if (sim_chance(rng, 200))
+		weather(plan, rng);
+	if (sim_chance(rng, 300))
+		beside(plan, rng, t1);
+}
+
 #define STORY(name, help) const struct sim_story sim_story_##name = { #name, help, name }
 
 STORY(quic, "rooms of QUIC beside one of RTP; some are kicked, some vanish");
 STORY(quic_roaming, "QUIC clients migrate, change keys, are cut off, or read nothing");
 STORY(quic_rush, "QUIC clients come and go while others talk, over the wrong workers");
 STORY(quic_shortage, "what QUIC connections need runs out");
+STORY(wzp, "WZP clients talk of themselves, hang up, come again, or read nothing");
+STORY(wzp_doors, "tokens that are good, late, bad or revoked, and lists of who may join");
+STORY(wzp_flood, "WZP clients send and say more than they may");

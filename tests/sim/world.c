@@ -265,7 +265,7 @@ sim_relay_create(struct sim_run *run)
 	conf->frame_pool = world.frame_pool;
 	if (sizes->quic_conns > 0) {
 		sim_quic_conf(run, &conf->quic);
-		conf->wzp.open_rooms = true;
+		sim_wzp_conf(run, &conf->wzp);
 		memcpy(conf->quic.pools, world.quic_pools, sizeof(world.quic_pools));
 	}
 	conf->udp_port = SIM_UDP_PORT;
@@ -287,6 +287,7 @@ sim_relay_create(struct sim_run *run)
 	for (unsigned int i = 0; i < plan->nb_rooms; i++) {
 		memcpy(rules[i].pattern, plan->rooms[i].name, sizeof(rules[i].pattern));
 		rules[i].settings = plan->rooms[i].settings;
+		sim_wzp_rule(run, i, &rules[i]);
 	}
 	conf->rules = rules;
 	conf->nb_rules = plan->nb_rooms;
