@@ -237,7 +237,7 @@ def quic_surfaces(lab, long):
     expect(relay.ctl("show room all").splitlines()[1].split()[:2] == ["r", "1"], "the RTP room is gone")
     relay.stop()
     refused = [(e["room"], e["reason"]) for e in relay.events() if e["event"] == "refuse"]
-    expect(("r", "room full") in refused, f"refused: {refused}")
+    expect(refused == [("r", "room full")], f"refused: {refused}")
 
 
 @test(beside=True)
