@@ -10,7 +10,7 @@
 
 #include "quic.h"
 
-#define ARENA  (56 * 1024)
+#define ARENA  (72 * 1024)
 #define COLOUR (7 * RTE_CACHE_LINE_SIZE)
 
 uint64_t
