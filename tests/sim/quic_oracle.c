@@ -323,6 +323,14 @@ is_flowing(const struct sim_run *run, const struct sim_peer *to)
 	return run->now_ns < sim_quic_client(run, to->idx)->passed_ns + 2 * PLM_NS_PER_S;
 }
 
+/* Is it the session of the connection that its client has open? */
+static bool
+is_of(const struct sim_run *run, const struct sim_quic_session *s, const struct sim_quic_client *c)
+{
+	return c->phase == SIM_QUIC_OPEN && c->slot < run->quic->nb_slots &&
+			&run->quic->sessions[c->slot] == s && c->slot_gen == s->gen;
+}
+
 static bool
 copy_drop_explained(struct sim_run *run, const struct sim_quic_dgram *d, const struct sim_peer *to,
 		uint32_t session_idx, enum plm_counter why)
@@ -339,14 +347,12 @@ copy_drop_explained(struct sim_run *run, const struct sim_quic_dgram *d, const s
 		return s == NULL || s->peer != to->idx || s->named_tick == 0;
 	case PLM_CNT_COPY_QUIC_CLOSED:
 		/* It ends, or its worker has it not yet. */
-		return s == NULL || s->home_tick == 0 || c->phase != SIM_QUIC_OPEN ||
-				c->slot_gen != s->gen || sim_quic_is_recovering(run, c) ||
-				was_flooded(run);
+		return s == NULL || s->home_tick == 0 || !is_of(run, s, c) ||
+				sim_quic_is_recovering(run, c) || was_flooded(run);
 	case PLM_CNT_COPY_QUIC_WINDOW:
 	case PLM_CNT_COPY_QUIC_MEMORY:
 		/* Of a session that its client has forgotten, too. */
-		return s == NULL || c->phase != SIM_QUIC_OPEN || c->slot_gen != s->gen ||
-				&q->sessions[c->slot] != s || sim_quic_is_recovering(run, c) ||
+		return s == NULL || !is_of(run, s, c) || sim_quic_is_recovering(run, c) ||
 				(why == PLM_CNT_COPY_QUIC_MEMORY &&
 						fired(run, PLM_FAULT_QUIC_EXTENT)) ||
 				fired(run, PLM_FAULT_TX_REFUSES) ||
@@ -560,8 +566,7 @@ is_full(const struct sim_run *run, const struct plm_event *e, const struct sim_q
 	const uint32_t most = PLM_QUIC_ARENA_MIN + PLM_QUIC_EXTENTS_MAX * PLM_QUIC_EXTENT;
 	const struct plm_quic_table *table = ctl_quic_table(run->ctl);
 	const struct sim_quic_client *c = sim_quic_client(run, s->peer);
-	const bool is_lost = c->phase != SIM_QUIC_OPEN || c->slot_gen != s->gen ||
-			sim_quic_is_recovering(run, c);
+	const bool is_lost = !is_of(run, s, c) || sim_quic_is_recovering(run, c);
 	struct plm_quic_figures f;
 
 	if (e->code != INTERNAL_ERROR)
