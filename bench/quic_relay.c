@@ -327,7 +327,9 @@ quic_relay_memory(struct quic_relay *r, double *used, double *held)
 	const struct plm_quic_table *t = ctl_quic_table(r->ctl);
 	const struct plm_quic_table_conf one = { .nb_slots = 1 };
 	const struct plm_quic_table_conf none = { .nb_slots = 0 };
-	size_t slot = plm_quic_table_bytes(&one) - plm_quic_table_bytes(&none);
+	/* Messages to clients are mbufs. */
+	size_t slot = plm_quic_table_bytes(&one) - plm_quic_message_bytes(&one) -
+			(plm_quic_table_bytes(&none) - plm_quic_message_bytes(&none));
 	size_t in_use = 0;
 	uint32_t n = 0;
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """QUIC media over a path that is not good: how much is refused, and how soon media flows again.
 
-A relay on net_af_packet and participants on kernel sockets (plenum-client --quic), in network namespaces
+A relay on net_af_packet and participants on kernel sockets (plenum-client --wzp), in network namespaces
 joined by veth pairs; nothing is simulated. In each room one of two participants, the publisher or the
 subscriber, is behind a router with a NAT of its own, on which nftables does the harm:
 

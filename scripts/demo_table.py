@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The live table of scripts/demo: what each subscriber receives, from the reports that
-plenum-client writes once a second (NAME.json). Redrawn in place on a terminal. With --quic the
-last word on a QUIC client: how many datagrams came bit for bit."""
+plenum-client writes once a second (NAME.json). Redrawn in place on a terminal. With --decoded the
+last word on a WZP participant: whether it heard all that the other one said."""
 
 import argparse
 import json
@@ -45,32 +45,31 @@ def table(paths, before):
                f"{milliseconds(total['jitter_ns'], 'p99'):>11}")
 
 
-def quic_line(path, expected):
-    """One line of a QUIC client's last report, and whether all is well."""
-    report = last_report(path + ".json")
-    if report is None or not report["final"]:
+def talker_line(path, other, decoded):
+    """One line of a WZP participant's last report, and whether it heard all that the other one said."""
+    mine, theirs = last_report(path + ".json"), last_report(other + ".json")
+    if not mine or not theirs or not mine["final"] or not theirs["final"]:
         return f"{os.path.basename(path):8} no report", False
-    (participant,) = report["participants"]
-    quic, streams = participant["quic"], participant["streams"]
-    whole = sum(s["unique"] for s in streams)
-    corrupt = sum(s["corrupt"] + s["duplicates"] for s in streams)
-    return (f"{participant['name']:8} {whole:16} of {expected:8} {corrupt:9} "
-            f"{quic['rtt_ns'] / 1e6:10.1f}   {quic['cipher']}", whole == expected and not corrupt)
+    (me,), (them,) = mine["participants"], theirs["participants"]
+    sent = them["wzp"]["media_sent"]
+    heard, lost = me["wzp"]["media_received"], sum(s["lost"] for s in me["streams"])
+    return (f"{me['name']:8} {decoded:13} of {sent:5} {heard:10}, {lost:5} {me['quic']['rtt_ns'] / 1e6:10.1f}   "
+            f"{me['quic']['cipher']}", sent > 0 and decoded == heard == sent and lost == 0)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--while-pid", type=int, help="ends with this process")
-    parser.add_argument("--quic", type=int, metavar="DATAGRAMS",
-                        help="what became of so many, exit 1 unless all are well")
+    parser.add_argument("--decoded", type=int, metavar="FRAMES",
+                        help="so many frames of what the second said did the first decode; exit 1 unless all")
     parser.add_argument("paths", nargs="+", help="report files without .json")
     args = parser.parse_args()
-    if args.quic is not None:
-        found = [quic_line(path, args.quic) for path in args.paths]
-        print(*(line for line, _ in found), sep="\n")
-        return 0 if all(well for _, well in found) else 1
+    if args.decoded is not None:
+        line, well = talker_line(*args.paths, args.decoded)
+        print(line)
+        return 0 if well else 1
     if args.while_pid is None:
-        parser.error("give --while-pid or --quic")
+        parser.error("give --while-pid or --decoded")
     before, drawn = {}, 0
     while True:
         time.sleep(1)

@@ -389,6 +389,7 @@ wzp_link_wrap(struct participant *p, enum wzp_wrap wrap, const uint8_t *msg, siz
 		if (len > size)
 			return 0;
 		memcpy(buf, msg, len);
+		p->wzp.tx.packets++;
 		return len;
 	}
 	return 0;

@@ -20,14 +20,16 @@
 #include "bytes.h"
 #include "load.h"
 
-#define BURST       32
-#define FRAME_READ  2048 /* of a chained frame, at most */
-#define RESOLVE_NS  (500 * PLM_NS_PER_MS)
-#define TIMERS      32  /* participants looked at in a turn */
-#define JOINS       4   /* begun in a turn */
-#define GRACE       100 /* a stall at the end may cost one part in so many of a run's time */
-#define GARBAGE_MAX 256
-#define STRANGERS   256 /* UDP ports above ours that nobody joined from */
+#define BURST        32
+#define FRAME_READ   2048 /* of a chained frame, at most */
+#define RESOLVE_NS   (500 * PLM_NS_PER_MS)
+#define TIMERS       32  /* participants looked at in a turn */
+#define JOINS        4   /* begun in a turn */
+#define GRACE        100 /* a stall at the end may cost one part in so many of a run's time */
+#define GARBAGE_MAX  256
+#define STRANGERS    256 /* UDP ports above ours that nobody joined from */
+#define REPORT_EVERY 50  /* packets of a WZP publisher */
+static_assert(PLM_WZP_HDR == PLM_RTP_HDR, "a stamp stands behind either");
 
 struct participant {
 	struct ice_agent ice;
@@ -572,13 +574,19 @@ put_rtp(struct load *l, uint8_t *rtp, unsigned int publisher, uint64_t seq, uint
 	memcpy(rtp, words, sizeof(words));
 }
 
-/* As the protocol's clients begin an Opus frame of 20 ms, whatever stands behind it. */
+/* As the protocol's clients send an Opus frame of 20 ms, with a report every 50 packets; what it holds of
+ * `size` bytes stands there already. */
 static void
-put_wzp(uint8_t *wzp, uint64_t seq, uint64_t at_ns)
+put_wzp(uint8_t *wzp, size_t size, uint64_t seq, uint64_t at_ns)
 {
-	memset(wzp, 0, PLM_RTP_HDR);
-	put_be16(wzp + 2, (uint16_t)seq);
-	put_be32(wzp + 4, (uint32_t)(at_ns / PLM_NS_PER_MS));
+	bool has_report = seq % REPORT_EVERY == 0 && size >= LOAD_SIZE_MIN + PLM_WZP_REPORT;
+	struct plm_wzp_media media = { .has_report = has_report,
+		.sequence = (uint16_t)seq,
+		.timestamp = (uint32_t)(at_ns / PLM_NS_PER_MS),
+		.payload_len = size - PLM_WZP_HDR - (has_report ? PLM_WZP_REPORT : 0),
+		.report = { 0, 10, 1, 200 } };
+
+	(void)plm_wzp_media_build(wzp, size, &media, NULL);
 }
 
 /* The next publisher's next packet, of size number `s`: whose it is. */
@@ -592,12 +600,12 @@ put_media(struct load *l, uint8_t *rtp, unsigned int s, uint64_t at_ns)
 		.intended_ns = at_ns };
 
 	l->publisher_next = publisher + 1 == l->nb_publishers ? 0 : publisher + 1;
-	if (l->quic != NULL)
-		put_wzp(rtp, stamp.seq, at_ns);
-	else
-		put_rtp(l, rtp, publisher, stamp.seq, at_ns);
 	load_stamp_put(rtp, &stamp);
 	memcpy(rtp + LOAD_SIZE_MIN, l->filler, l->conf.sizes[s].size - LOAD_SIZE_MIN);
+	if (l->quic != NULL)
+		put_wzp(rtp, l->conf.sizes[s].size, stamp.seq, at_ns);
+	else
+		put_rtp(l, rtp, publisher, stamp.seq, at_ns);
 	return publisher / l->conf.publishers * room_size(l) + publisher % l->conf.publishers;
 }
 
@@ -631,9 +639,9 @@ send_flood(struct load *l, uint64_t now_ns)
 		uint8_t wzp[LOAD_QUIC_SIZE_MAX];
 
 		l->flood.n++;
-		put_wzp(wzp, stamp.seq, now_ns);
 		load_stamp_put(wzp, &stamp);
 		memcpy(wzp + LOAD_SIZE_MIN, l->filler, l->conf.sizes[s].size - LOAD_SIZE_MIN);
+		put_wzp(wzp, l->conf.sizes[s].size, stamp.seq, now_ns);
 		if (load_quic_send(l->quic, l->conf.rooms * room_size(l) + publisher, wzp,
 				    l->conf.sizes[s].size, now_ns) == PLM_QUIC_SENT)
 			l->r.flood++;

@@ -332,7 +332,7 @@ take_peer_option(struct options *o, enum opt opt, const char *arg, struct plm_te
 	case OPT_PUBLISHERS:
 		return parse_u(arg, 1, LOAD_PARTICIPANTS_MAX, &conf->publishers);
 	case OPT_SUBSCRIBERS:
-		return parse_u(arg, 1, LOAD_PARTICIPANTS_MAX, &conf->subscribers);
+		return parse_u(arg, 0, LOAD_PARTICIPANTS_MAX, &conf->subscribers);
 	case OPT_JOIN_RATE:
 		return parse_u(arg, 1, 1000000, &conf->join_rate);
 	case OPT_WZP:
@@ -433,6 +433,10 @@ check_together(struct options *o, struct plm_text *why)
 				"of --wzp");
 	else if (conf->is_quic && conf->join_rate != 0)
 		plm_text_add(why, "--join-rate is of --secret: --wzp has --handshakes-per-s");
+	else if (!conf->is_quic && conf->subscribers == 0)
+		plm_text_add(why, "--subscribers 0 is of --wzp, where publishers hear each other");
+	else if (conf->publishers + conf->subscribers < 2)
+		plm_text_add(why, "nobody hears anything: give more --publishers or --subscribers");
 	for (unsigned int i = 0; conf->is_quic && why->len == 0 && i < conf->nb_sizes; i++)
 		if (conf->sizes[i].size > LOAD_QUIC_SIZE_MAX)
 			plm_text_add(why, "a datagram of %u bytes fits no QUIC packet: at most %d",

@@ -29,10 +29,13 @@
 #define LAZY_NS (20 * PLM_NS_PER_MS)
 #define TICK_NS PLM_NS_PER_MS
 /* How long who comes and goes stays, and after how long its address may be used again. */
-#define STAY_NS   (1 * PLM_NS_PER_S)
-#define REUSE_S   4
-#define EXTENT    (16 * 1024)
-#define HUGE_PAGE (2u << 20)
+#define STAY_NS (1 * PLM_NS_PER_S)
+#define REUSE_S 4
+#define EXTENT  (16 * 1024)
+/* Of a client that reads no streams. */
+#define UNREAD_STREAMS 100
+#define UNREAD_EXTENTS 4
+#define HUGE_PAGE      (2u << 20)
 /* A client's handshake takes some more than a server's. */
 #define ARENA (PLM_QUIC_ARENA_MIN + 8 * 1024)
 /* So that the connections' first lines do not all fall into the same sets of a cache. */
@@ -70,6 +73,8 @@ struct client {
 struct load_quic {
 	struct load_quic_conf conf;
 	struct quic_side side; /* owned */
+	struct quic_side
+			side_unread; /* owned; of who reads no more streams, as the original's command line */
 	uint32_t nb_clients;
 	struct client *clients;         /* owned; [nb_clients] */
 	uint8_t seed[PLM_WZP_KEY];      /* of their identities */
@@ -463,6 +468,7 @@ begin(struct load_quic *q, uint32_t idx, unsigned int room, uint64_t now_ns)
 		.ops_ctx = q,
 	};
 	char name[PLM_NAME_SIZE + 16];
+	struct quic_side *side;
 	gnutls_session_t tls;
 
 	c->gen = c->gen == PLM_CID_GEN_MAX ? 1 : c->gen + 1;
@@ -472,14 +478,15 @@ begin(struct load_quic *q, uint32_t idx, unsigned int room, uint64_t now_ns)
 	c->phase = HANDSHAKE;
 	c->is_wrong = false;
 	c->is_unread = reads_nothing(q, idx);
+	side = c->is_unread ? &q->side_unread : &q->side;
 	q->now_ns = now_ns;
 	kind_of(q, idx)->begun++;
 	q->nb_arriving++;
 	snprintf(name, sizeof(name), "%s-%u", q->conf.room, room);
-	if (make_offer(q, idx) < 0 || quic_tls_client_session(q->side.tls, name, &tls) < 0)
+	if (make_offer(q, idx) < 0 || quic_tls_client_session(side->tls, name, &tls) < 0)
 		goto fail;
 	new.tls = tls;
-	if (plm_quic_conn_client(q->side.quic, &new, now_ns, &c->conn) < 0) {
+	if (plm_quic_conn_client(side->quic, &new, now_ns, &c->conn) < 0) {
 		gnutls_deinit(tls);
 		goto fail;
 	}
@@ -697,7 +704,7 @@ load_quic_places(unsigned int churn)
 }
 
 static int
-make_engine(struct load_quic *q)
+make_engine(struct load_quic *q, struct quic_side *side, bool is_unread)
 {
 	static const char *const suites[] = {
 		[PLM_AES128_GCM] = "AES-128-GCM",
@@ -709,10 +716,12 @@ make_engine(struct load_quic *q)
 		.idle_timeout_ns = IDLE_NS,
 		.handshake_timeout_ns = HANDSHAKE_NS,
 		.keep_alive_ns = KEEP_ALIVE_NS,
-		.max_streams = LOAD_WZP_STREAMS,
-		.max_stream_bytes = 16 * 1024,
-		.max_bytes = 64 * 1024,
+		.max_streams = is_unread ? UNREAD_STREAMS : LOAD_WZP_STREAMS,
+		.max_stream_bytes = 64 * 1024,
+		.max_bytes = 256 * 1024,
 		.max_chunks = 4,
+		.has_large_windows = is_unread, /* what it keeps of it is nothing */
+		.leaves_streams = is_unread,
 	};
 	struct quic_tls_client_conf tls = { 0 };
 	char priority[256];
@@ -724,14 +733,15 @@ make_engine(struct load_quic *q)
 				suites[q->conf.cipher]);
 		tls.priority = priority;
 	}
-	return quic_side_init(&q->side, &quic, PLM_AEAD_BEST, quic_tls_client_create(&tls));
+	return quic_side_init(side, &quic, PLM_AEAD_BEST, quic_tls_client_create(&tls));
 }
 
 static int
 make_clients(struct load_quic *q)
 {
-	/* Half of them may need one at once. */
-	uint32_t nb_extents = q->nb_clients / 2 + 1;
+	/* Half of them may need one at once; streams that nobody reads fill some. */
+	uint32_t nb_extents = q->nb_clients / 2 + 1 +
+			(uint32_t)(q->conf.nb_steady * q->conf.unread * UNREAD_EXTENTS);
 	size_t arenas = RTE_ALIGN_CEIL((size_t)q->nb_clients * STRIDE, (size_t)HUGE_PAGE);
 
 	q->clients = calloc(q->nb_clients, sizeof(q->clients[0]));
@@ -765,7 +775,9 @@ load_quic_create(const struct load_quic_conf *conf, uint64_t now_ns)
 	q->nb_clients = conf->nb_steady + load_quic_places(conf->churn);
 	q->out.get = out_get;
 	q->out.put = out_put;
-	ret = make_engine(q);
+	ret = make_engine(q, &q->side, false);
+	if (ret == 0 && conf->unread > 0)
+		ret = make_engine(q, &q->side_unread, true);
 	if (ret == 0)
 		ret = make_clients(q);
 	if (ret < 0) {
@@ -785,6 +797,7 @@ load_quic_free(struct load_quic *q)
 	for (uint32_t i = 0; q->clients != NULL && i < q->nb_clients; i++)
 		conn_free(&q->clients[i]);
 	quic_side_fini(&q->side);
+	quic_side_fini(&q->side_unread);
 	free(q->extents);
 	free(q->arenas);
 	free(q->timers);

@@ -230,8 +230,9 @@ call_quic_totals(struct plm_ctl *ctl, const void *arg, struct plm_text *out, uin
 	plm_text_add(out, "memory beyond their own: %u of %u extents of %u KB in use\n",
 			t.extents_used, t.extents, PLM_QUIC_EXTENT / 1024);
 	if (!plm_ctl_conf(ctl)->wzp.open_rooms && plm_ctl_conf(ctl)->wzp.auth == NULL)
-		plm_text_add(out, "nobody is let in: wzp.open_rooms is false, and there is no "
-				  "wzp.auth_url\n");
+		plm_text_add(out,
+				"nobody is let in: wzp.open_rooms is false, and there is no "
+				"wzp.auth_url\n");
 	return 0;
 }
 

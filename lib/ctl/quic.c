@@ -1017,11 +1017,12 @@ ctl_quic_consumed(struct plm_ctl *ctl, uint32_t idx, struct rte_mbuf *m)
 	credits_flush(q, worker);
 }
 
-/* Room for a message of `len` bytes, or with a blob; NULL: there is none now, and that is counted. */
+/* Room for a message of `len` bytes, or 0 for a blob's; NULL: there is none now, and that is counted. */
 static struct rte_mbuf *
 message_alloc(struct ctl_quic *q, uint32_t idx, const void *buf, size_t len)
 {
-	struct rte_mbuf *m = plm_fault(POOL_FRAME) ? NULL : rte_pktmbuf_alloc(q->table->messages);
+	struct rte_mempool *pool = len > 0 ? q->table->messages : q->table->notes;
+	struct rte_mbuf *m = plm_fault(POOL_FRAME) ? NULL : rte_pktmbuf_alloc(pool);
 	struct plm_quic_message *msg;
 
 	if (m == NULL) {

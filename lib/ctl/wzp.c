@@ -145,7 +145,8 @@ refuse(struct ctl_wzp *z, uint32_t idx, enum plm_counter why)
 {
 	plm_count(&z->ctl->counters, why);
 	plm_count(&z->ctl->counters, PLM_CNT_QUIC_REFUSED);
-	tell_of_refusal(z, idx, plm_counter_defs[why].name);
+	if (why != PLM_CNT_WZP_NO_PLACE) /* of which admission has told why */
+		tell_of_refusal(z, idx, plm_counter_defs[why].name);
 	enter_stage(z, idx, WZP_STAGE_NONE, 0);
 	wzp_stream_fini(z, idx);
 	ctl_quic_refuse(z->ctl, idx, CTL_WZP_REFUSAL);

@@ -7,7 +7,12 @@
 #include "plm_sim.h"
 #include "quic_priv.h"
 
-#define SMALL 64 /* up to here classes are 16 bytes apart */
+#define SMALL  64 /* up to here classes are 16 bytes apart */
+#define LARGER 8  /* classes to a block of twice the size */
+/* What ngtcp2 (1.11) asks for in a handshake and gives back when that is over: packets' spaces, and what TLS says. Of another
+ * version that has other sizes the connection just keeps the gaps. */
+#define BRIEF_SPACE  1616
+#define BRIEF_CRYPTO 1064
 
 static unsigned int
 class_of(size_t size)
@@ -40,6 +45,7 @@ region_add(struct quic_arena *arena, struct quic_region *region, void *base, siz
 {
 	region->top = RTE_PTR_ALIGN_CEIL((uint8_t *)base, 16);
 	region->end = (uint8_t *)base + size;
+	region->nb_out = 0;
 	arena->size += (uint32_t)(region->end - region->top);
 }
 
@@ -56,6 +62,32 @@ quic_arena_fini(struct quic_arena *arena)
 {
 	while (arena->nb_extents > 0)
 		arena->memory->put(arena->memory->ctx, arena->extents[--arena->nb_extents]);
+}
+
+/* Free blocks of a region that goes. */
+static void
+forget(struct quic_arena *arena, uint32_t region)
+{
+	for (unsigned int class = 0; class < ARENA_CLASSES; class ++) {
+		struct quic_block **at = &arena->free_list[class];
+
+		while (*at != NULL)
+			if ((*at)->region == region)
+				*at = (*at)->next;
+			else
+				at = &(*at)->next;
+	}
+}
+
+void
+quic_arena_trim(struct quic_arena *arena)
+{
+	while (arena->nb_extents > 0 && arena->regions[arena->nb_extents].nb_out == 0) {
+		forget(arena, arena->nb_extents);
+		arena->nb_extents--;
+		arena->size -= (uint32_t)arena->memory->size;
+		arena->memory->put(arena->memory->ctx, arena->extents[arena->nb_extents]);
+	}
 }
 
 static bool
@@ -77,18 +109,29 @@ extent_add(struct quic_arena *arena, uint32_t max_extents)
 	return true;
 }
 
-/* Where `size` bytes are left: in what there is, or in another region. NULL: nowhere. */
+/* Where `size` bytes are left in what there is. NULL: nowhere. */
 static struct quic_region *
-region_with(struct quic_arena *arena, size_t size, uint32_t max_extents)
+region_of(struct quic_arena *arena, size_t size)
 {
 	struct quic_region *region = arena->regions;
 
 	for (; region <= &arena->regions[arena->nb_extents]; region++)
 		if (size <= (size_t)(region->end - region->top))
 			return region;
+	return NULL;
+}
+
+/* Or in another region. */
+static struct quic_region *
+region_with(struct quic_arena *arena, size_t size, uint32_t max_extents)
+{
+	struct quic_region *region = region_of(arena, size);
+
+	if (region != NULL)
+		return region;
 	if (arena->memory == NULL || size > arena->memory->size || !extent_add(arena, max_extents))
 		return NULL;
-	return region;
+	return &arena->regions[arena->nb_extents];
 }
 
 bool
@@ -132,10 +175,29 @@ quic_arena_has_blocks(struct quic_arena *arena, size_t size, unsigned int n, siz
 	}
 }
 
+/* A young one's have nothing else in extents but what is brief. */
+static void
+grow_old(struct quic_arena *arena)
+{
+	quic_arena_trim(arena);
+	if (arena->nb_extents == 0)
+		arena->age = QUIC_ARENA_OLD;
+}
+
+void
+quic_arena_grow_up(struct quic_arena *arena)
+{
+	if (arena->age != QUIC_ARENA_YOUNG)
+		return;
+	arena->age = QUIC_ARENA_GROWN;
+	grow_old(arena);
+}
+
 static void *
 take(struct quic_arena *arena, struct quic_block *block)
 {
-	arena->used += class_size((unsigned int)block->class) + (uint32_t)sizeof(*block);
+	arena->used += class_size(block->class) + (uint32_t)sizeof(*block);
+	arena->regions[block->region].nb_out++;
 	arena->peak = RTE_MAX(arena->peak, arena->used);
 	return block + 1;
 }
@@ -149,11 +211,37 @@ take_free(struct quic_arena *arena, unsigned int class)
 	return take(arena, block);
 }
 
+static struct quic_block *
+carve(struct quic_arena *arena, struct quic_region *region, unsigned int class)
+{
+	struct quic_block *block = (struct quic_block *)region->top;
+
+	region->top += class_size(class) + sizeof(*block);
+	block->class = class;
+	block->region = (uint32_t)(region - arena->regions);
+	return block;
+}
+
+/* In an extent, so that no gap is left where the connection goes on to live. NULL: there is none. */
+static void *
+alloc_brief(struct quic_arena *arena, size_t size)
+{
+	const unsigned int class = class_of(size);
+	const size_t need = class_size(class) + sizeof(struct quic_block);
+	struct quic_region *region;
+
+	if (arena->memory == NULL || (arena->nb_extents == 0 && !extent_add(arena, 1)))
+		return NULL;
+	region = &arena->regions[1];
+	if ((size_t)(region->end - region->top) < need)
+		return NULL;
+	return take(arena, carve(arena, region, class));
+}
+
 void *
 quic_arena_alloc(struct quic_arena *arena, size_t size)
 {
 	struct quic_region *region;
-	struct quic_block *block;
 	unsigned int class;
 	uint32_t need;
 
@@ -162,14 +250,19 @@ quic_arena_alloc(struct quic_arena *arena, size_t size)
 	class = class_of(size);
 	if (likely(arena->free_list[class] != NULL))
 		return take_free(arena, class);
-	need = class_size(class) + (uint32_t)sizeof(*block);
-	region = region_with(arena, need, PLM_QUIC_EXTENTS_MAX);
-	if (likely(region != NULL)) {
-		block = (struct quic_block *)region->top;
-		region->top += need;
-		block->class = class;
-		return take(arena, block);
+	need = class_size(class) + (uint32_t)sizeof(struct quic_block);
+	region = region_of(arena, need);
+	if (unlikely(region == NULL)) {
+		/* What a handshake left behind, before there is more. */
+		unsigned int most = RTE_MIN(class + LARGER, ARENA_CLASSES - 1u);
+
+		for (unsigned int c = class + 1; c <= most; c++)
+			if (arena->free_list[c] != NULL)
+				return take_free(arena, c);
+		region = region_with(arena, need, PLM_QUIC_EXTENTS_MAX);
 	}
+	if (likely(region != NULL))
+		return take(arena, carve(arena, region, class));
 	for (class ++; class < ARENA_CLASSES; class ++)
 		if (arena->free_list[class] != NULL)
 			return take_free(arena, class);
@@ -186,15 +279,26 @@ quic_arena_release(struct quic_arena *arena, void *buf)
 	block = (struct quic_block *)buf - 1;
 	if (plm_mutant(QUIC_ARENA) && arena->nb_extents > 0)
 		arena->memory->put(arena->memory->ctx, arena->extents[--arena->nb_extents]);
-	arena->used -= class_size((unsigned int)block->class) + (uint32_t)sizeof(*block);
+	arena->used -= class_size(block->class) + (uint32_t)sizeof(*block);
+	arena->regions[block->region].nb_out--;
+	if (unlikely(arena->age != QUIC_ARENA_OLD) && block->region > 0) {
+		if (arena->age == QUIC_ARENA_GROWN)
+			grow_old(arena);
+		return;
+	}
 	block->next = arena->free_list[block->class];
 	arena->free_list[block->class] = block;
 }
 
 static void *
-mem_malloc(size_t size, void *arena)
+mem_malloc(size_t size, void *ctx)
 {
-	return quic_arena_alloc(arena, size);
+	struct quic_arena *arena = ctx;
+	void *buf = NULL;
+
+	if (unlikely(arena->is_brief) && (size == BRIEF_SPACE || size == BRIEF_CRYPTO))
+		buf = alloc_brief(arena, size);
+	return buf != NULL ? buf : quic_arena_alloc(arena, size);
 }
 
 static void
@@ -224,7 +328,7 @@ mem_realloc(void *old, size_t size, void *arena)
 
 	if (old == NULL)
 		return quic_arena_alloc(arena, size);
-	has = class_size((unsigned int)((struct quic_block *)old - 1)->class);
+	has = class_size(((struct quic_block *)old - 1)->class);
 	if (size <= has)
 		return old;
 	buf = quic_arena_alloc(arena, size);

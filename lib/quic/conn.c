@@ -170,6 +170,7 @@ handshake_completed(ngtcp2_conn *ng, void *user_data)
 	struct plm_quic_conn *conn = user_data;
 
 	conn->state = PLM_QUIC_ESTABLISHED;
+	quic_arena_grow_up(&conn->arena);
 	conn->ops->established(conn->ops_ctx, conn);
 	return 0;
 }
@@ -179,12 +180,18 @@ static int
 recv_crypto(ngtcp2_conn *ng, ngtcp2_encryption_level level, uint64_t offset, const uint8_t *buf,
 		size_t len, void *user_data)
 {
+	struct plm_quic_conn *conn = user_data;
+	int ret;
+
 	if (level == NGTCP2_ENCRYPTION_LEVEL_1RTT) {
 		if (!ngtcp2_conn_is_server(ng)) /* a foreign server's tickets */
 			return 0;
 		return NGTCP2_ERR_PROTO;
 	}
-	return ngtcp2_crypto_recv_crypto_data_cb(ng, level, offset, buf, len, user_data);
+	conn->arena.is_brief = conn->arena.age == QUIC_ARENA_YOUNG;
+	ret = ngtcp2_crypto_recv_crypto_data_cb(ng, level, offset, buf, len, user_data);
+	conn->arena.is_brief = false;
+	return ret;
 }
 
 static int
@@ -360,7 +367,9 @@ plm_quic_conn_server(struct plm_quic *quic, const struct plm_quic_new *new, uint
 	ngtcp2_settings settings;
 	ngtcp2_path_storage path;
 	ngtcp2_cid client, own;
+	int ret;
 
+	conn->arena.age = QUIC_ARENA_YOUNG;
 	settings_fill(quic, &settings, quic_time(conn, now_ns));
 	settings.token = new->token;
 	settings.tokenlen = new->token_len;
@@ -382,8 +391,11 @@ plm_quic_conn_server(struct plm_quic *quic, const struct plm_quic_new *new, uint
 		return -EINVAL;
 	ngtcp2_cid_init(&client, new->scid, new->scid_len);
 	quic_path_to(&path, &new->path);
-	if (ngtcp2_conn_server_new(&conn->ng, &client, &own, &path.path, new->version,
-			    &quic->server, &settings, &params, &conn->mem, conn) != 0)
+	conn->arena.is_brief = true;
+	ret = ngtcp2_conn_server_new(&conn->ng, &client, &own, &path.path, new->version,
+			&quic->server, &settings, &params, &conn->mem, conn);
+	conn->arena.is_brief = false;
+	if (ret != 0)
 		return -ENOMEM;
 	conn_begin(conn);
 	*out = conn;
@@ -577,6 +589,12 @@ plm_quic_conn_reason(const struct plm_quic_conn *conn, size_t *len)
 
 	*len = conn->end.is_remote ? err->reasonlen : 0;
 	return err->reason;
+}
+
+void
+plm_quic_trim(struct plm_quic_conn *conn)
+{
+	quic_arena_trim(&conn->arena);
 }
 
 bool

@@ -230,6 +230,9 @@ void plm_quic_prefetch_send_more(const void *arena, size_t len);
 void plm_quic_prefetch_recv(const void *arena);
 void plm_quic_prefetch_recv_more(const void *arena, size_t len);
 
+/** Give back what memory beyond its own the connection does not use any more; now and then. */
+void plm_quic_trim(struct plm_quic_conn *conn);
+
 /** Whether plm_quic_flush() may have something to write. */
 bool plm_quic_is_dirty(const struct plm_quic_conn *conn);
 

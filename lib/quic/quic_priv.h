@@ -20,7 +20,8 @@
 
 /* In front of each block, which keeps blocks aligned to 16. */
 struct quic_block {
-	uint64_t class;
+	uint32_t class;
+	uint32_t region;
 	struct quic_block *next; /* in the list of its class, while it is free */
 };
 static_assert(sizeof(struct quic_block) == 16, "blocks are aligned to 16");
@@ -28,6 +29,13 @@ static_assert(sizeof(struct quic_block) == 16, "blocks are aligned to 16");
 struct quic_region {
 	uint8_t *top; /* never given out beyond it */
 	uint8_t *end;
+	uint32_t nb_out; /* blocks of it that are out */
+};
+
+enum quic_arena_age {
+	QUIC_ARENA_OLD, /* blocks that are given back are given out again, wherever they are */
+	QUIC_ARENA_YOUNG, /* a server's handshake: nothing in extents is given out twice, so that they can be given back */
+	QUIC_ARENA_GROWN, /* the same, and it is over: they are, as soon as nothing in them is used */
 };
 
 /*
@@ -42,6 +50,8 @@ struct quic_arena {
 	uint32_t peak;
 	uint32_t nb_extents;
 	uint32_t max_extents;
+	uint8_t age;   /* enum quic_arena_age */
+	bool is_brief; /* some blocks that are asked for now are given back soon */
 	void *extents[PLM_QUIC_EXTENTS_MAX];
 	const struct plm_quic_memory *memory; /* where extents come from; NULL: nowhere */
 	struct quic_block *free_list[ARENA_CLASSES];
@@ -51,6 +61,10 @@ void quic_arena_init(struct quic_arena *arena, void *base, size_t size,
 		const struct plm_quic_memory *memory);
 /* Give the extents back. */
 void quic_arena_fini(struct quic_arena *arena);
+/* The handshake is complete: what it took beside the connection's own memory goes back. */
+void quic_arena_grow_up(struct quic_arena *arena);
+/* Give back the extents of which nothing is used any more, the last ones first. */
+void quic_arena_trim(struct quic_arena *arena);
 /* Are `size` bytes to be had, by way of an extent if need be and there are fewer than `max_extents`? */
 bool quic_arena_has(struct quic_arena *arena, size_t size, uint32_t max_extents);
 /* And `n` blocks of `size` bytes, with another `beside` in smaller ones? */

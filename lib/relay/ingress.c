@@ -489,16 +489,22 @@ datagram_accept(struct relay_worker *w, struct plm_session_hot *hot, const struc
 }
 
 /* What is told apart, although all of it goes on as it came. */
-static inline void
-datagram_look(struct relay_worker *w, struct plm_session_hot *hot, const uint8_t *p, uint16_t len)
+static __rte_noinline void
+datagram_note(struct relay_worker *w, struct plm_session_hot *hot, const uint8_t *p, uint16_t len)
 {
-	if (unlikely(plm_wzp_has_report(p[0]))) {
+	if (plm_wzp_has_report(p[0])) {
 		plm_quality_store(hot, be32_at(p + len - PLM_WZP_REPORT));
 		plm_count(&w->counters, PLM_CNT_DGRAM_REPORTS);
-	}
-	/* Opus packets as clients send them have no repair ratio: zeros. */
-	if (unlikely(p[0] == 0 && p[1] != 0) && plm_wzp_is_trunk(p, len))
+	} else if (plm_wzp_is_trunk(p, len)) {
 		plm_count(&w->counters, PLM_CNT_DGRAM_TRUNKS);
+	}
+}
+
+/* A report, or what may be a trunk frame: clients' Opus begins with two zeros. */
+static inline bool
+datagram_is_notable(const uint8_t *p)
+{
+	return plm_wzp_has_report(p[0]) || (p[0] == 0 && p[1] != 0);
 }
 
 void
@@ -522,7 +528,8 @@ relay_ingress_quic(struct relay_worker *w, struct rte_mbuf **media, unsigned int
 			rte_pktmbuf_free(media[i]);
 			continue;
 		}
-		datagram_look(w, hot, p, pkt->payload_len);
+		if (unlikely(datagram_is_notable(p)))
+			datagram_note(w, hot, p, pkt->payload_len);
 		add(&hot->rx_packets, 1);
 		add(&hot->rx_bytes, pkt->payload_len);
 		rooms[nb_ok] = hot->room_idx;

@@ -135,9 +135,10 @@ struct plm_quic_table {
 	uint8_t *arenas;
 	struct plm_wheel_entry *timers; /**< [nb_slots]; of the slot's owner */
 	struct rte_mempool *extents;    /**< regions of PLM_QUIC_EXTENT bytes, one for each slot */
-	struct rte_mempool *more_extents;           /**< and for those that have one */
-	struct plm_quic_memory memory;              /**< them, for connections */
-	struct rte_mempool *messages;               /**< to peers, with struct plm_quic_message */
+	struct rte_mempool *more_extents; /**< and for those that have one */
+	struct plm_quic_memory memory;    /**< them, for connections */
+	struct rte_mempool *messages;     /**< to peers: struct plm_quic_message and bytes */
+	struct rte_mempool *notes;        /**< and those whose bytes are a blob's */
 	struct rte_mempool *pools[PLM_WORKERS_MAX]; /**< packets and payloads of each worker */
 	/* slow path writes before the session can be seen in a view, workers read */
 	uint32_t *slot_of; /**< [max_sessions] */
@@ -162,8 +163,9 @@ int plm_quic_table_create(struct plm_quic_table **table, const struct plm_quic_t
 /** Nobody runs any more: end every connection without a word. Takes NULL. */
 void plm_quic_table_free(struct plm_quic_table *table);
 
-/** Bytes that it takes. */
+/** Bytes that it takes, and those of them that are mbufs of messages. */
 size_t plm_quic_table_bytes(const struct plm_quic_table_conf *conf);
+size_t plm_quic_message_bytes(const struct plm_quic_table_conf *conf);
 
 static inline enum plm_quic_slot_state
 plm_quic_slot_state(const struct plm_quic_slot *slot)

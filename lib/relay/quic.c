@@ -403,8 +403,10 @@ retire(struct relay_quic *q, struct plm_quic_slot *slot)
 static inline void
 show(struct relay_quic *q, struct plm_quic_slot *slot)
 {
-	if (q->w->now_ns - slot->shown_ns > SHOW_NS)
-		plm_quic_slot_show(slot, q->w->now_ns);
+	if (q->w->now_ns - slot->shown_ns <= SHOW_NS)
+		return;
+	plm_quic_trim(slot->conn);
+	plm_quic_slot_show(slot, q->w->now_ns);
 }
 
 /* After anything that may have changed it. What the peer closed says nothing more (RFC 9000 §10.2.2), and what

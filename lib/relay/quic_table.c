@@ -13,15 +13,35 @@
 /* So that the connections' first lines do not all fall into the same sets of a cache. */
 #define COLOUR (5 * RTE_CACHE_LINE_SIZE)
 
-/* Messages under way: an answer, two updates and one that waits for each connection, and some more. */
+/* Messages under way: an answer for some of those who join, and for each two updates and one that waits. */
 #define MESSAGES_MORE 512
 #define MESSAGE_ROOM                                                                               \
 	(RTE_PKTMBUF_HEADROOM + sizeof(struct plm_quic_message) + PLM_QUIC_MESSAGE_BYTES)
+#define NOTE_ROOM (RTE_PKTMBUF_HEADROOM + sizeof(struct plm_quic_message))
 
 static unsigned int
 nb_messages(const struct plm_quic_table_conf *conf)
 {
-	return 4 * conf->nb_slots + MESSAGES_MORE;
+	return conf->nb_slots / 4 + MESSAGES_MORE;
+}
+
+static unsigned int
+nb_notes(const struct plm_quic_table_conf *conf)
+{
+	return 3 * conf->nb_slots + MESSAGES_MORE;
+}
+
+static size_t
+mbuf_bytes(size_t room)
+{
+	return sizeof(struct rte_mbuf) + sizeof(struct plm_pkt) + room + RTE_CACHE_LINE_SIZE;
+}
+
+size_t
+plm_quic_message_bytes(const struct plm_quic_table_conf *conf)
+{
+	return nb_messages(conf) * mbuf_bytes(MESSAGE_ROOM) +
+			nb_notes(conf) * mbuf_bytes(NOTE_ROOM);
 }
 
 static size_t
@@ -82,12 +102,22 @@ extents_create(const struct plm_quic_table_conf *conf, const char *what, uint32_
 			conf->socket, 0);
 }
 
+static struct rte_mempool *
+messages_create(const struct plm_quic_table_conf *conf, const char *what, unsigned int nb,
+		size_t room)
+{
+	char name[RTE_MEMPOOL_NAMESIZE];
+
+	snprintf(name, sizeof(name), "%s_quic_%s", conf->name, what);
+	return rte_pktmbuf_pool_create(name, nb, 0, sizeof(struct plm_pkt), (uint16_t)room,
+			conf->socket);
+}
+
 int
 plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_conf *conf)
 {
 	struct plm_quic_conf quic = conf->quic;
 	uint8_t secret[PLM_CID_SECRET];
-	char name[RTE_MEMPOOL_NAMESIZE];
 	struct plm_quic_table *t;
 	int ret = -ENOMEM;
 
@@ -129,11 +159,10 @@ plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_c
 	t->more_extents = extents_create(conf, "more", conf->nb_extents - conf->nb_slots);
 	if (t->extents == NULL || t->more_extents == NULL)
 		goto fail;
-	snprintf(name, sizeof(name), "%s_quic_msg", conf->name);
 	/* Parts of streams that come with a handshake's end take some, too. */
-	t->messages = rte_pktmbuf_pool_create(name, nb_messages(conf), 0, sizeof(struct plm_pkt),
-			MESSAGE_ROOM, conf->socket);
-	if (t->messages == NULL)
+	t->messages = messages_create(conf, "msg", nb_messages(conf), MESSAGE_ROOM);
+	t->notes = messages_create(conf, "note", nb_notes(conf), NOTE_ROOM);
+	if (t->messages == NULL || t->notes == NULL)
 		goto fail;
 	for (uint32_t i = 0; i < t->nb_slots; i++)
 		t->slots[i].arena = t->arenas + i * stride();
@@ -152,6 +181,7 @@ plm_quic_table_free(struct plm_quic_table *t)
 		return;
 	for (uint32_t i = 0; t->slots != NULL && i < t->nb_slots; i++)
 		plm_quic_conn_free(t->slots[i].conn);
+	rte_mempool_free(t->notes);
 	rte_mempool_free(t->messages);
 	rte_mempool_free(t->more_extents);
 	rte_mempool_free(t->extents);

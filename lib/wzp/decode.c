@@ -25,12 +25,14 @@ plm_wzp_init(const struct plm_rand *rand)
 
 /* --- JSON ---------------------------------------------------------------------------------- */
 
-/* The library recurses, 2048 deep: look before. Brackets within strings do not count. */
-static bool
-is_shallow(const char *json, size_t len)
+/* The library recurses, 2048 deep, and makes an object of every value: look before, with what is in
+ * strings left out. */
+static int
+shape_check(const char *json, size_t len, size_t max_values)
 {
 	unsigned int depth = 0;
 	bool in_string = false;
+	size_t nb = 1;
 
 	for (size_t i = 0; i < len; i++) {
 		char c = json[i];
@@ -43,25 +45,30 @@ is_shallow(const char *json, size_t len)
 		} else if (c == '"') {
 			in_string = true;
 		} else if (c == '[' || c == '{') {
+			nb++;
 			if (++depth > PLM_WZP_DEPTH_MAX)
-				return false;
+				return -EBADMSG;
 		} else if ((c == ']' || c == '}') && depth > 0) {
 			depth--;
+		} else if (c == ',') {
+			nb++;
 		}
 	}
-	return true;
+	return nb > max_values ? -E2BIG : 0;
 }
 
 /* What is read is to be given back by json_decref(). */
 static int
-json_read(const void *buf, size_t len, size_t max, json_t **json)
+json_read(const void *buf, size_t len, size_t max_len, size_t max_values, json_t **json)
 {
 	json_error_t error;
+	int ret;
 
-	if (len > max)
+	if (len > max_len)
 		return -E2BIG;
-	if (!is_shallow(buf, len))
-		return -EBADMSG;
+	ret = shape_check(buf, len, max_values);
+	if (ret < 0)
+		return ret;
 	*json = json_loadb(buf, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL,
 			&error);
 	if (*json != NULL)
@@ -426,7 +433,7 @@ plm_wzp_decode(const void *json, size_t len, struct plm_wzp_signal *signal)
 	json_t *root;
 	int ret;
 
-	ret = json_read(json, len, PLM_WZP_SIGNAL_MAX, &root);
+	ret = json_read(json, len, PLM_WZP_SIGNAL_MAX, PLM_WZP_VALUES_MAX, &root);
 	if (ret < 0)
 		return ret;
 	ret = signal_read(root, &read);
@@ -446,7 +453,7 @@ plm_wzp_room_update_read(const void *json, size_t len, plm_wzp_participant_cb cb
 	json_t *root;
 	int ret;
 
-	ret = json_read(json, len, PLM_WZP_FRAME_MAX, &root);
+	ret = json_read(json, len, PLM_WZP_FRAME_MAX, PLM_WZP_FRAME_MAX, &root);
 	if (ret < 0)
 		return ret;
 	ret = signal_read(root, &read);

@@ -128,7 +128,7 @@ put_f32(struct writer *w, float v)
 			put(w, ".", 1);
 			put(w, digits + 1, (size_t)nb - 1);
 		}
-		snprintf(text, sizeof(text), "e%d", exp10);
+		snprintf(text, sizeof(text), "e%+d", exp10);
 		put_raw(w, text);
 	}
 }

@@ -22,6 +22,7 @@
 #define PLM_WZP_TOKEN_MAX    4096    /**< bytes of a token */
 #define PLM_WZP_PROFILES_MAX 16      /**< profiles in an offer */
 #define PLM_WZP_SIGNAL_MAX   16384   /**< bytes of JSON of a signal that is read */
+#define PLM_WZP_VALUES_MAX   1024    /**< and values in it: a client's offer has 165 */
 #define PLM_WZP_FRAME_MAX    1048576 /**< bytes of JSON that the protocol allows */
 #define PLM_WZP_DEPTH_MAX    128     /**< arrays and objects within each other */
 #define PLM_WZP_LENGTH       4       /**< in front of a frame's JSON, big endian */
@@ -207,13 +208,15 @@ struct plm_wzp_signal {
 
 /**
  * Read a signal's JSON (without the length in front). All 36 variants are checked completely, as tolerant
- * as §2.2 says: unknown fields are skipped, fields may come as an array in order, and so on. Stricter are:
- * numbers of 2^63 and above and twofold names are refused in skipped fields, too.
+ * as §2.2 says: unknown fields are skipped, fields may come as an array in order, and so on. We are stricter
+ * than the original with what no program writes: integers of 2^63 and above, lone surrogates and twofold
+ * names are refused in skipped fields, too, and so is a NUL in a token or a call id. -0 is 0.
  *
  * @param[out] signal
  *   Untouched on error.
  * @return
- *   0; -E2BIG: longer than PLM_WZP_SIGNAL_MAX, or a list or string that is (profiles, token, call id);
+ *   0; -E2BIG: longer than PLM_WZP_SIGNAL_MAX, more values than PLM_WZP_VALUES_MAX, or a list or string
+ *   that is too long (profiles, token, call id);
  *   -EBADMSG: no JSON, not UTF-8, deeper than PLM_WZP_DEPTH_MAX, not a signal's form, a field that is
  *   missing, twofold or out of range; -ENOTSUP: a signal that nobody knows; -ENOMEM.
  */

@@ -47,7 +47,7 @@ class Process:
     With `talk`, tell() writes to its standard input."""
 
     def __init__(self, lab, namespace, command, name, env=None, talk=False):
-        self.name = name
+        self.name, self.lab = name, lab
         self.lines = []
         self._arrived = threading.Condition()
         self.stderr_path = os.path.join(lab.dir, f"{name}.stderr")

@@ -4,6 +4,8 @@
 
     tests/func/run.py --list
     sudo tests/func/run.py --build build [--long] NAME...
+
+WZP_DIR and PKTGEN_DIR name the folders of programs that the full forms of two tests use.
 """
 
 import argparse
@@ -18,7 +20,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MODULES = ("test_matrix", "test_admission", "test_ice", "test_rooms", "test_network",
            "test_control", "test_static", "test_surfaces", "test_garbage", "test_worker",
            "test_ports", "test_load", "test_pktgen", "test_quic_peers", "test_quic",
-           "test_client_quic")
+           "test_client_quic", "test_client_wzp", "test_wzp_auth", "test_wzp_original",
+           "test_wzp_load")
 
 
 def collect():

@@ -41,13 +41,14 @@ class Kernel:
 class Peer:
     """A plenum-client --wzp, outside unless another namespace is given."""
 
-    def __init__(self, lab, verb, name, *options, v6=False, room="_the_lobby", namespace=None):
+    def __init__(self, lab, verb, name, *options, v6=False, room="_the_lobby", namespace=None, verify=True):
         self.ready_file = os.path.join(lab.dir, f"{name}.ready")
         self.name = name
         self.process = lab.start(namespace or lab.outside, [
             os.path.join(lab.build, "app", "client", "plenum-client"), verb, "--wzp", "--relay",
             f"[{RELAY6}]:{PORT}" if v6 else f"{RELAY4}:{PORT}", "--room", room, "--participant",
-            name, "--verify", "--json", "--ready-file", self.ready_file, *options], name)
+            name, *(("--verify",) if verify else ()), "--json", "--ready-file", self.ready_file,
+            *options], name)
 
     def wait_ready(self, timeout=15):
         end = time.monotonic() + timeout

@@ -118,10 +118,10 @@ def relay_drops(relay):
                      if n and (classes().get(name, "").endswith("DROP") or "quic" in name))
 
 
-def quic_relay(lab, **settings):
+def quic_relay(lab, rooms=UNLIMITED, **settings):
     """A relay with a memif port that takes 2 000 QUIC clients, and the device to reach it."""
     socket = os.path.join(lab.dir, "memif")
-    relay = Relay(lab, rooms=UNLIMITED, ports=({
+    relay = Relay(lab, rooms=rooms, ports=({
         "device": f"net_memif0,role=server,socket={socket},socket-abstract=no", "queues": 1,
         "addresses": ({"address": RELAY4 + "/16"}, {"address": RELAY6 + "/64"})},),
         quic={"connections": 2000, "identity": f"{lab.dir}/identity"}, wzp={"open_rooms": True},

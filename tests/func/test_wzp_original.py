@@ -31,27 +31,56 @@ def standin(target, nb):
         crowd = pool.submit(exchanges.crowd, target, nb)
         for one in running:
             one.result()
-        updates, spoken = crowd.result()
-    print(f"  {nb} came and went beside a recorder that reads nothing: {updates} changes of the "
-          f"room, each told; {spoken} packets beside; version {running[2].result()}")
+        changes, sent, spoken = crowd.result()
+    print(f"  {nb} came and went beside a recorder that reads nothing: {changes} changes of the room, "
+          f"each told; it heard {len(sent)} packets of theirs and {len(spoken)} beside; "
+          f"version {running[2].result()}")
 
 
-def unmodified(programs, name):
-    for i in range(ROUNDS):
-        for what in (original.one_way, original.both_ways, original.small_ones, original.spelling):
-            print(f"  {name}, round {i + 1}, {what.__name__}: {what(programs)}", flush=True)
+def unmodified(programs, name, nb, rounds):
+    """Everything so many times in a row, what has a room of its own at the same time."""
+    def one_after_the_other(*runs):
+        return [f"{what.__name__}: {what(programs)}" for what in runs]
+
+    for i in range(rounds):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            running = [pool.submit(one_after_the_other, *runs) for runs in (
+                (original.one_way,), (original.both_ways, original.small_ones, original.spelling))]
+            for said in (text for one in running for text in one.result()):
+                print(f"  {name}, round {i + 1}, {said}", flush=True)
+    print(f"  {name}, {original.crowd(programs, nb)}", flush=True)
 
 
-@test("the unmodified programs found in DIR: --long wzp-original DIR")
+def check_books(relay):
+    """Nobody was refused, and no datagram dropped as it came in."""
+    dropped = [line for line in relay.ctl("show drops").splitlines()
+               if line.split()[1:2] in (["dgram_drop"], ["ctl_drop"])]
+    expect(all(line.startswith("ctl_ignored ") for line in dropped), f"drops: {dropped}")
+    counters = relay.counters()
+    expect(counters["wzp_joined"] == counters["quic_admitted"] > 0, f"{counters}")
+
+
+def standin_and_programs(target, folder, name, nb, rounds):
+    if folder:
+        unmodified(original.Programs(folder, target), name, nb, rounds)
+    standin(target, nb)
+
+
+@test("the unmodified programs found in DIR, over 1 and 2 workers: --long wzp-original DIR")
 @in_lab
 def wzp_original(lab, long):
     """The original client's exchanges; 200 come and go beside one that reads nothing"""
-    folder = os.environ.get("WZP_DIR")
-    if long and not folder:
-        raise Failure("whose programs? scripts/test --long wzp-original DIR (docs/interop.md)")
-    if folder:
+    folder = os.environ.get("WZP_DIR") if long else None
+    if long:
+        expect(folder, "whose programs? scripts/test --long wzp-original DIR (docs/interop.md)")
         folder = original.Programs.find(folder)
-        if os.access(os.path.join(folder, "wzp-relay"), os.X_OK):
-            target = original.OriginalRelay(lab, folder)
-            standin(target, CROWD_ORIGINAL)
-            target.stop()
+    for workers in (1, 2) if long else (2,):
+        target = Plenum(lab, workers=workers, queues=workers, name=f"plenum-{workers}")
+        standin_and_programs(target, folder, f"{workers} workers", CROWD, ROUNDS)
+        check_books(target.relay)
+        target.relay.stop()
+    # What is asked of the relay above the original one does, where it can.
+    if long and os.access(os.path.join(folder, "wzp-relay"), os.X_OK):
+        target = original.OriginalRelay(lab, folder)
+        standin_and_programs(target, folder, "the original relay", CROWD_ORIGINAL, 1)
+        target.stop()

@@ -149,7 +149,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif token.startswith("says:"):  # what came after it, as an alias
             self.say(200, answer(alias=token[5:]))
         elif token.startswith("slow:"):
-            time.sleep(float(token.split(":")[1]))
+            time.sleep(float(token[5:].split("#")[0]))
             self.say(200, answer())
         else:
             getattr(self, "do_" + token.split("#")[0].replace("-", "_"), self.unknown)()

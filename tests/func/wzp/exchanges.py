@@ -67,7 +67,7 @@ def both_ways(target, seconds=5, v6=False):
         expect_same(b.heard(len(sent[0])), sent[0], "b")
         heard = collections.Counter(watches.heard(len(sent[0]) + len(sent[1])))
         expect(heard == collections.Counter(sent[0] + sent[1]), "the third one misses some")
-        watches.wait_roster([watches.member])
+        watches.wait(lambda: len(watches.updates) >= 5, "five updates")
         expect(watches.rosters() == [
             [watches.member], [watches.member, a.member], [watches.member, a.member, b.member],
             [watches.member, b.member], [watches.member]], f"rosters: {watches.rosters()}")
@@ -123,101 +123,110 @@ def spelling(target):
             client.close()
 
 
-class Crowd:
-    """A room in which one after the other comes and goes, in the order that is checked."""
+class Guest:
+    """A member that is no stand-in: it came first, and will go last."""
 
-    def __init__(self):
-        self.present, self.history, self.sent = [], [], []
+    reads = False
+
+    def __init__(self, identity, alias):
+        self.member = (identity.fingerprint, alias)
+
+
+class Crowd:
+    """A room in which one after the other comes and goes, and what it was like after each change."""
+
+    def __init__(self, guests):
+        self.present, self.history = list(guests), []
         self.begun = {}  # where in history each one's own updates begin
 
-    def joins(self, client):
-        client.offer()
-        self.present.append(client)
-        self._note(client)
-
-    def _note(self, client):
-        roster = [c.member for c in self.present]
-        self.begun.setdefault(client, len(self.history))
+    def _changed(self):
+        roster = [one.member for one in self.present]
         self.history.append(roster)
         for one in self.present:
             if one.reads:
                 one.wait_roster(roster)
 
+    def joins(self, client):
+        client.offer()
+        self.present.append(client)
+        self.begun[client] = len(self.history)
+        self._changed()
+
     def leaves(self, client, reason="normal close"):
+        """After it got every update since it came, once, in order."""
         self.present.remove(client)
         client.close(reason)
-        self.expect_all(client, len(self.history))
-        self.history.append([c.member for c in self.present])
-        for one in self.present:
-            if one.reads:
-                one.wait_roster(self.history[-1])
-
-    def expect_all(self, client, end):
-        """It got every update between its own coming and going, once, in order."""
         if client.reads:
-            want, got = self.history[self.begun[client]:end], client.rosters()
+            want, got = self.history[self.begun[client]:], client.rosters()
             expect(got == want, f"{client.alias}: {len(got)} updates for {len(want)}, first other "
                    f"one: {next((i for i, (g, w) in enumerate(zip(got, want)) if g != w), None)}")
+        self._changed()
 
 
-def crowd(target, nb=200):
-    """`nb` come and go, one after the other, beside a recorder that never reads, and one that talks
-    all the time. The recorder hears everybody; who reads gets every RoomUpdate"""
-    room = target.name("crowd")
-    talk = signals.tone(5, 50 * 120)
+def sequence(packet):
+    return int.from_bytes(packet[2:4], "big")
+
+
+def expect_gapless(client, heard):
+    """Of one that talks all the time there is no gap from the first packet heard to the last."""
+    numbers = [sequence(packet) for packet in heard]
+    expect(numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else True,
+           f"{client.alias} heard {len(numbers)} packets of who talks all the time: {numbers}")
+    return len(numbers) > 0
+
+
+def crowd(target, nb=200, room=None, guests=(), listens=False):
+    """`nb` come and go, one after the other, beside a recorder that reads nothing and one that talks
+    all the time. Those who record hear everybody; who reads gets every RoomUpdate. A crowd that only
+    listens needs guests to hear. The number of changes, what the crowd sent and what was sent beside."""
+    room = room or target.name("crowd")
     with contextlib.ExitStack() as stay:
         def client(alias, **how):
             return stay.enter_context(Client(target, room, alias, **how))
 
-        state = Crowd()
-        records, talks = client(None), client("talks")
+        state, sent, spoken = Crowd(guests), [], []
+        records, talks = ([], []) if listens else ([client(None)], [client("talks")])
         watches = [client("watches", reads=True), client("watches6", reads=True, v6=True)]
-        for one in (records, *watches, talks):
+        for one in (*records, *watches, *talks):
             state.joins(one)
-        records.answered()
-        talks.answered()
-        stop = []
+        first = len(state.present)
+        stop, heard_some = [], 0
 
         def endless():
-            for packet in talk:
+            for packet in signals.tone(5, 50 * 120):
                 if stop:
                     return
-                state.spoken = packet
+                spoken.append(packet)
                 yield packet
-        playing = talks.play(endless())
-        coming = collections.deque()
+        playing = [one.answered().play(endless()) for one in talks]
+        coming, of_crowd = collections.deque(), set()
         for i in range(nb + PRESENT):
             while len(coming) < 4 and i + len(coming) < nb:  # these are connecting meanwhile
-                coming.append(client(f"n{i + len(coming)}", reads=True, v6=(i + len(coming)) % 2 == 1))
+                number = i + len(coming)
+                coming.append(client(f"n{number}", reads=True, v6=number % 2 == 1))
             if i < nb:
                 one = coming.popleft()
                 state.joins(one)
-                packets = signals.tone(100 + i, EACH)
-                state.sent += packets
+                packets = [] if listens else signals.tone(100 + i, EACH)
+                sent += packets
+                of_crowd.update(packets)
                 for packet in packets:
                     one.send(packet)
             if i >= PRESENT:
-                gone = state.present[4]
-                expect_gapless(gone, talk)
+                gone = state.present[first]
+                heard_some += expect_gapless(gone, [p for p in gone.heard() if p not in of_crowd])
                 state.leaves(gone, "shutdown" if i % 3 else "normal close")
                 gone.__exit__(None, None, None)
         stop.append(True)
-        playing.join()
-        spoken = talk[:talk.index(state.spoken) + 1]
-        expect_same([p for p in records.heard(len(state.sent) + len(spoken))
-                     if p not in set(spoken)], state.sent, "recorder")
-        for one in (records, *watches):
-            heard = collections.Counter(one.heard(len(state.sent) + len(spoken)))
-            expect(heard == collections.Counter(state.sent + spoken),
-                   f"{one.alias}: {sum(heard.values())} packets")
-        for one in (talks, records, *watches[::-1]):
+        for thread in playing:
+            thread.join()
+        for one in (*records, *watches):
+            heard = one.heard(len(sent) + len(spoken))
+            expect_same([p for p in heard if p in of_crowd], sent, one.alias)
+            others = [p for p in heard if p not in of_crowd]
+            expect(expect_gapless(one, others), f"{one.alias} did not hear who talks all the time")
+            expect(listens or others == spoken, f"{one.alias}: {len(others)} of {len(spoken)}")
+        expect(heard_some > nb // 2, f"{heard_some} of {nb} heard who talks all the time")
+        for one in (*talks, *records, *watches[::-1]):
             state.leaves(one)
-        return len(state.history), len(spoken)
-
-
-def expect_gapless(client, talk):
-    """From its first packet of who talks all the time to its last there is no gap."""
-    numbers = {packet: i for i, packet in enumerate(talk)}
-    found = [numbers[p] for p in client.heard() if p in numbers]
-    expect(found and found == list(range(found[0], found[0] + len(found))),
-           f"{client.alias} heard {len(found)} packets of who talks, from {found[:1]} on: a gap")
+        return len(state.history), sent, spoken

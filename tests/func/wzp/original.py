@@ -14,6 +14,7 @@ import time
 
 from lab import Failure, PORT, RELAY4, RELAY6, expect, run
 from quic.scenarios import Target, endpoint
+from wzp import exchanges, signals
 
 RATE = 48000
 FRAME = 960
@@ -84,12 +85,12 @@ def expect_sound(path, samples, seconds):
         pcm.byteswap()
     expect(len(pcm) == samples, f"{path}: {len(pcm)} samples for {samples}")
     rms = math.sqrt(sum(s * s for s in pcm) / len(pcm))
-    sounding = sum(s != 0 for s in pcm) / len(pcm)
+    silent = pcm.count(0)
     rising = []
     for second in range(1, seconds - 1):
         part = pcm[second * RATE:(second + 1) * RATE + 1]
         rising.append(sum(a < 0 <= b for a, b in zip(part, part[1:])))
-    expect(rms > 4000 and sounding > 0.999, f"{path}: RMS {rms:.0f}, {100 * sounding:.2f} % sound")
+    expect(rms > 4000 and silent < RATE // 100, f"{path}: RMS {rms:.0f}, {silent} samples of silence")
     expect(all(439 <= r <= 441 for r in rising), f"{path}: crossings {rising}")
     return rms
 
@@ -130,9 +131,10 @@ def sender_lines(seconds):
             f"tone send complete total_source={frames} total_repair=0"]
 
 
-def expect_end(process, status=0, timeout=30):
-    found = process.wait(timeout)
-    expect(found == status, f"{process.name}: exit {found}: {process.output()[-800:]}")
+def expect_end(process, timeout=30):
+    status = process.wait(timeout)
+    expect(status == 0, f"{process.name}: exit {status}: {process.output()[-800:]}")
+    process.lab.processes.remove(process)  # what is said of it now has its output
 
 
 def stop_recorder(process):
@@ -223,7 +225,7 @@ def spelling(programs):
     other = programs.client("other", "--room", room + "-other", "--record", none)
     wait_line(records, RECORDING)
     wait_line(other, RECORDING)
-    sends = programs.client("upper", "--room", room.upper(), "--send-tone", "2")
+    sends = programs.client("upper", "--room", room.upper(), "--send-tone", "4")
     expect_end(sends)
     time.sleep(0.5)
     stop_recorder(records)
@@ -231,8 +233,46 @@ def spelling(programs):
     expect_end(other)
     expect_lines(other, [NOTHING])
     expect(not os.path.exists(none), "another room was recorded")
-    expect_sound(path, 98 * FRAME, 2)
+    expect_sound(path, 198 * FRAME, 4)
     return "one room in both spellings, nothing in another one"
+
+
+def crowd(programs, nb, seconds=10):
+    """Half of `nb` stand-ins come and go while one records and one plays a tone, half of them talk
+    themselves; the analyzer writes down every packet. None of the three programs reads anything"""
+    lab, room, frames = programs.lab, programs.target.name("crowd"), 50 * seconds
+    path, capture = os.path.join(lab.dir, f"{room}.raw"), os.path.join(lab.dir, f"{room}.wzp")
+    seeds = [os.urandom(32) for _ in range(3)]
+    looking, *others = [exchanges.Guest(signals.Identity(seed), alias)
+                        for seed, alias in zip(seeds, ("analyzer", None, None))]
+    looks = programs.analyzer("analyzer", "--seed", seeds[0].hex(), "--room", room, "--duration",
+                              str(4 * seconds), "--capture", capture)
+    time.sleep(1)  # it does not say when it has joined
+    records = programs.client("recorder", "--seed", seeds[1].hex(), "--room", room, "--record", path)
+    wait_line(records, RECORDING)
+    # One that also records says goodbye; one that only sends is gone at times before it did.
+    sends = programs.client("sender", "--seed", seeds[2].hex(), "--room", room, "--send-tone",
+                            str(seconds), "--record", path + ".none")
+    wait_line(sends, "sending 440Hz tone")
+    time.sleep(0.5)
+    changes, *_ = exchanges.crowd(programs.target, nb // 2, room, (looking, *others), listens=True)
+    expect(sends.popen.poll() is None, "the tone was over before the crowd was")
+    expect_end(sends, timeout=4 * seconds)
+    expect_lines(sends, sender_lines(seconds), ["send error"])
+    time.sleep(1)
+    stop_recorder(records)
+    samples = (frames - 2) * FRAME
+    expect_lines(records, [saved(path, samples)])
+    expect_sound(path, samples, seconds)
+    more, sent, spoken = exchanges.crowd(programs.target, nb - nb // 2, room, (looking,))
+    expect_end(looks, timeout=4 * seconds)
+    _, packets = read_capture(capture)
+    expect_tone(packets[:frames], frames)
+    of_crowd = set(sent)
+    exchanges.expect_same([p for p in packets[frames:] if p in of_crowd], sent, "capture")
+    exchanges.expect_same([p for p in packets[frames:] if p not in of_crowd], spoken, "capture")
+    return f"{nb} came and went, {changes + more} changes: {samples // FRAME} of {frames} frames " \
+           f"recorded, {len(packets)} packets captured"
 
 
 class OriginalRelay(Target):

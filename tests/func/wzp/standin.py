@@ -101,7 +101,8 @@ class Client:
             ended = self.process.popen.poll() is not None
             if left <= 0 or ended and self._read == seen:
                 raise Failure(f"{self.process.name} in {self.room}: no {what} in {timeout} s; "
-                              f"closed: {self.closed}, updates: {len(self.updates)}, "
+                              f"closed: {self.closed}, {len(self.updates)} updates, the last "
+                              f"{[alias for _, m in self.updates[-1:] for _, alias in m]}, "
                               f"messages: {self.messages[-2:]}, {self.process.errors()[-200:]}")
             with arrived:
                 if len(self.process.lines) == self._read:
@@ -140,9 +141,9 @@ class Client:
         return [members for _, members in self.updates]
 
     def wait_roster(self, members, timeout=PATIENCE_S):
-        """Until a RoomUpdate named exactly these, in this order."""
-        self.wait(lambda: any(m == members for _, m in self.updates[-3:]),
-                  f"update of {len(members)} members", timeout)
+        """Until the latest RoomUpdate names exactly these, in this order."""
+        self.wait(lambda: self.updates and self.updates[-1][1] == members,
+                  f"update with {[alias for _, alias in members]}", timeout)
 
     def send(self, packet):
         self.tell("send", packet.hex())

@@ -482,7 +482,9 @@ fxq_signal(const struct fxq_client *c, unsigned int n)
 unsigned int
 fxq_messages(const struct fxq *q)
 {
-	return rte_mempool_in_use_count(ctl_quic_table(q->fx.ctl)->messages);
+	const struct plm_quic_table *t = ctl_quic_table(q->fx.ctl);
+
+	return rte_mempool_in_use_count(t->messages) + rte_mempool_in_use_count(t->notes);
 }
 
 uint64_t

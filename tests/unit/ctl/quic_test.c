@@ -1040,7 +1040,7 @@ room__that_is_full_refuses_with_an_event_and_a_counter(void **state)
 	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_ADMITTED), 2);
 	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_ROOM_FULL), 1);
 	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_REFUSED), 1);
-	assert_int_equal(q.fx.nb_events, 2); /* admission's, and why the client was refused */
+	assert_int_equal(q.fx.nb_events, 1);
 	assert_int_equal(q.fx.events[0], PLM_EVENT_REFUSE);
 	/* Another room has place. */
 	fxq_join(&q, "other", 0);

@@ -363,8 +363,8 @@ ask__is_not_delayed_by_requests_that_hang(void **state)
 	auth_read(fx->auth, &figures);
 	assert_int_equal(figures.in_flight, RTE_DIM(bad));
 	for (unsigned int i = 0; i < RTE_DIM(bad); i++)
-		assert_int_equal(next(fx, 2 * TIMEOUT_MS).verdict, PLM_AUTH_FAILED);
-	assert_in_range(now_ms() - begun_ms, TIMEOUT_MS, 2 * TIMEOUT_MS);
+		assert_int_equal(next(fx, 3 * TIMEOUT_MS).verdict, PLM_AUTH_FAILED);
+	assert_in_range(now_ms() - begun_ms, TIMEOUT_MS - 50, 3 * TIMEOUT_MS);
 	auth_read(fx->auth, &figures);
 	assert_int_equal(figures.in_flight, 0);
 	assert_int_equal(figures.asked, 21 + RTE_DIM(bad));
@@ -497,42 +497,75 @@ ask__speaks_ipv6(void **state)
 	server_stop(&fx.server);
 }
 
-static void
-ask__believes_a_server_of_https_by_its_certificate(void **state)
-{
-	char dir[] = "/tmp/plm-auth-XXXXXX";
-	struct fixture fx = { .auth = NULL };
-	struct auth_figures figures;
-	char command[512];
+/* A server of https with a certificate of its own making. */
+struct tls {
+	struct server server;
+	char dir[32];
 	char cert[64];
 	char key[64];
 	char url[64];
+};
 
-	assert_non_null(mkdtemp(dir));
-	snprintf(cert, sizeof(cert), "%s/cert", dir);
-	snprintf(key, sizeof(key), "%s/key", dir);
+static void
+tls_start(struct tls *tls, const char *subject, const char *san)
+{
+	char command[512];
+
+	snprintf(tls->dir, sizeof(tls->dir), "/tmp/plm-auth-XXXXXX");
+	assert_non_null(mkdtemp(tls->dir));
+	snprintf(tls->cert, sizeof(tls->cert), "%s/cert", tls->dir);
+	snprintf(tls->key, sizeof(tls->key), "%s/key", tls->dir);
 	snprintf(command, sizeof(command),
 			"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
-			"-subj /CN=auth -addext subjectAltName=IP:127.0.0.1 -keyout %s -out %s "
-			"2>/dev/null",
-			key, cert);
+			"-subj '/CN=%s' %s -keyout %s -out %s 2>/dev/null",
+			subject, san, tls->key, tls->cert);
 	assert_int_equal(system(command), 0);
-	server_start(&fx.server, "127.0.0.1", 0, (const char *const[]){ "--tls", cert, key, NULL });
-	snprintf(url, sizeof(url), "https://127.0.0.1:%u/validate", fx.server.port);
-	start_url(&fx, url, cert, REQUESTS, LONG_MS);
-	assert_true(is_valid(&fx, "valid"));
-	assert_true(is_valid(&fx, "valid"));
-	stop(&fx);
-	/* The system does not know it. */
-	start_url(&fx, url, "", REQUESTS, LONG_MS);
+	server_start(&tls->server, "127.0.0.1", 0,
+			(const char *const[]){ "--tls", tls->cert, tls->key, NULL });
+	snprintf(tls->url, sizeof(tls->url), "https://127.0.0.1:%u/validate", tls->server.port);
+}
+
+static void
+tls_stop(struct tls *tls)
+{
+	server_stop(&tls->server);
+	unlink(tls->cert);
+	unlink(tls->key);
+	rmdir(tls->dir);
+}
+
+/* Asks once, is not believed, and says why. */
+static void
+expect_distrust(const struct tls *tls, const char *ca, const char *why)
+{
+	struct fixture fx = { .auth = NULL };
+	struct auth_figures figures;
+
+	start_url(&fx, tls->url, ca, REQUESTS, LONG_MS);
 	assert_int_equal(asked(&fx, "valid").verdict, PLM_AUTH_FAILED);
 	auth_read(fx.auth, &figures);
-	assert_non_null(strstr(figures.error, "certificate"));
+	if (strstr(figures.error, why) == NULL)
+		fail_msg("\"%s\" says nothing of \"%s\"", figures.error, why);
 	stop(&fx);
-	server_stop(&fx.server);
-	unlink(cert);
-	unlink(key);
-	rmdir(dir);
+}
+
+static void
+ask__believes_a_server_of_https_by_its_certificate(void **state)
+{
+	struct fixture fx = { .auth = NULL };
+	struct tls tls;
+
+	tls_start(&tls, "auth", "-addext subjectAltName=IP:127.0.0.1");
+	start_url(&fx, tls.url, tls.cert, REQUESTS, LONG_MS);
+	assert_true(is_valid(&fx, "valid"));
+	assert_true(is_valid(&fx, "valid"));
+	stop(&fx);
+	expect_distrust(&tls, "", "certificate"); /* the system does not know it */
+	tls_stop(&tls);
+	/* Another host's, whose name is not to reach the operator's terminal as it is. */
+	tls_start(&tls, "a\x1b[1mb", "");
+	expect_distrust(&tls, tls.cert, "a?[1mb");
+	tls_stop(&tls);
 }
 
 /* --- secrets, names, the end ---------------------------------------------------------------- */
@@ -646,8 +679,8 @@ ask__gives_a_name_up_that_nobody_resolves(void **state)
 	for (unsigned int i = 0; i < REQUESTS; i++)
 		ask(&fx, i, "valid");
 	for (unsigned int i = 0; i < REQUESTS; i++)
-		assert_int_equal(next(&fx, 2 * TIMEOUT_MS).verdict, PLM_AUTH_FAILED);
-	assert_in_range(now_ms() - begun_ms, TIMEOUT_MS, 2 * TIMEOUT_MS);
+		assert_int_equal(next(&fx, 3 * TIMEOUT_MS).verdict, PLM_AUTH_FAILED);
+	assert_in_range(now_ms() - begun_ms, TIMEOUT_MS - 50, 3 * TIMEOUT_MS);
 	/* And it ends while threads still wait for the name server. */
 	ask(&fx, 1, "valid");
 	usleep(50000);

@@ -1152,6 +1152,28 @@ memory__that_runs_out_refuses_datagrams_and_ends_nothing(void **state)
 	}
 }
 
+/* What a handshake took beside a connection's own memory is given back, and what is left is in one piece: the first
+ * streams, both ways, find room there. Then again for what was in flight, as far as ngtcp2 gives it back. */
+static void
+memory__that_is_no_longer_used_comes_back(void **state)
+{
+	struct fx_pair *pair = fx_connected(NULL);
+	uint8_t *buf = fx_bytes(pair, 8000);
+
+	fx_run(pair, S);
+	for (unsigned int i = 0; i < 20; i++) {
+		assert_int_equal(fx_message(&pair->client, buf, 1000, 1000, true), 0);
+		assert_int_equal(fx_message(&pair->server, buf, 8000, 8000, true), 0);
+		fx_run(pair, S);
+		plm_quic_trim(pair->server.conn);
+		assert_in_range(fx_figures(&pair->server).arena_size, PLM_QUIC_ARENA_MIN - 2048,
+				PLM_QUIC_ARENA_MIN);
+		message_check(&pair->client.messages[i], buf, 8000);
+	}
+	free(buf);
+	fx_end(pair);
+}
+
 int
 main(void)
 {
@@ -1200,6 +1222,7 @@ main(void)
 		cmocka_unit_test(ids__all_lead_to_the_connection),
 		cmocka_unit_test(memory__of_an_established_connection_stays_within_40_kilobytes),
 		cmocka_unit_test(memory__that_runs_out_refuses_datagrams_and_ends_nothing),
+		cmocka_unit_test(memory__that_is_no_longer_used_comes_back),
 	};
 
 	test_eal_init(64);

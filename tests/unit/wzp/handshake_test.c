@@ -176,7 +176,18 @@ verify__refuses_what_was_not_signed_so(void **state)
 	assert_int_equal(plm_wzp_answer_verify(&answer), -EKEYREJECTED);
 }
 
-/* For the neutral element any message is signed by {neutral element, 0}. */
+/* Their y in little endian: 0, 1, both of order 8, -1, 0 + p, 1 + p. */
+static const char *const low_order[] = {
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+};
+
+/* {neutral element, 0} signs every eighth message, or all of them, in the name of such a key. */
 static void
 verify__refuses_keys_for_which_anybody_can_sign(void **state)
 {
@@ -184,18 +195,21 @@ verify__refuses_keys_for_which_anybody_can_sign(void **state)
 	struct plm_wzp_signal offer;
 
 	assert_int_equal(plm_wzp_offer_make(&fx->client, &fx->rand, NULL, &offer), 0);
-	memset(offer.call_offer.identity_pub, 0, PLM_WZP_KEY);
-	offer.call_offer.identity_pub[0] = 1;
 	memset(offer.call_offer.signature.bytes, 0, PLM_WZP_SIGNATURE);
 	offer.call_offer.signature.bytes[0] = 1;
-	assert_int_equal(plm_wzp_offer_verify(&offer), -EKEYREJECTED);
-	/* The same with the other sign, and with y written as 1 + p. */
-	offer.call_offer.identity_pub[31] = 0x80;
-	assert_int_equal(plm_wzp_offer_verify(&offer), -EKEYREJECTED);
-	memset(offer.call_offer.identity_pub, 0xff, PLM_WZP_KEY);
-	offer.call_offer.identity_pub[0] = 0xee;
-	offer.call_offer.identity_pub[31] = 0x7f;
-	assert_int_equal(plm_wzp_offer_verify(&offer), -EKEYREJECTED);
+	for (size_t i = 0; i < 2 * RTE_DIM(low_order); i++) {
+		for (unsigned int k = 0; k < PLM_WZP_KEY; k++) {
+			unsigned int byte;
+
+			sscanf(&low_order[i / 2][2 * k], "%2x", &byte);
+			offer.call_offer.identity_pub[k] = (uint8_t)byte;
+		}
+		offer.call_offer.identity_pub[PLM_WZP_KEY - 1] |= i % 2 == 0 ? 0 : 0x80;
+		for (unsigned int k = 0; k < 256; k++) {
+			offer.call_offer.ephemeral_pub[0] = (uint8_t)k;
+			assert_int_equal(plm_wzp_offer_verify(&offer), -EKEYREJECTED);
+		}
+	}
 }
 
 static void
