@@ -128,6 +128,8 @@ struct sim_quic_home {
 	uint32_t gen;
 	uint64_t turn;     /* of the slow path, which is the last one to touch it */
 	uint64_t heard_ns; /* a packet of it was put before a worker */
+	uint32_t detours_gen;
+	uint32_t nb_detours; /* packets that went by the slow path, or another worker: as late as may be */
 };
 
 struct sim_quic_lane {

@@ -113,7 +113,9 @@ extern const char *const sim_invariant_names[SIM_INV_MAX];
 	X(WZP_HANGUP, "wzp_hangup", "a WZP client hangs up")                                       \
 	X(WZP_SKIPPED, "wzp_skipped", "a WZP client is told the newest list, and not each")        \
 	X(WZP_GIVEN_UP, "wzp_given_up", "a list that a WZP client does not read is given up")      \
-	X(WZP_CREDIT, "wzp_credit", "a WZP client allows no more streams")
+	X(WZP_CREDIT, "wzp_credit", "a WZP client allows no more streams")                         \
+	X(WZP_FLOOD, "wzp_flood", "a WZP client says more than is read")                           \
+	X(QUIC_FLOOD, "quic_flood", "a QUIC client sends more than its room's rate")
 
 enum sim_world_fault {
 #define SIM_WORLD_ID(id, name, help) SIM_WORLD_##id,

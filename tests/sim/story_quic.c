@@ -23,8 +23,8 @@ sizes(struct sim_plan *plan, struct sim_rng *rng)
 	s->max_sessions = 64;
 	s->wzp_streams = 100;
 	s->wzp_window = PLM_QUIC_WINDOW_MAX;
-	s->wzp_join_ns = 1500 * MS;
-	s->wzp_auth_ns = 500 * MS;
+	s->wzp_join_ns = sim_range(rng, 500, 1500) * MS;
+	s->wzp_auth_ns = sim_range(rng, 100, 500) * MS;
 	if (sim_chance(rng, 300))
 		s->quic_astray = (uint16_t)sim_range(rng, 50, 1024);
 }
@@ -372,15 +372,17 @@ visitor(struct sim_plan *plan, struct sim_rng *rng, unsigned int visits, uint64_
 static void
 reader_of_one(struct sim_plan *plan, struct sim_rng *rng, uint64_t t1)
 {
-	const bool all = sim_chance(rng, 40);
-	const unsigned int n = all ? 6 : (unsigned int)sim_range(rng, 1, 3);
+	const bool all = sim_chance(rng, 150);
+	const unsigned int n = all ? 8 : (unsigned int)sim_range(rng, 1, 3);
 
-	plan->sizes.wzp_streams = all ? 100 : (uint32_t)sim_range(rng, 2, 8);
-	plan->sizes.wzp_window = sim_chance(rng, 512) ? PLM_QUIC_WINDOW_MAX
-						      : (uint32_t)sim_range(rng, 1500, 4000);
+	plan->sizes.wzp_streams = 100;
+	if (!all && sim_chance(rng, 512))
+		plan->sizes.wzp_streams = (uint32_t)sim_range(rng, 2, 8);
+	else if (!all)
+		plan->sizes.wzp_window = (uint32_t)sim_range(rng, 1500, 3000);
 	plan->peers[plan->nb_peers - 1].reads_answer_only = true;
 	for (unsigned int i = 0; i < n; i++)
-		visitor(plan, rng, all ? 17 : 4, t1);
+		visitor(plan, rng, all ? 13 : 6, t1);
 }
 
 /* Somebody of the last room who does not introduce himself as is due, the first time. */
@@ -390,9 +392,10 @@ stranger(struct sim_plan *plan, struct sim_rng *rng)
 	const struct sim_peer *peer = sim_quic_add(plan, rng);
 	const uint32_t intro = (uint32_t)sim_range(rng, SIM_INTRO_GOOD + 1, SIM_INTRO_MAX - 1);
 	const uint64_t t = sim_range(rng, 100, 900) * MS;
+	const uint64_t end = t + sim_range(rng, 800, 2000) * MS;
 
-	connects(plan, rng, peer, t, t + 800 * MS)->b = intro;
-	talks(plan, rng, peer, t, t + 800 * MS, 30)->a = 1;
+	connects(plan, rng, peer, t, end)->b = intro;
+	talks(plan, rng, peer, t, end, 30)->a = 1;
 }
 
 static void
@@ -401,9 +404,9 @@ wzp(struct sim_plan *plan, struct sim_rng *rng)
 	static const uint32_t sites[] = { PLM_FAULT_MEMORY_UPDATE, PLM_FAULT_RING_STREAM,
 		PLM_FAULT_POOL_FRAME, PLM_FAULT_RING_ADOPT, PLM_FAULT_RING_CLOSE,
 		PLM_FAULT_MEMORY_VIEW };
-	const uint64_t t1 = 2000 * MS;
-	const unsigned int nb_rooms = (unsigned int)sim_range(rng, 1, 2);
 	const bool is_read = !sim_chance(rng, 250);
+	const uint64_t t1 = (is_read ? 2000 : 3500) * MS;
+	const unsigned int nb_rooms = (unsigned int)sim_range(rng, 1, 2);
 
 	sizes(plan, rng);
 	for (unsigned int r = 0; r < nb_rooms; r++) {
@@ -425,7 +428,7 @@ wzp(struct sim_plan *plan, struct sim_rng *rng)
 			}
 		}
 		if (r == 0 && !is_read)
-			reader_of_one(plan, rng, t1 + 500 * MS);
+			reader_of_one(plan, rng, t1);
 		else if (sim_chance(rng, 400))
 			visitor(plan, rng, 4, t1);
 	}
@@ -456,7 +459,7 @@ wzp_doors(struct sim_plan *plan, struct sim_rng *rng)
 	s->wzp_auth = sim_chance(rng, 750);
 	s->wzp_match = sim_chance(rng, 512);
 	s->wzp_cache_ns = sim_chance(rng, 200) ? 0 : sim_range(rng, 100, 900) * MS;
-	s->wzp_asks = (uint32_t)(sim_chance(rng, 200) ? sim_range(rng, 1, 2) : 16);
+	s->wzp_asks = (uint32_t)(sim_chance(rng, 300) ? 1 : 16);
 	for (unsigned int r = 0; r < nb_rooms; r++) {
 		const unsigned int n = (unsigned int)sim_range(rng, 2, 3);
 		struct sim_room *room = sim_room_add(plan);
@@ -464,17 +467,20 @@ wzp_doors(struct sim_plan *plan, struct sim_rng *rng)
 		room->has_list = sim_chance(rng, s->wzp_auth ? 350 : 1024);
 		for (unsigned int i = 0; i < n; i++) {
 			struct sim_peer *peer = sim_quic_add(plan, rng);
-			uint64_t t = sim_below(rng, 300 * MS);
+			uint64_t t = sim_below(rng, 100 * MS);
+			bool is_slow;
 
 			peer->is_allowed = i == 0 || sim_chance(rng, 500);
 			if (sim_chance(rng, 400))
 				peer->token = (uint8_t)sim_below(rng, SIM_TOKEN_MAX);
 			if (i > 0 && sim_chance(rng, 150))
 				peer->identity = (uint16_t)(peer->idx - 1);
+			is_slow = peer->token >= SIM_TOKEN_SILENT;
 			talks(plan, rng, peer, t, t1, (unsigned int)sim_range(rng, 10, 30));
 			/* Again and again, while the cache forgets. */
 			while (t < t1 - 300 * MS) {
-				const uint64_t end = t + sim_range(rng, 200, 900) * MS;
+				const uint64_t end =
+						t + sim_range(rng, 200, is_slow ? 2500 : 900) * MS;
 
 				connects(plan, rng, peer, t, end)->a = sim_chance(rng, 60);
 				t = end + sim_range(rng, 20, 500) * MS;

@@ -94,7 +94,7 @@ ask(void *ctx, uint32_t id, uint32_t gen, const char *token, size_t len)
 		.peer = (uint16_t)peer,
 		.token = (uint8_t)kind,
 		.is_failed = z->is_down || kind == SIM_TOKEN_SILENT || kind == SIM_TOKEN_LATE,
-		.at_ns = run->now_ns + sim_below(&rng, 20) * PLM_NS_PER_MS };
+		.at_ns = run->now_ns + sim_below(&rng, 60) * PLM_NS_PER_MS };
 	if (kind == SIM_TOKEN_SLOW)
 		a->at_ns += sim_below(&rng, run->plan->sizes.wzp_auth_ns);
 	if (kind == SIM_TOKEN_SILENT || (z->is_down && z->is_silent))

@@ -22,6 +22,8 @@
 #define LINGER_NS (3 * PLM_NS_PER_S)
 /* What is on its way for longer has been lost. */
 #define TRAVEL_NS PLM_NS_PER_S
+/* Who says who it is has joined by then, or is refused: even if the auth server takes its time. */
+#define JOIN_NS (2 * PLM_NS_PER_S)
 /* Signals that are read of one client in any case. */
 #define BURST 50
 
@@ -186,7 +188,9 @@ is_late(const struct sim_run *run, const struct sim_quic_client *c)
 {
 	const struct sim_sizes *sizes = &run->plan->sizes;
 
+	/* An lcore that others preempt may stay away for long. */
 	return c->phase != SIM_QUIC_JOINING || anything_fired(run) ||
+			(run->plan->pace.preempt > 0 && run->plan->pace.nap > 0) ||
 			(c->wzp.intros & 1u << SIM_INTRO_SILENT) ||
 			(sizes->wzp_auth && c->peer->token == SIM_TOKEN_LATE) ||
 			(c->disturbed_ns != 0 &&
@@ -415,6 +419,12 @@ sim_wzp_settled(struct sim_run *run)
 
 		if (c->conn == NULL || sim_quic_is_recovering(run, c))
 			continue;
+		SIM_EXPECT(c->phase != SIM_QUIC_JOINING || is_late(run, c) ||
+						(run->plan->sizes.wzp_auth &&
+								(c->peer->token >= SIM_TOKEN_SILENT ||
+										q->wzp.is_down)) ||
+						run->now_ns < t->begun_ns + JOIN_NS,
+				CONTROL, "%s says who it is, and gets no answer", c->peer->name);
 		SIM_EXPECT(c->phase != SIM_QUIC_HUNG || t->read_ns != 0 ||
 						run->now_ns < t->hung_ns + TRAVEL_NS,
 				CONTROL, "%s hung up, and the relay does not know", c->peer->name);
