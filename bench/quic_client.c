@@ -72,7 +72,7 @@ got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8
 		c->update_bytes += c->wzp->update_len;
 		break;
 	case LOAD_WZP_PONG:
-		c->pongs++;
+		c->all->nb_pongs++;
 		break;
 	case LOAD_WZP_NOTHING:
 		break;
