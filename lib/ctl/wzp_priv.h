@@ -48,7 +48,9 @@ struct wzp_conn {
 
 	/* streams */
 	struct wzp_parts parts;
-	int64_t stream_id; /**< whose frame is read next */
+	uint32_t nb_parts;
+	int64_t stream_id; /**< all before it are done with */
+	uint64_t done[2];  /**< and those after it of which a bit is set */
 
 	/* who it is */
 	bool has_auth;
@@ -120,12 +122,6 @@ struct ctl_wzp {
 	char json[PLM_WZP_SIGNAL_MAX]; /**< the frame that is being read */
 };
 
-static inline bool
-wzp_serves_streams(const struct wzp_conn *c)
-{
-	return c->stage != WZP_STAGE_NONE && c->stage != WZP_STAGE_AUTH;
-}
-
 /* wzp.c */
 /** Tell the client something, as soon as the ring to its worker has room. */
 void wzp_tell(struct ctl_wzp *z, uint32_t idx, enum wzp_kind kind);
@@ -138,7 +134,7 @@ void wzp_signal_bad(struct ctl_wzp *z, uint32_t idx, enum plm_counter why);
 void wzp_stream_init(struct wzp_conn *c);
 /** Give back what waits. */
 void wzp_stream_fini(struct ctl_wzp *z, uint32_t idx);
-/** A frame may be read that could not before: the stage is another one, or something came. */
+/** A frame may be read that could not before: the stage is another one. */
 void wzp_stream_look(struct ctl_wzp *z, uint32_t idx);
 /** Read some frames of those that wait; how many. */
 unsigned int wzp_stream_turn(struct ctl_wzp *z);

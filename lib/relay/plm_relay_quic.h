@@ -76,6 +76,7 @@ struct plm_quic_part {
 	bool fin;      /**< the stream ends with it */
 	bool is_reset; /**< it ends without FIN; no bytes */
 	bool is_early; /**< the slow path took it itself, before the connection went home */
+	bool is_whole; /**< slow path: with it begins a signal that is all there */
 };
 static_assert(sizeof(struct plm_quic_part) <= sizeof(struct plm_pkt), "fits the pool's mbufs");
 

@@ -148,6 +148,7 @@ class Crowd:
 
     def joins(self, client):
         client.offer()
+        client.answered()  # before the next one offers
         self.present.append(client)
         self.begun[client] = len(self.history)
         self._changed()
