@@ -8,7 +8,7 @@ import os
 from lab import Failure, expect
 from relay import in_lab, test
 from test_quic import Plenum
-from wzp import exchanges, original
+from wzp import exchanges, original, statements
 
 ROUNDS = 3
 # The original relay sends nobody's media any more once a client that reads nothing has 100 streams.
@@ -66,6 +66,25 @@ def standin_and_programs(target, folder, name, nb, rounds):
     standin(target, nb)
 
 
+def demanded(target, demands):
+    for demand in demands:
+        try:
+            demand(target)
+        except Failure as failure:
+            raise Failure(f"{demand.__name__}: {failure}") from failure
+        print(f"  {demand.__name__}: ok")
+
+
+@test("three times, over 1 and 2 workers")
+@in_lab
+def wzp_wire(lab, long):
+    """What the WZP protocol demands of a relay, one by one: names, parameters, offers, media"""
+    for workers in (1, 2) if long else (1,):
+        target = Plenum(lab, workers=workers, queues=workers, name=f"plenum-{workers}")
+        demanded(target, statements.ALL * (ROUNDS if long else 1))
+        target.relay.stop()
+
+
 @test("the unmodified programs found in DIR, over 1 and 2 workers: --long wzp-original DIR")
 @in_lab
 def wzp_original(lab, long):
@@ -83,4 +102,5 @@ def wzp_original(lab, long):
     if long and os.access(os.path.join(folder, "wzp-relay"), os.X_OK):
         target = original.OriginalRelay(lab, folder)
         standin_and_programs(target, folder, "the original relay", CROWD_ORIGINAL, 1)
+        demanded(target, statements.COMMON)
         target.stop()
