@@ -39,15 +39,16 @@ def standin(target, nb):
 
 def unmodified(programs, name, nb, rounds):
     """Everything so many times in a row, what has a room of its own at the same time."""
-    def one_after_the_other(*runs):
-        return [f"{what.__name__}: {what(programs)}" for what in runs]
+    def one_after_the_other(v6, *runs):
+        return [f"{what.__name__}: {what(programs, v6=v6)}" for what in runs]
 
     for i in range(rounds):
+        v6 = i % 2 == 1
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            running = [pool.submit(one_after_the_other, *runs) for runs in (
+            running = [pool.submit(one_after_the_other, v6, *runs) for runs in (
                 (original.one_way,), (original.both_ways, original.small_ones, original.spelling))]
             for said in (text for one in running for text in one.result()):
-                print(f"  {name}, round {i + 1}, {said}", flush=True)
+                print(f"  {name}, round {i + 1}, IPv{6 if v6 else 4}, {said}", flush=True)
     print(f"  {name}, {original.crowd(programs, nb)}", flush=True)
 
 
