@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "ctl_priv.h"
+#include "oracle_priv.h"
 #include "packet.h"
 #include "quic.h"
 
@@ -83,7 +84,8 @@ is_state(const struct sim_wzp_room *room, uint32_t state, const uint32_t *list, 
 {
 	const struct sim_wzp_state *s = &room->states[state];
 
-	return s->nb == nb && memcmp(&room->lists[s->first], list, nb * sizeof(*list)) == 0;
+	return s->nb == nb &&
+			(nb == 0 || memcmp(&room->lists[s->first], list, nb * sizeof(*list)) == 0);
 }
 
 /* --- who may come in ----------------------------------------------------------------------- */
@@ -221,8 +223,11 @@ refusal_due(const struct sim_run *run, const struct sim_quic_client *c, const ch
 				c->peer->token == SIM_TOKEN_SILENT ||
 						c->peer->token == SIM_TOKEN_LATE ||
 						z->down_ns != 0 },
-		{ "wzp_auth_busy", z->was_busy }, { "wzp_timeout", is_late(run, c) },
-		{ "wzp_no_place", true }, /* admission says why */
+		{ "wzp_auth_busy", z->was_busy },
+		{ "wzp_timeout", is_late(run, c) },
+		{ "wzp_no_place",
+				run->oracle->draining || run->oracle->ending ||
+						anything_fired(run) || sizes->max_backlog < 100 },
 	};
 
 	for (unsigned int i = 0; i < RTE_DIM(causes); i++)
@@ -413,12 +418,13 @@ sim_wzp_settled(struct sim_run *run)
 
 	for (unsigned int i = 0; i < q->nb_clients && !run->failed; i++) {
 		const struct sim_quic_client *c = &q->clients[i];
-		const struct sim_wzp_try *t = &q->wzp.tries[c->wzp.try];
 		const struct sim_wzp_room *room;
 		const struct sim_wzp_state *last;
+		const struct sim_wzp_try *t;
 
 		if (c->conn == NULL || sim_quic_is_recovering(run, c))
 			continue;
+		t = &q->wzp.tries[c->wzp.try];
 		SIM_EXPECT(c->phase != SIM_QUIC_JOINING || is_late(run, c) ||
 						(run->plan->sizes.wzp_auth &&
 								(c->peer->token >= SIM_TOKEN_SILENT ||
