@@ -289,7 +289,7 @@ struct bench_options {
 	const char *self; /**< path of this program, for callgrind */
 	bool huge;
 	bool skip_count;
-	bool quick;    /**< capacity, quic: only to see that it works */
+	bool quick;    /**< capacity, quic, wzp: only to see that it works */
 	bool miscount; /**< capacity, quic: count a copy less, which must not go unnoticed */
 };
 
@@ -437,6 +437,39 @@ struct bench_figure_quic_latency {
 	unsigned int disturbed; /**< that count although they were */
 };
 
+/** What WZP adds to QUIC. */
+struct bench_figure_wzp {
+	bool is_measured;
+	/* rooms of 48, one after another */
+	struct bench_series joins_per_s;   /**< of the relay's calls, RoomUpdates included */
+	struct bench_series signals_per_s; /**< Ping and Pong, of the slow path's time */
+	struct bench_series signal_worker_ns;
+	/* many who are connected join one room at once */
+	uint32_t storm;
+	unsigned int nb_storms;
+	unsigned int storm_disturbed;      /**< storms during which a thread lost its CPU */
+	struct bench_series storm_in_ms;   /**< until all were answered */
+	struct bench_series storm_told_ms; /**< and the newest RoomUpdate of each listed all */
+	struct bench_series storm_ctl_ms;  /**< of the slow path's turns meanwhile */
+	struct bench_series storm_busy;    /**< part of the worker's time */
+	struct bench_series storm_made;    /**< RoomUpdates */
+	struct bench_series storm_updates; /**< that clients received */
+	struct bench_series storm_mb;
+	struct bench_series storm_p99_us; /**< of a room of 11, in the relay */
+	struct bench_series calm_p99_us;  /**< before */
+	/* joins and leaves of another room: p99 in the relay of windows in turns */
+	struct bench_series alone_us;
+	struct bench_series beside_us;
+	struct bench_series more_us; /**< the difference of each pair */
+	uint64_t joins_beside;
+	unsigned int slices;
+	unsigned int slices_repeated;
+	unsigned int slices_disturbed;
+	/* instructions of the worker for a datagram that goes to ten, without and with a report; 0: no figure */
+	double count_plain;
+	double count_report;
+};
+
 /** What a relay may add to a delivery whatever the library takes, ns. */
 #define BENCH_QUIC_FIXED_NS 80
 
@@ -474,6 +507,7 @@ struct bench_figures {
 	struct bench_series shakes_p256;
 	double quic_used_bytes; /**< of a connection, by what it holds */
 	double quic_held_bytes; /**< and what is set aside for it */
+	struct bench_figure_wzp wzp;
 	struct bench_figure_count *count;
 	unsigned int nb_count;
 	struct bench_series cross_same;
@@ -501,6 +535,8 @@ void bench_lending(const struct bench_options *opt);
 void bench_capacity_all(const struct bench_options *opt);
 /** Datagrams over QUIC, beside the library alone; handshakes; memory. */
 void bench_quic_all(const struct bench_options *opt);
+/** Signals, joins, what others notice of them, reports. */
+void bench_wzp_all(const struct bench_options *opt);
 /** The path across virtio-user and vhost, against kernel sockets. */
 void bench_virtio_all(const struct bench_options *opt);
 /** Keep a worker busy with one room, for whoever looks at it with a profiler: "MEMBERS:SECONDS". */
@@ -508,7 +544,10 @@ void bench_profile(const char *what);
 void bench_kernel_all(const struct bench_options *opt);
 /** Instructions per copy, by callgrind over this program. */
 void bench_count_all(const struct bench_options *opt);
-/** What runs under callgrind: "path:100" or "primitive:100". Prints the copies made. */
+/** The same for a datagram over QUIC with a report, and without. */
+void bench_count_reports(const struct bench_options *opt, struct bench_figure_wzp *fig);
+/** What runs under callgrind: "path:100", "primitive:100", "datagram:11" or "report:11". Prints the copies
+ *  made, or datagrams. */
 void bench_count_one(const char *what);
 
 /** Take a sample on the worker, again while it is disturbed. */

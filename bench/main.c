@@ -27,9 +27,9 @@ static const char usage[] =
 		"  --full         " RTE_STR(REPETITIONS_FULL) " repetitions instead of " RTE_STR(
 				REPETITIONS) "\n"
 					     "  --only PART    primitive, path, crossing, workers, lending, kernel,\n"
-					     "                 virtio, capacity, quic or instructions\n"
+					     "                 virtio, capacity, quic, wzp or instructions\n"
 					     "  --workers N    as many workers at most, each on a CPU of its own (2)\n"
-					     "  --quick        capacity and quic: one room, a fraction of the time, for tests\n"
+					     "  --quick        capacity, quic and wzp: less of it, a fraction of the time, for tests\n"
 					     "  --no-huge      run without hugepages\n"
 					     "\n"
 					     "Two CPUs: main feeds, the worker is measured. Exit 0 when every limit is met, 1 when\n"
@@ -154,6 +154,7 @@ main(int argc, char **argv)
 		{ "virtio", bench_virtio_all },
 		{ "capacity", bench_capacity_all },
 		{ "quic", bench_quic_all },
+		{ "wzp", bench_wzp_all },
 		{ "instructions", bench_count_all },
 	};
 	struct bench_options opt = { .repetitions = REPETITIONS,

@@ -123,8 +123,8 @@ quic_on_worker(void (*fn)(void *arg), void (*meanwhile)(void *arg), void *arg)
 	}
 }
 
-static void
-crew_start(void)
+void
+quic_crew_start(void)
 {
 	crew.over = false;
 	atomic_store(&crew.asked, 0);
@@ -133,8 +133,8 @@ crew_start(void)
 		bench_die("the worker lcore is busy");
 }
 
-static void
-crew_stop(void)
+void
+quic_crew_stop(void)
 {
 	crew.over = true;
 	atomic_fetch_add(&crew.asked, 1);
@@ -429,7 +429,7 @@ measure_stage(struct stage *st, const struct bench_options *opt)
 			fig_init(&figs[n++], st, &shapes[s], sizes[z]);
 	if (!figs[0].is_limited)
 		samples = RTE_MIN(samples, (unsigned int)OTHERS);
-	crew_start();
+	quic_crew_start();
 	for (unsigned int r = 0; r < samples; r++) {
 		for (unsigned int i = 0; i < n; i++) {
 			quic_relay_settle(&st->relay);
@@ -444,7 +444,7 @@ measure_stage(struct stage *st, const struct bench_options *opt)
 	for (unsigned int i = 0; i < n; i++)
 		if (figs[i].is_limited && figs[i].members == BIG)
 			quic_latency(&st->relay, &figs[i], opt);
-	crew_stop();
+	quic_crew_stop();
 	for (unsigned int i = 0; i < n; i++)
 		fprintf(stderr, "  %s, %s, %u x %u, %u B: %.0f ns, library alone %.0f\n",
 				figs[i].cipher, figs[i].backend, figs[i].rooms, figs[i].members,

@@ -29,7 +29,8 @@ struct quic_client {
 	uint64_t received; /* datagrams */
 	uint64_t updates;  /* RoomUpdates */
 	uint64_t update_bytes;
-	uint64_t pongs;
+	struct plm_quic_chunk ping;
+	uint8_t ping_frame[64];
 	struct load_wzp *wzp; /* its streams; NULL: it has made no offer yet */
 	uint8_t packet[PLM_QUIC_PACKET_MAX];
 };
@@ -48,6 +49,7 @@ struct quic_clients {
 	uint8_t *arenas;
 	uint32_t nb_open; /* handshakes that are complete */
 	uint32_t nb_in;
+	uint64_t nb_pongs;
 	struct load_wzp *wzp; /* of who has made an offer */
 	/* NULL, or where the age of datagrams goes whose first eight bytes say when they were due. */
 	struct plm_hist *latency;
@@ -61,6 +63,8 @@ void quic_client_begin(struct quic_clients *all, uint32_t idx, const char *name)
 /* Its offer to join, as WZP clients make it, on its first stream: signed, to be sent by the other. */
 void quic_client_sign(struct quic_clients *all, uint32_t idx);
 void quic_client_offer(struct quic_clients *all, uint32_t idx);
+/* One at a time. */
+void quic_client_ping(struct quic_clients *all, uint32_t idx);
 /* Close it, and forget the connection. */
 void quic_client_leave(struct quic_clients *all, uint32_t idx);
 /* A packet came; what is due is written at once. `buf` is overwritten. */
@@ -75,11 +79,16 @@ void quic_clients_settled(struct quic_clients *all, uint32_t first, uint32_t nb)
 /* Datagrams that they received, all together. */
 uint64_t quic_clients_received(const struct quic_clients *all);
 
+/* Time is what `quic_clock_ns` says, unless it is 0. */
+extern uint64_t quic_clock_ns;
 uint64_t quic_now(void);
 void quic_rand_fill(void *ctx, void *buf, size_t len);
 
 /* --- the worker's lcore (quic.c) ------------------------------------------------------------ */
 
+/* Between these two it waits for work. Main. */
+void quic_crew_start(void);
+void quic_crew_stop(void);
 /* Have `fn` run there; main waits, and calls `meanwhile` (or nothing) again and again. Main. */
 void quic_on_worker(void (*fn)(void *arg), void (*meanwhile)(void *arg), void *arg);
 
@@ -90,6 +99,7 @@ struct quic_relay {
 	const char *name;
 	uint32_t max_connections;
 	enum plm_aead_backend backend;
+	uint64_t join_timeout_ns; /* 0: what relays have */
 	struct quic_clients clients;
 
 	struct bench_port port;
@@ -117,6 +127,8 @@ void quic_relay_connect(struct quic_relay *r, const char *room, uint32_t first, 
 /* Its two halves. */
 void quic_relay_shake(struct quic_relay *r, const char *room, uint32_t first, uint32_t nb);
 void quic_relay_join(struct quic_relay *r, uint32_t first, uint32_t nb);
+/* Turns for so long, with the timers of these clients: acknowledgements wait for them. */
+void quic_relay_linger(struct quic_relay *r, uint64_t ns, uint32_t first, uint32_t nb);
 /* Until large rooms were told, too, who is in them. */
 void quic_relay_rest(struct quic_relay *r);
 
@@ -130,8 +142,11 @@ void quic_relay_settle(struct quic_relay *r);
 
 /* Frames are carried both ways, and clients take what is theirs; while the worker runs. Main. */
 void quic_relay_carry(struct quic_relay *r);
-/* A turn of the slow path. Main. */
-void quic_relay_slow(struct quic_relay *r);
+/* A turn of the slow path; how much it did. Main. */
+unsigned int quic_relay_slow(struct quic_relay *r);
+/* Turns of worker and slow path until both have nothing to do; their time counts, or that of those which did
+ * something. Whoever runs it plays all lcores. */
+void quic_relay_turns(struct quic_relay *r, bool all);
 
 /* Memory of a connection, bytes: what the library has in use, and what is set aside. */
 void quic_relay_memory(struct quic_relay *r, double *used, double *held);
@@ -151,10 +166,30 @@ void quic_bare_settle(struct quic_bare *b);
 uint64_t quic_bare_received(const struct quic_bare *b);
 void quic_bare_free(struct quic_bare *b);
 
+/* --- a worker that runs (quic_live.c) -------------------------------------------------------- */
+
+struct quic_live {
+	/* as asked for */
+	struct quic_relay *relay;
+	/* Main's part, again and again; true: it is over. */
+	bool (*play)(void *ctx, uint64_t now_ns);
+	void *ctx;
+
+	/* found */
+	uint64_t busy; /* cycles of the worker's turns in which something was done */
+	uint64_t all;
+	bool disturbed; /* either thread */
+	struct plm_hist in_relay;
+	_Atomic bool over;
+};
+
+/* Between quic_crew_start() and quic_crew_stop(). Main. */
+void quic_live_run(struct quic_live *live);
+
 /* --- latency (quic_latency.c) --------------------------------------------------------------- */
 
-/* At parts of what the worker was found to do; the rooms are the relay's first. Between crew_start()
- * and crew_stop(). Main. */
+/* At parts of what the worker was found to do; the rooms are the relay's first. Between quic_crew_start()
+ * and quic_crew_stop(). Main. */
 void quic_latency(struct quic_relay *relay, const struct bench_figure_quic *of,
 		const struct bench_options *opt);
 

@@ -10,12 +10,16 @@
 
 #include "quic.h"
 
-#define ARENA  (56 * 1024)
+#define ARENA  (72 * 1024)
 #define COLOUR (7 * RTE_CACHE_LINE_SIZE)
+
+uint64_t quic_clock_ns;
 
 uint64_t
 quic_now(void)
 {
+	if (quic_clock_ns != 0)
+		return quic_clock_ns;
 	return 1 + (uint64_t)bench_ns(rte_rdtsc());
 }
 
@@ -72,7 +76,7 @@ got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8
 		c->update_bytes += c->wzp->update_len;
 		break;
 	case LOAD_WZP_PONG:
-		c->pongs++;
+		c->all->nb_pongs++;
 		break;
 	case LOAD_WZP_NOTHING:
 		break;
@@ -239,6 +243,20 @@ quic_client_offer(struct quic_clients *all, uint32_t idx)
 	c->wzp = &all->wzp[idx];
 	if (load_wzp_offer(c->wzp, c->conn) < 0)
 		bench_die("client %u: its offer cannot be sent", idx);
+	flush(c, quic_now());
+}
+
+void
+quic_client_ping(struct quic_clients *all, uint32_t idx)
+{
+	const struct plm_wzp_signal ping = { .type = PLM_WZP_PING,
+		.ping = { .timestamp_ms = quic_now() / PLM_NS_PER_MS } };
+	struct quic_client *c = &all->clients[idx];
+	int len = plm_wzp_encode(&ping, c->ping_frame, sizeof(c->ping_frame));
+
+	c->ping = (struct plm_quic_chunk){ .buf = c->ping_frame, .len = (uint32_t)len };
+	if (len < 0 || plm_quic_stream_send(c->conn, &c->ping) < 0)
+		bench_die("client %u: its ping cannot be sent", idx);
 	flush(c, quic_now());
 }
 

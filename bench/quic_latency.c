@@ -24,44 +24,15 @@ static const double loads[] = { 0.1, 0.3 };
 
 struct window {
 	/* const */
-	struct quic_relay *relay;
 	const struct bench_figure_quic_latency *fig;
 	uint32_t taking; /* clients */
 
 	/* main */
+	struct quic_live live;
 	struct load_pace pace;
 	uint64_t chores_ns; /* when they are due */
 	uint64_t had;
-	struct bench_watch watch;
-	bool disturbed; /* either thread */
-
-	/* the worker */
-	uint64_t busy; /* cycles of turns in which something was done */
-	uint64_t all;
-
-	alignas(RTE_CACHE_LINE_SIZE) _Atomic bool over;
 };
-
-static void
-worker_live(void *arg)
-{
-	struct window *w = arg;
-	struct plm_relay *relay = plm_ctl_relay(w->relay->ctl);
-	struct bench_watch watch;
-	uint64_t begun = rte_rdtsc();
-	const uint64_t first = begun;
-
-	bench_watch_start(&watch);
-	while (!atomic_load_explicit(&w->over, memory_order_acquire)) {
-		unsigned int n = plm_relay_turn(relay, 0, 1 + (uint64_t)bench_ns(begun));
-		uint64_t ended = rte_rdtsc();
-
-		w->busy += n > 0 ? ended - begun : 0;
-		begun = ended;
-	}
-	w->all = begun - first;
-	w->disturbed = bench_watch_disturbed(&watch);
-}
 
 static void
 say(struct window *w)
@@ -70,33 +41,32 @@ say(struct window *w)
 	uint8_t payload[1200] = { 0 }; /* a header of zeros is Opus */
 
 	memcpy(payload + PLM_WZP_HDR, &due_ns, sizeof(due_ns));
-	quic_client_say(&w->relay->clients, w->pace.n++ % w->fig->rooms * w->fig->members, payload,
-			w->fig->size);
+	quic_client_say(&w->live.relay->clients, w->pace.n++ % w->fig->rooms * w->fig->members,
+			payload, w->fig->size);
 }
 
-/* Main's part, again and again; it ends the window when everything has come. */
-static void
-play(void *arg)
+/* Main's part, again and again; the window ends when everything has come. */
+static bool
+play(void *arg, uint64_t now_ns)
 {
 	struct window *w = arg;
-	uint64_t now_ns = quic_now();
+	struct quic_relay *relay = w->live.relay;
 	uint64_t due = load_pace_due(&w->pace, now_ns);
 	uint64_t all;
 
 	for (uint64_t i = 0; i < RTE_MIN(due, (uint64_t)SAY_BURST); i++)
 		say(w);
-	quic_relay_carry(w->relay);
+	quic_relay_carry(relay);
 	if (now_ns >= w->chores_ns) {
 		w->chores_ns = now_ns + CHORE_NS;
-		quic_clients_timers(&w->relay->clients, 0, w->taking);
-		quic_relay_slow(w->relay);
+		quic_clients_timers(&relay->clients, 0, w->taking);
+		quic_relay_slow(relay);
 	}
 	all = load_pace_total(&w->pace);
-	if (w->pace.n == all &&
+	return w->pace.n == all &&
 			(now_ns > w->pace.end_ns + PATIENCE_NS ||
-					quic_clients_received(&w->relay->clients) - w->had ==
-							all * (w->fig->members - 1)))
-		atomic_store_explicit(&w->over, true, memory_order_release);
+					quic_clients_received(&relay->clients) - w->had ==
+							all * (w->fig->members - 1));
 }
 
 /* What one window brought to a trial; false: it is to be taken again. */
@@ -104,38 +74,32 @@ static bool
 window_run(struct window *w, struct bench_figure_quic_latency *fig, struct plm_hist *in_relay,
 		struct plm_hist *at_clients, bool may_repeat)
 {
-	static struct plm_hist before, since, heard;
-	const struct plm_hist *relay = plm_relay_latency(plm_ctl_relay(w->relay->ctl), 0);
+	static struct plm_hist heard;
+	struct quic_clients *clients = &w->live.relay->clients;
 	const uint64_t start_ns = quic_now();
 	uint64_t got;
 
-	before = *relay;
 	heard = (struct plm_hist){ 0 };
-	w->relay->clients.latency = &heard;
+	clients->latency = &heard;
 	w->pace = (struct load_pace){ .start_ns = start_ns,
 		.end_ns = start_ns + WINDOW_NS,
 		.rate = fig->rate_pps };
-	w->had = quic_clients_received(&w->relay->clients);
-	w->busy = w->all = 0;
-	atomic_store(&w->over, false);
-	bench_watch_start(&w->watch);
-	quic_on_worker(worker_live, play, w);
-	w->disturbed = w->disturbed || bench_watch_disturbed(&w->watch);
-	w->relay->clients.latency = NULL;
-	got = quic_clients_received(&w->relay->clients) - w->had;
+	w->had = quic_clients_received(clients);
+	quic_live_run(&w->live);
+	clients->latency = NULL;
+	got = quic_clients_received(clients) - w->had;
 	if (got != w->pace.n * (fig->members - 1))
 		bench_die("latency: %" PRIu64 " of %" PRIu64 " datagrams were delivered", got,
 				w->pace.n * (fig->members - 1));
-	if (w->disturbed && may_repeat) {
+	if (w->live.disturbed && may_repeat) {
 		fig->repeated++;
 		return false;
 	}
-	fig->disturbed += w->disturbed;
+	fig->disturbed += w->live.disturbed;
 	fig->windows++;
 	fig->deliveries += got;
-	fig->busy += (double)w->busy / (double)w->all;
-	bench_hist_since(&since, &before, relay);
-	plm_hist_merge(in_relay, &since);
+	fig->busy += (double)w->live.busy / (double)w->live.all;
+	plm_hist_merge(in_relay, &w->live.in_relay);
 	plm_hist_merge(at_clients, &heard);
 	return true;
 }
@@ -153,8 +117,11 @@ measure(struct quic_relay *relay, struct bench_figure_quic_latency *fig, unsigne
 		uint64_t trial_ns)
 {
 	static struct plm_hist in_relay, at_clients;
-	struct window w = { .relay = relay, .fig = fig, .taking = fig->rooms * fig->members };
+	static struct window w;
 
+	w = (struct window){ .fig = fig,
+		.taking = fig->rooms * fig->members,
+		.live = { .relay = relay, .play = play, .ctx = &w } };
 	for (unsigned int t = 0; t < trials; t++) {
 		unsigned int repeated = fig->repeated;
 

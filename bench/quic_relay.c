@@ -16,6 +16,7 @@
 #define SINK_BURST  64
 /* Turns of the relay without anything to do that a handshake may take. */
 #define PATIENCE_NS (20 * PLM_NS_PER_S)
+#define HANDSHAKES  (1u << 20)
 /* A room above 50 is told at most once a second, and acknowledges then. */
 #define REST_NS (1200 * PLM_NS_PER_MS)
 
@@ -138,10 +139,8 @@ sink(struct quic_relay *r)
 
 /* --- handshakes ------------------------------------------------------------------------------- */
 
-/* Turns of worker and slow path until both have nothing to do; their time counts, or that of those which
- * did something. */
-static void
-both_turns(struct quic_relay *r, bool all)
+void
+quic_relay_turns(struct quic_relay *r, bool all)
 {
 	struct plm_relay *relay = plm_ctl_relay(r->ctl);
 	uint64_t wall_s = (uint64_t)time(NULL);
@@ -171,17 +170,17 @@ nb_established(const struct quic_relay *r)
 }
 
 /* Acknowledgements wait for their timers, and large rooms rest before they are told again. */
-static void
-linger(struct quic_relay *r, uint64_t ns, uint32_t first, uint32_t nb)
+void
+quic_relay_linger(struct quic_relay *r, uint64_t ns, uint32_t first, uint32_t nb)
 {
 	const uint64_t until = quic_now() + ns;
 
 	while (quic_now() < until) {
-		both_turns(r, false);
+		quic_relay_turns(r, false);
 		quic_clients_timers(&r->clients, first, nb);
 		land(r);
 	}
-	both_turns(r, false);
+	quic_relay_turns(r, false);
 }
 
 void
@@ -194,17 +193,17 @@ quic_relay_shake(struct quic_relay *r, const char *room, uint32_t first, uint32_
 		quic_client_begin(&r->clients, i, room);
 		land(r);
 		if ((i - first) % 16 == 15)
-			both_turns(r, true);
+			quic_relay_turns(r, true);
 	}
 	while (nb_established(r) < wanted) {
-		both_turns(r, true);
+		quic_relay_turns(r, true);
 		quic_clients_timers(&r->clients, first, nb);
 		land(r);
 		if (quic_now() > give_up)
 			bench_die("%s: %" PRIu64 " of %u handshakes are missing", room,
 					wanted - nb_established(r), nb);
 	}
-	linger(r, 60 * PLM_NS_PER_MS, first, nb);
+	quic_relay_linger(r, 60 * PLM_NS_PER_MS, first, nb);
 	quic_clients_settled(&r->clients, first, nb);
 }
 
@@ -222,13 +221,13 @@ quic_relay_join(struct quic_relay *r, uint32_t first, uint32_t nb)
 		quic_client_offer(&r->clients, i);
 	while (r->clients.nb_in < wanted) {
 		land(r);
-		both_turns(r, true);
+		quic_relay_turns(r, true);
 		quic_clients_timers(&r->clients, first, nb);
 		if (quic_now() > give_up)
 			bench_die("%u of %u offers were not answered", wanted - r->clients.nb_in,
 					nb);
 	}
-	linger(r, 60 * PLM_NS_PER_MS, first, nb);
+	quic_relay_linger(r, 60 * PLM_NS_PER_MS, first, nb);
 	r->worker_joined += r->worker_spent - worker_spent;
 	r->ctl_joined += r->ctl_spent - ctl_spent;
 	r->worker_spent = worker_spent;
@@ -245,7 +244,7 @@ quic_relay_connect(struct quic_relay *r, const char *room, uint32_t first, uint3
 void
 quic_relay_rest(struct quic_relay *r)
 {
-	linger(r, REST_NS, 0, r->clients.nb);
+	quic_relay_linger(r, REST_NS, 0, r->clients.nb);
 }
 
 /* --- rounds ------------------------------------------------------------------------------------ */
@@ -284,10 +283,10 @@ quic_relay_carry(struct quic_relay *r)
 	land(r);
 }
 
-void
+unsigned int
 quic_relay_slow(struct quic_relay *r)
 {
-	plm_ctl_turn(r->ctl, quic_now(), (uint64_t)time(NULL));
+	return plm_ctl_turn(r->ctl, quic_now(), (uint64_t)time(NULL));
 }
 
 void
@@ -411,7 +410,11 @@ create_ctl(struct quic_relay *r)
 	conf->rules = &rule;
 	conf->nb_rules = 1;
 	conf->quic.max_connections = r->max_connections;
+	/* As many as there are may be on the way in, from one network. */
+	conf->quic.max_handshakes = conf->quic.retry_above = HANDSHAKES;
 	conf->wzp.open_rooms = true;
+	if (r->join_timeout_ns != 0)
+		conf->wzp.join_timeout_ns = r->join_timeout_ns;
 	conf->quic.idle_timeout_ns = 3600 * PLM_NS_PER_S;
 	conf->quic.handshake_timeout_ns = 60 * PLM_NS_PER_S;
 	conf->quic.identity = r->identity;

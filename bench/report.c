@@ -129,6 +129,22 @@ find_quic_limits(void)
 			"KB set aside for a QUIC connection");
 }
 
+static void
+find_wzp_limits(void)
+{
+	const struct bench_figure_wzp *w = &bench_figures.wzp;
+	struct bench_stat more = bench_series_stat(&w->more_us);
+	double alone = bench_series_stat(&w->alone_us).median;
+	struct limit *l;
+
+	if (!w->is_measured)
+		return;
+	add_limit(more, false, RTE_MAX(5.0, alone / 10),
+			"p99 in the relay, us: room of 11 beside joins and leaves of another, more than alone");
+	l = &limits[nb_limits - 1];
+	l->met = more.n >= BENCH_PAIRS_MIN && more.median <= l->bound; /* it may be less, too */
+}
+
 static double
 path_bound(const struct bench_figure_path *fig)
 {
@@ -187,6 +203,7 @@ find_limits(const struct bench_options *opt)
 		add_limit(bench_series_stat(&f->virtio_to_kernel), true, 8,
 				"1 -> 100, 200 B: kernel sockets' ns per copy / ours across virtio-user");
 	find_quic_limits();
+	find_wzp_limits();
 	if (!opt->quick)
 		find_capacity_limits();
 }
@@ -532,6 +549,53 @@ print_quic(FILE *out)
 			f->quic_used_bytes, f->quic_held_bytes);
 }
 
+static void
+print_wzp(FILE *out)
+{
+	const struct bench_figure_wzp *w = &bench_figures.wzp;
+
+	if (!w->is_measured)
+		return;
+	fprintf(out, "\n### WZP\n\nPer second of the slow path's time: signals (Ping and Pong) |");
+	print_stat(out, &w->signals_per_s, 0);
+	fprintf(out, " of the worker's, ns each |");
+	print_stat(out, &w->signal_worker_ns, 0);
+	fprintf(out, " joins, of the relay's, in rooms of 48, RoomUpdates included |");
+	print_stat(out, &w->joins_per_s, 0);
+	fprintf(out,
+			"\n\n%u who are connected join a room at once, %u times; slow path and clients share a "
+			"CPU. Another room of 11 talks meanwhile. A thread lost its CPU in %u of them.\n\n"
+			"| all are in, ms | all are told | slow path's part | worker busy | RoomUpdates made | "
+			"received | MB | p99 of the other room in the relay, us | before |\n"
+			"|---|---|---|---|---|---|---|---|---|\n|",
+			w->storm, w->nb_storms, w->storm_disturbed);
+	print_stat(out, &w->storm_in_ms, 0);
+	print_stat(out, &w->storm_told_ms, 0);
+	print_stat(out, &w->storm_ctl_ms, 0);
+	print_stat(out, &w->storm_busy, 2);
+	print_stat(out, &w->storm_made, 0);
+	print_stat(out, &w->storm_updates, 0);
+	print_stat(out, &w->storm_mb, 1);
+	print_stat(out, &w->storm_p99_us, 1);
+	print_stat(out, &w->calm_p99_us, 1);
+	fprintf(out,
+			"\n\np99 in the relay of a room of 11, us, in windows of 5 s in turns; %u of %u slices of 20 ms "
+			"disturbed, but counted: alone |",
+			w->slices_disturbed, w->slices);
+	print_stat(out, &w->alone_us, 1);
+	fprintf(out, " beside 20 joins and leaves a second of another room, %" PRIu64 " in all |",
+			w->joins_beside);
+	print_stat(out, &w->beside_us, 1);
+	fprintf(out, " more |");
+	print_stat(out, &w->more_us, 1);
+	fprintf(out, "\n");
+	if (w->count_plain > 0 && w->count_report > 0)
+		fprintf(out,
+				"\nInstructions of the worker (callgrind) for a datagram of 200 B that goes to ten, "
+				"acknowledgements included: %.0f; with a quality report %.0f.\n",
+				w->count_plain, w->count_report);
+}
+
 static bool
 print_limits(FILE *out)
 {
@@ -578,6 +642,7 @@ print_text(FILE *out, const struct bench_options *opt)
 	print_rates(out);
 	print_latency(out);
 	print_quic(out);
+	print_wzp(out);
 	return print_limits(out);
 }
 
@@ -877,6 +942,35 @@ json_quic_latency(void)
 }
 
 static json_t *
+json_wzp(void)
+{
+	const struct bench_figure_wzp *w = &bench_figures.wzp;
+	json_t *o = json_pack("{si si si sI si si si sf sf}", "storm", (int)w->storm, "storms",
+			(int)w->nb_storms, "storms_disturbed", (int)w->storm_disturbed,
+			"joins_beside", (json_int_t)w->joins_beside, "slices", (int)w->slices,
+			"slices_repeated", (int)w->slices_repeated, "slices_disturbed",
+			(int)w->slices_disturbed, "instructions_per_datagram", w->count_plain,
+			"instructions_per_datagram_with_report", w->count_report);
+
+	set_stat(o, "signals_per_s", &w->signals_per_s);
+	set_stat(o, "signal_worker_ns", &w->signal_worker_ns);
+	set_stat(o, "joins_per_s", &w->joins_per_s);
+	set_stat(o, "storm_in_ms", &w->storm_in_ms);
+	set_stat(o, "storm_told_ms", &w->storm_told_ms);
+	set_stat(o, "storm_slow_path_ms", &w->storm_ctl_ms);
+	set_stat(o, "storm_worker_busy", &w->storm_busy);
+	set_stat(o, "storm_updates_made", &w->storm_made);
+	set_stat(o, "storm_updates_received", &w->storm_updates);
+	set_stat(o, "storm_mb", &w->storm_mb);
+	set_stat(o, "storm_p99_us", &w->storm_p99_us);
+	set_stat(o, "calm_p99_us", &w->calm_p99_us);
+	set_stat(o, "alone_p99_us", &w->alone_us);
+	set_stat(o, "beside_p99_us", &w->beside_us);
+	set_stat(o, "more_p99_us", &w->more_us);
+	return o;
+}
+
+static json_t *
 json_count(void)
 {
 	json_t *list = json_array();
@@ -938,6 +1032,8 @@ write_json(const struct bench_options *opt)
 		json_object_set_new(root, "bytes_per_conn_used",
 				json_integer((json_int_t)f->quic_used_bytes));
 	}
+	if (root != NULL && f->wzp.is_measured)
+		json_object_set_new(root, "wzp", json_wzp());
 	if (root == NULL ||
 			json_dump_file(root, opt->json, JSON_INDENT(2) | JSON_REAL_PRECISION(5)) <
 					0)

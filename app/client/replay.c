@@ -347,13 +347,12 @@ settle_sources(struct loader *l, struct plm_text *why)
 
 	for (unsigned int i = 0; i < l->nb_candidates; i++) {
 		struct candidate *c = &l->candidates[i];
-		struct replay_source *source = &r->sources[nb];
+		struct replay_source *source;
 
-		if (!c->is_rtp)
+		if (!c->is_rtp || nb++ >= REPLAY_SOURCES_MAX)
 			continue;
-		if (nb++ >= REPLAY_SOURCES_MAX)
-			continue;
-		c->source = (int)(source - r->sources);
+		c->source = (int)nb - 1;
+		source = &r->sources[c->source];
 		source->ssrc = c->ssrc;
 		source->payload_type = c->payload_type;
 		source->seq_step = (uint16_t)(c->seq_max - c->seq_min + 1);

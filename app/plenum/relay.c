@@ -15,6 +15,7 @@
 #include "ctlsock.h"
 #include "events.h"
 #include "plm_crypto.h"
+#include "plm_wzp.h"
 #include "telemetry.h"
 #include "trace.h"
 
@@ -277,6 +278,7 @@ create_quic(struct app *app, struct plm_ctl_quic_conf *ctl, struct plm_ctl_wzp_c
 
 	if (quic->connections == 0)
 		return 0;
+	plm_wzp_init(&(struct plm_rand){ .fill = plm_crypto_random });
 	ret = read_identity(app, wzp->seed, why);
 	if (ret < 0)
 		return ret;

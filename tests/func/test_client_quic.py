@@ -199,7 +199,7 @@ def quic_surfaces(lab, long):
     for what in (r"in room quic/r, both, home worker 0", r"over QUIC", r"address \S+ when it entered",
                  r"rtt: [\d.]+ ms, least [\d.]+ ms", r"window: \d+ bytes, in flight \d+",
                  r"\d+ acknowledged, 0 lost; 0 packets that no key opened", r"AES-128-GCM, 0 key",
-                 r"^in:  [1-9]"):
+                 r"^in:  [1-9]", r"^quality reports: 0$"):
         expect(re.search(what, said, re.M), f"nothing of {what!r} in: {said}")
     expect("2 established" in relay.ctl("show quic"), relay.ctl("show quic"))
     expect("quic0" in relay.ctl("show memory"), relay.ctl("show memory"))
@@ -212,6 +212,7 @@ def quic_surfaces(lab, long):
     expect(totals["extents"] >= totals["extents_in_use"] and totals["retries"] == 0, f"{totals}")
     rows, _ = pages(asks, "/plenum/sessions,quic/r", "sessions")
     expect({r["by"] for r in rows.values()} == {"quic"}, f"{rows}")
+    expect({(r["reports"], r["reported_rtt_ms"]) for r in rows.values()} == {(0, 0)}, f"{rows}")
     expect(sorted(r["participant"] for r in rows.values()) == sorted(n for _, n in sessions) and
            {r["address"].startswith("[") for r in rows.values()} == {True, False}, f"{rows}")
     listed = {r["name"] for r in pages(asks, "/plenum/rooms", "rooms")[0].values()}
@@ -236,7 +237,7 @@ def quic_surfaces(lab, long):
     expect(relay.ctl("show room all").splitlines()[1].split()[:2] == ["r", "1"], "the RTP room is gone")
     relay.stop()
     refused = [(e["room"], e["reason"]) for e in relay.events() if e["event"] == "refuse"]
-    expect(("r", "room full") in refused, f"refused: {refused}")
+    expect(refused == [("r", "room full")], f"refused: {refused}")
 
 
 @test(beside=True)

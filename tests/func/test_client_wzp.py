@@ -14,6 +14,8 @@ from lab import expect
 from relay import Relay, in_lab, test
 from test_client_quic import Peer
 from test_rooms import expect_whole, sent_streams
+from test_wzp_auth import AuthServer
+from wzp.signals import Identity
 
 PROGRAM_PORT, PLAYER_PORT = 5004, 6004
 FRAMES = 150
@@ -102,6 +104,34 @@ def client_wzp_signals(lab, long):
     counters = relay.counters()
     expect(counters["wzp_hangups"] == 2 and counters["wzp_joined"] == 4, f"{counters}")
     expect(counters["wzp_signal_order"] == 1, f"{counters}")
+    relay.stop()
+
+
+@test(beside=True)
+@in_lab
+def client_wzp_token(lab, long):
+    """plenum-client --wzp --token, --token-file, --identity: who has its own token is let in as that one"""
+    server = AuthServer(lab)
+    relay = Relay(lab, quic={"connections": 20, "identity": f"{lab.dir}/identity"},
+                  wzp={"auth_url": server.url})
+    seed = os.urandom(32)
+    names = {name: os.path.join(lab.dir, name) for name in ("seed", "token")}
+    token = f"of:{Identity(seed).fingerprint}"
+    for name, text in (("seed", seed.hex() + "\n"), ("token", token + "\n")):
+        with open(names[name], "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(text)
+    own = ("--identity", names["seed"], "--duration", "0.1")
+    for i, options in enumerate((("--token", token), ("--token-file", names["token"]))):
+        found = said(Peer(lab, "subscribe", f"own{i}", *own, *options, v6=i == 1).report())
+        expect(found["fingerprint"] == Identity(seed).fingerprint, f"{found}")
+        expect(found["signals_sent"] == 2 and found["room_updates"] >= 1, f"{found}")
+    # Another's, none that the server knows, none at all.
+    for i, options in enumerate((("--token", token), ("--token", "invalid", *own), own)):
+        peer = Peer(lab, "subscribe", f"other{i}", *options)
+        found = only(peer.report(status=2))["wzp"]
+        expect("refused: application code 0" in peer.process.errors() and found["room_updates"] == 0,
+               f"{peer.process.errors()} {found}")
+    expect(relay.counter("wzp_joined") == 2, "somebody else is in")
     relay.stop()
 
 

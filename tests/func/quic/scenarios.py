@@ -16,6 +16,7 @@ import threading
 import time
 
 from lab import Failure, expect
+from wzp import signals
 
 STACKS = ("aioquic", "quic-go", "quinn", "msquic")
 PATIENCE_S = 10
@@ -37,6 +38,7 @@ class Target:
     tells_versions = True  # sends version_information, RFC 9368
     echoes = False         # sends streams back
     tells_reasons = True   # closes() has the text, too
+    offered = False        # a CallOffer is what lets a client into its room
 
     def __init__(self, lab, namespace, addresses, port, locals):
         self.lab, self.namespace, self.port = lab, namespace, port
@@ -125,6 +127,21 @@ class Peer:
 
     def connected(self):
         return self.wait_event("connected")
+
+    def offer(self):
+        """Ask to be let into the room, on a stream of one's own; admitted() waits for the relay's."""
+        self.do("stream", signals.frame(signals.Identity().offer(self.stack)).hex())
+
+    def admitted(self):
+        """The server's first stream has its CallAnswer, and ends."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            parts = [e for e in self.process.events("stream") if e["id"] == 1]
+            if any(e["fin"] for e in parts):
+                content = b"".join(bytes.fromhex(e["hex"]) for e in parts)
+                return signals.check_answer(signals.read_frame(content))
+            time.sleep(0.02)
+        raise Failure(f"{self.stack}: no CallAnswer in {PATIENCE_S} s")
 
     def tell(self, *words):
         self.process.tell(" ".join(map(str, words)))
@@ -250,8 +267,14 @@ def pair(target, stack, v6, *options, via=None):
 
 
 def joined(target, *peers):
-    """Wait until each is connected, and the server knows: the first datagram gets through."""
+    """Wait until each is connected and in its room, and the server knows: the first datagram gets
+    through."""
     found = [p.connected() for p in peers]
+    if target.offered:
+        for p in peers:
+            p.offer()
+        for p in peers:
+            p.admitted()
     end = time.monotonic() + PATIENCE_S
     while len(target.members(peers[0].room)) < len(peers) and time.monotonic() < end:
         time.sleep(0.05)

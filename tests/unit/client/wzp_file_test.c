@@ -55,11 +55,11 @@ wzp_file__reads_what_the_analyzer_wrote(void **state)
 	assert_int_equal(r->packets[0].at_ns, 0);
 	assert_int_equal(r->packets[1].at_ns, (0x0fc345 - 0x0f7525) * PLM_NS_PER_US);
 	assert_int_equal(replay_build(r, buf), 13);
-	assert_memory_equal(buf, RECORD_1 + 12, 13);
+	assert_memory_equal(buf, &RECORD_1[12], 13);
 	replay_advance(r);
 	assert_false(replay_over(r));
 	assert_int_equal(replay_build(r, buf), 14);
-	assert_memory_equal(buf, RECORD_2 + 12, 14);
+	assert_memory_equal(buf, &RECORD_2[12], 14);
 	replay_advance(r);
 	assert_true(replay_over(r));
 	assert_int_equal(r->sources[0].packets, 2);
