@@ -15,6 +15,7 @@
 #include "oracle_priv.h"
 #include "packet.h"
 #include "quic.h"
+#include "wzp_priv.h"
 
 #define NONE SIM_WZP_NONE
 /* The slow path's clock is that of a turn, and a timer is found late. */
@@ -450,4 +451,29 @@ sim_wzp_settled(struct sim_run *run)
 				"%s never got an answer to Ping %" PRIu64, c->peer->name,
 				c->wzp.ping);
 	}
+}
+
+void
+sim_wzp_empty(struct sim_run *run)
+{
+	const struct ctl_wzp *z = run->ctl->wzp;
+	uint32_t nb_told = 0;
+
+	if (z == NULL)
+		return;
+	for (unsigned int w = 0; w < run->nb_workers; w++)
+		nb_told += z->told[w].nb;
+	SIM_EXPECT(nb_told == 0 && z->ready.nb == 0 && z->changed.nb == 0, EMPTY,
+			"%" PRIu32 " clients are to be told something, %" PRIu32
+			" said something, %" PRIu32 " rooms changed",
+			nb_told, z->ready.nb, z->changed.nb);
+	SIM_EXPECT(z->nb_old == 0, EMPTY, "%" PRIu32 " lists are still on their way", z->nb_old);
+	for (uint32_t i = 0; i < z->nb_conns; i++)
+		SIM_EXPECT(z->conns[i].stage == WZP_STAGE_NONE && z->conns[i].parts.head == NULL &&
+						z->conns[i].room_idx == WZP_NONE,
+				EMPTY, "something is kept of connection %" PRIu32, i);
+	for (uint32_t i = 0; i < z->nb_rooms; i++)
+		SIM_EXPECT(z->rooms[i].nb == 0 && z->rooms[i].blob == NULL, EMPTY,
+				"room %" PRIu32 " still has %" PRIu32 " WZP participants", i,
+				z->rooms[i].nb);
 }
