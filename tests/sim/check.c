@@ -498,6 +498,7 @@ sim_check_empty(struct sim_run *run)
 	for (uint32_t i = 0; i < ctl->net->nb_neighs; i++)
 		SIM_EXPECT(ctl->net->neighs[i].refs <= (i < ctl->net->nb_locals ? 1u : 0u), EMPTY,
 				"next hop %u has %u references", i, ctl->net->neighs[i].refs);
+	sim_wzp_empty(run);
 }
 
 /* --- points --------------------------------------------------------------------------------- */

@@ -266,31 +266,6 @@ quic_rush(struct sim_plan *plan, struct sim_rng *rng)
 	beside(plan, rng, t1);
 }
 
-/* What a connection needs runs out. */
-static void
-quic_shortage(struct sim_plan *plan, struct sim_rng *rng)
-{
-	static const uint32_t sites[] = { PLM_FAULT_POOL_QUIC, PLM_FAULT_QUIC_EXTENT,
-		PLM_FAULT_QUIC_SLOT, PLM_FAULT_QUIC_TLS, PLM_FAULT_RING_ADOPT, PLM_FAULT_RING_CLOSE,
-		PLM_FAULT_RING_GONE, PLM_FAULT_RING_BACK, PLM_FAULT_RING_STREAM,
-		PLM_FAULT_RING_CROSS, PLM_FAULT_RING_SLICE, PLM_FAULT_RING_CTL, PLM_FAULT_RING_DOWN,
-		PLM_FAULT_POOL_FRAME, PLM_FAULT_POOL_SLICE, PLM_FAULT_TX_REFUSES,
-		PLM_FAULT_RING_CARRY, PLM_FAULT_HASH_ROOM, PLM_FAULT_MEMORY_VIEW,
-		PLM_FAULT_MEMORY_MEMBER };
-
-	if (sim_chance(rng, 512))
-		quic_rush(plan, rng);
-	else
-		quic_roaming(plan, rng);
-	for (unsigned int i = 0; i < 8; i++) {
-		const uint64_t t0 = sim_below(rng, 1200 * MS);
-		const uint64_t end = t0 + sim_range(rng, 50, 600) * MS;
-		const uint32_t site = SIM_PICK(rng, sites);
-
-		faults(plan, rng, site, t0, end);
-	}
-}
-
 /* --- WZP ------------------------------------------------------------------------------------ */
 
 /* Somebody of the last room, who stays until about t1. */
@@ -543,6 +518,31 @@ wzp_flood(struct sim_plan *plan, struct sim_rng *rng)
 		weather(plan, rng);
 	if (sim_chance(rng, 300))
 		beside(plan, rng, t1);
+}
+
+/* What a connection needs runs out. */
+static void
+quic_shortage(struct sim_plan *plan, struct sim_rng *rng)
+{
+	static const uint32_t sites[] = { PLM_FAULT_POOL_QUIC, PLM_FAULT_QUIC_EXTENT,
+		PLM_FAULT_QUIC_SLOT, PLM_FAULT_QUIC_TLS, PLM_FAULT_RING_ADOPT, PLM_FAULT_RING_CLOSE,
+		PLM_FAULT_RING_GONE, PLM_FAULT_RING_BACK, PLM_FAULT_RING_STREAM,
+		PLM_FAULT_RING_CROSS, PLM_FAULT_RING_SLICE, PLM_FAULT_RING_CTL, PLM_FAULT_RING_DOWN,
+		PLM_FAULT_POOL_FRAME, PLM_FAULT_POOL_SLICE, PLM_FAULT_TX_REFUSES,
+		PLM_FAULT_RING_CARRY, PLM_FAULT_HASH_ROOM, PLM_FAULT_MEMORY_VIEW,
+		PLM_FAULT_MEMORY_MEMBER, PLM_FAULT_MEMORY_UPDATE };
+
+	static void (*const stories[])(struct sim_plan * plan, struct sim_rng * rng) = { quic_rush,
+		quic_rush, quic_roaming, quic_roaming, wzp, wzp_doors };
+
+	SIM_PICK(rng, stories)(plan, rng);
+	for (unsigned int i = 0; i < 8; i++) {
+		const uint64_t t0 = sim_below(rng, 1200 * MS);
+		const uint64_t end = t0 + sim_range(rng, 50, 600) * MS;
+		const uint32_t site = SIM_PICK(rng, sites);
+
+		faults(plan, rng, site, t0, end);
+	}
 }
 
 #define STORY(name, help) const struct sim_story sim_story_##name = { #name, help, name }

@@ -140,6 +140,8 @@ void sim_wzp_refused(struct sim_run *run, const struct plm_event *e);
 void sim_wzp_told(struct sim_run *run, struct sim_quic_client *c, const uint8_t *json, size_t len);
 void sim_wzp_rest(struct sim_run *run);
 void sim_wzp_settled(struct sim_run *run);
+/** Nobody is there any more: nothing is kept of anybody. */
+void sim_wzp_empty(struct sim_run *run);
 bool sim_wzp_token_is_good(const struct sim_run *run, unsigned int peer, uint64_t at_ns);
 
 #endif

@@ -12,8 +12,10 @@
 #include <stdlib.h>
 
 #include "ctl_priv.h"
+#include "oracle_priv.h"
 #include "packet.h"
 #include "quic.h"
+#include "wzp_priv.h"
 
 #define NONE SIM_WZP_NONE
 /* The slow path's clock is that of a turn, and a timer is found late. */
@@ -83,7 +85,8 @@ is_state(const struct sim_wzp_room *room, uint32_t state, const uint32_t *list, 
 {
 	const struct sim_wzp_state *s = &room->states[state];
 
-	return s->nb == nb && memcmp(&room->lists[s->first], list, nb * sizeof(*list)) == 0;
+	return s->nb == nb &&
+			(nb == 0 || memcmp(&room->lists[s->first], list, nb * sizeof(*list)) == 0);
 }
 
 /* --- who may come in ----------------------------------------------------------------------- */
@@ -221,8 +224,11 @@ refusal_due(const struct sim_run *run, const struct sim_quic_client *c, const ch
 				c->peer->token == SIM_TOKEN_SILENT ||
 						c->peer->token == SIM_TOKEN_LATE ||
 						z->down_ns != 0 },
-		{ "wzp_auth_busy", z->was_busy }, { "wzp_timeout", is_late(run, c) },
-		{ "wzp_no_place", true }, /* admission says why */
+		{ "wzp_auth_busy", z->was_busy },
+		{ "wzp_timeout", is_late(run, c) },
+		{ "wzp_no_place",
+				run->oracle->draining || run->oracle->ending ||
+						anything_fired(run) || sizes->max_backlog < 100 },
 	};
 
 	for (unsigned int i = 0; i < RTE_DIM(causes); i++)
@@ -413,12 +419,13 @@ sim_wzp_settled(struct sim_run *run)
 
 	for (unsigned int i = 0; i < q->nb_clients && !run->failed; i++) {
 		const struct sim_quic_client *c = &q->clients[i];
-		const struct sim_wzp_try *t = &q->wzp.tries[c->wzp.try];
 		const struct sim_wzp_room *room;
 		const struct sim_wzp_state *last;
+		const struct sim_wzp_try *t;
 
 		if (c->conn == NULL || sim_quic_is_recovering(run, c))
 			continue;
+		t = &q->wzp.tries[c->wzp.try];
 		SIM_EXPECT(c->phase != SIM_QUIC_JOINING || is_late(run, c) ||
 						(run->plan->sizes.wzp_auth &&
 								(c->peer->token >= SIM_TOKEN_SILENT ||
@@ -444,4 +451,29 @@ sim_wzp_settled(struct sim_run *run)
 				"%s never got an answer to Ping %" PRIu64, c->peer->name,
 				c->wzp.ping);
 	}
+}
+
+void
+sim_wzp_empty(struct sim_run *run)
+{
+	const struct ctl_wzp *z = run->ctl->wzp;
+	uint32_t nb_told = 0;
+
+	if (z == NULL)
+		return;
+	for (unsigned int w = 0; w < run->nb_workers; w++)
+		nb_told += z->told[w].nb;
+	SIM_EXPECT(nb_told == 0 && z->ready.nb == 0 && z->changed.nb == 0, EMPTY,
+			"%" PRIu32 " clients are to be told something, %" PRIu32
+			" said something, %" PRIu32 " rooms changed",
+			nb_told, z->ready.nb, z->changed.nb);
+	SIM_EXPECT(z->nb_old == 0, EMPTY, "%" PRIu32 " lists are still on their way", z->nb_old);
+	for (uint32_t i = 0; i < z->nb_conns; i++)
+		SIM_EXPECT(z->conns[i].stage == WZP_STAGE_NONE && z->conns[i].parts.head == NULL &&
+						z->conns[i].room_idx == WZP_NONE,
+				EMPTY, "something is kept of connection %" PRIu32, i);
+	for (uint32_t i = 0; i < z->nb_rooms; i++)
+		SIM_EXPECT(z->rooms[i].nb == 0 && z->rooms[i].blob == NULL, EMPTY,
+				"room %" PRIu32 " still has %" PRIu32 " WZP participants", i,
+				z->rooms[i].nb);
 }
