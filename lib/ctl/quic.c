@@ -41,9 +41,6 @@
 #define PREFIX_PART  4
 #define PREFIX_LEAST 16
 
-/* Parts of streams that may come in the packet that completes the handshake. */
-#define EARLY_PARTS 8
-
 #define NONE UINT32_MAX
 
 /* What a client's first id leads to: until its connection is gone, so that a late copy begins no other. */
@@ -69,7 +66,7 @@ struct ctl_quic_conn {
 	bool close_due;
 	uint8_t class;   /* enum wzp_class */
 	uint16_t prefix; /* bucket of its source, while it counts there */
-	char room[PLM_NAME_SIZE];
+	struct ctl_room_name room;
 	struct plm_quic_path since; /* where it came from when it went home */
 	uint32_t next;              /* of the free ones, or of those with a message due */
 };
@@ -247,6 +244,7 @@ handshake_allowed(struct ctl_quic *q, uint64_t prefix)
 
 	if (q->nb_handshakes >= max) {
 		plm_count(&q->ctl->counters, PLM_CNT_QUIC_LIMIT);
+		ctl_wzp_make_room(q->ctl);
 		return false;
 	}
 	if (q->by_prefix[prefix % PREFIXES] >= RTE_MAX(max / PREFIX_PART, (uint32_t)PREFIX_LEAST)) {
@@ -371,7 +369,7 @@ welcome(struct ctl_quic *q, struct plm_quic_slot *slot)
 
 	/* The name in the handshake is the same; only where its beginning was lost it is news. */
 	if (c->class == WZP_CLASS_UNKNOWN)
-		c->class = (uint8_t)ctl_wzp_class(plm_quic_conn_name(slot->conn), c->room);
+		c->class = (uint8_t)ctl_wzp_class(plm_quic_conn_name(slot->conn), &c->room);
 	if (ctl_wzp_serves(q->ctl, (enum wzp_class)c->class)) {
 		go_home(q, slot);
 		return;
@@ -414,7 +412,8 @@ ctl_quic_enter(struct plm_ctl *ctl, uint32_t idx, const char *participant, uint3
 	struct plm_quic_slot *slot = &q->table->slots[idx];
 	struct ctl_quic_conn *c = &q->conns[idx];
 	struct plm_admit_quic req = {
-		.room = c->room,
+		.room = c->room.key,
+		.whole_name = c->room.whole,
 		.participant = participant,
 		.role = PLM_ROLE_BOTH,
 		.home = slot->home,
@@ -468,10 +467,10 @@ ctl_quic_slot(const struct plm_ctl *ctl, struct plm_handle session)
 	return idx != NONE && plm_handle_eq(q->conns[idx].session, session) ? idx : NONE;
 }
 
-const char *
+const struct ctl_room_name *
 ctl_quic_room(const struct plm_ctl *ctl, uint32_t idx)
 {
-	return ctl->quic->conns[idx].room;
+	return &ctl->quic->conns[idx].room;
 }
 
 /* --- what a connection tells during its handshake ---------------------------------------------- */
@@ -486,41 +485,49 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 }
 
 /* With the handshake's last packet: it waits like a part that comes from the worker. Nobody has reason to send
- * more than its first message there. */
+ * more than its first messages there. */
 static int
-got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
-		bool fin)
+early_part(struct ctl_quic *q, uint32_t idx, struct plm_quic_part part, const uint8_t *buf,
+		size_t len)
 {
-	struct ctl_quic *q = ctx;
-	uint32_t idx = plm_quic_conn_slot(conn);
 	struct rte_mbuf *m;
 
-	if (len > PLM_QUIC_PACKET_MAX || q->conns[idx].nb_early == EARLY_PARTS) {
+	if (len > PLM_QUIC_PACKET_MAX || q->conns[idx].nb_early == PLM_QUIC_EARLY_PARTS) {
 		plm_count(&q->ctl->counters, PLM_CNT_QUIC_STREAM_FLOOD);
 		return -ENOBUFS;
 	}
-	m = plm_fault(POOL_FRAME) ? NULL : rte_pktmbuf_alloc(q->table->messages);
+	m = plm_fault(POOL_FRAME) ? NULL : rte_pktmbuf_alloc(q->table->early);
 	if (m == NULL) {
 		plm_count(&q->ctl->counters, PLM_CNT_CTL_NO_MBUF);
 		return -ENOBUFS;
 	}
-	memcpy(rte_pktmbuf_append(m, (uint16_t)len), buf, len);
-	*plm_quic_part(m) = (struct plm_quic_part){
-		.stream_id = stream_id,
-		.gen = atomic_load_explicit(&q->table->slots[idx].gen, memory_order_relaxed),
-		.fin = fin,
-		.is_early = true,
-	};
+	if (len > 0)
+		memcpy(rte_pktmbuf_append(m, (uint16_t)len), buf, len);
+	part.gen = ctl_quic_gen(q->ctl, idx);
+	part.is_early = true;
+	*plm_quic_part(m) = part;
 	m->hash.usr = idx;
 	q->conns[idx].nb_early++;
 	ctl_wzp_part(q->ctl, idx, m);
 	return 0;
 }
 
-/* Nothing of it waits here, and its worker bounds how many there may be. */
+static int
+got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
+		bool fin)
+{
+	const struct plm_quic_part part = { .stream_id = stream_id, .fin = fin };
+
+	return early_part(ctx, plm_quic_conn_slot(conn), part, buf, len);
+}
+
 static void
 stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
 {
+	const struct plm_quic_part part = { .stream_id = stream_id, .is_reset = true };
+
+	if (early_part(ctx, plm_quic_conn_slot(conn), part, NULL, 0) < 0)
+		plm_quic_close(conn, 0, CTL_WZP_REFUSAL);
 }
 
 static void
@@ -615,8 +622,8 @@ begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
 	}
 	c = &q->conns[index_of(q, slot)];
 	if (flight->has_hello)
-		c->class = (uint8_t)ctl_wzp_class(flight->name, c->room);
-	slot->home = (uint8_t)plm_admit_quic_home(ctl->admit, c->room, worker);
+		c->class = (uint8_t)ctl_wzp_class(flight->name, &c->room);
+	slot->home = (uint8_t)plm_admit_quic_home(ctl->admit, c->room.key, worker);
 	slot->ways[0] = *way;
 	new.arena = slot->arena;
 	new.arena_size = q->table->arena_size;
@@ -708,7 +715,7 @@ hello(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
 	uint8_t odcid[PLM_QUIC_ID_MAX];
 	size_t odcid_len = 0;
 	struct plm_quic_way way;
-	char room[PLM_NAME_SIZE];
+	struct ctl_room_name room;
 	enum wzp_class class;
 
 	if (!flight->has_tls13) {
@@ -721,7 +728,7 @@ hello(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
 		refuse(q, request, hd, PLM_QUIC_CRYPTO_ERROR + 120, "ALPN");
 		return;
 	}
-	class = ctl_wzp_class(flight->name, room);
+	class = ctl_wzp_class(flight->name, &room);
 	if (class == WZP_CLASS_NONE ||
 			(class == WZP_CLASS_ROOM && !ctl_wzp_serves(q->ctl, class))) {
 		plm_count(counters, PLM_CNT_QUIC_REFUSED);
@@ -1067,7 +1074,7 @@ ctl_quic_may_say(const struct plm_ctl *ctl, uint32_t idx)
 }
 
 int
-ctl_quic_say(struct plm_ctl *ctl, uint32_t idx, enum wzp_kind kind, const void *buf, size_t len)
+ctl_quic_say(struct plm_ctl *ctl, uint32_t idx, enum wzp_message kind, const void *buf, size_t len)
 {
 	struct rte_mbuf *m;
 	struct plm_quic_message *msg;
@@ -1078,12 +1085,13 @@ ctl_quic_say(struct plm_ctl *ctl, uint32_t idx, enum wzp_kind kind, const void *
 		return -ENOBUFS;
 	msg = rte_pktmbuf_mtod(m, struct plm_quic_message *);
 	msg->kind = (uint8_t)kind;
-	msg->uni = kind == WZP_KIND_VERSION;
+	msg->uni = kind == WZP_MESSAGE_VERSION;
 	return message_put(ctl->quic, idx, m);
 }
 
 int
-ctl_quic_say_blob(struct plm_ctl *ctl, uint32_t idx, enum wzp_kind kind, struct plm_quic_blob *blob)
+ctl_quic_say_blob(struct plm_ctl *ctl, uint32_t idx, enum wzp_message kind,
+		struct plm_quic_blob *blob)
 {
 	struct rte_mbuf *m = message_alloc(ctl->quic, idx, NULL, 0);
 	struct plm_quic_message *msg;

@@ -17,8 +17,8 @@
 #define ROOM_SIGNAL 200
 static_assert(100 * (PREFIX + ROOM_SIGNAL) < PLM_QUIC_WINDOW_MAX,
 		"no stream waits for another's credit");
-/* Parts of who is not in a room yet, that wait for their turn. */
-#define PARTS_OUTSIDE 64
+/* Parts of one client that wait: each that comes is looked at beside them. */
+#define PARTS 64
 /* Streams from the first that is not done with on, that are told apart. */
 #define STREAMS 128
 
@@ -205,10 +205,9 @@ look_at(struct ctl_wzp *z, uint32_t idx, int64_t stream_id)
 	case FRAME_RESET:
 	case FRAME_BIG:
 		close_stream(z, idx, stream_id);
-		if (frame != FRAME_RESET)
-			wzp_signal_bad(z, idx,
-					frame == FRAME_BIG ? PLM_CNT_WZP_SIGNAL_BIG
-							   : PLM_CNT_WZP_SIGNAL_SHORT);
+		wzp_signal_bad(z, idx,
+				frame == FRAME_BIG ? PLM_CNT_WZP_SIGNAL_BIG
+						   : PLM_CNT_WZP_SIGNAL_SHORT);
 		return true;
 	}
 	return false;
@@ -224,7 +223,7 @@ wzp_stream_look(struct ctl_wzp *z, uint32_t idx)
 		look_at(z, idx, c->stream_id);
 		return;
 	}
-	/* They are few: PARTS_OUTSIDE. */
+	/* They are few: PARTS. */
 	while (is_inside(c) && m != NULL) {
 		if (!plm_quic_part(m)->is_whole && look_at(z, idx, plm_quic_part(m)->stream_id))
 			m = c->parts.head;
@@ -254,13 +253,16 @@ ctl_wzp_part(struct plm_ctl *ctl, uint32_t idx, struct rte_mbuf *m)
 	*c->parts.tail = m;
 	c->parts.tail = &m->next;
 	c->nb_parts++;
-	if (is_inside(c))
-		look_at(z, idx, part->stream_id);
-	else if (c->nb_parts > PARTS_OUTSIDE)
+	if (c->nb_parts > PARTS) {
+		/* In a room it loses what it began first; before, it has nothing to say that takes so many. */
+		close_stream(z, idx, plm_quic_part(c->parts.head)->stream_id);
 		wzp_signal_bad(z, idx, PLM_CNT_WZP_SIGNAL_BIG);
-	else if (part->stream_id == c->stream_id && c->stage != WZP_STAGE_NONE &&
-			c->stage != WZP_STAGE_AUTH)
+	} else if (is_inside(c)) {
 		look_at(z, idx, part->stream_id);
+	} else if (part->stream_id == c->stream_id && c->stage != WZP_STAGE_NONE &&
+			c->stage != WZP_STAGE_AUTH) {
+		look_at(z, idx, part->stream_id);
+	}
 }
 
 /* The signal that is to be read next: outside of a room the one whose turn it is. NULL: none is whole. */

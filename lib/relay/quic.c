@@ -292,6 +292,7 @@ part_add(struct relay_quic *q, struct plm_quic_slot *slot, struct plm_quic_part 
 	q->parts_tail = &m->next;
 	q->nb_parts++;
 	slot->nb_parts++;
+	slot->nb_kept++;
 	return 0;
 }
 
@@ -435,7 +436,7 @@ relay_quic_adopt(struct relay_worker *w, struct plm_handle handle)
 	plm_quic_conn_adopt(slot->conn, &ops, q, &q->table->memory);
 	slot->is_queued = false;
 	slot->shown_ns = 0;
-	slot->nb_parts = 0;
+	slot->nb_parts = slot->nb_kept = 0;
 	dirty(q, slot);
 }
 
@@ -933,6 +934,7 @@ hand_up_parts(struct relay_quic *q)
 			m->next = next;
 			return;
 		}
+		q->table->slots[msg.idx].nb_kept--;
 		q->parts = next;
 	}
 	if (q->parts == NULL)
@@ -949,6 +951,9 @@ report_gone(struct relay_quic *q)
 		struct plm_msg msg = { .type = PLM_MSG_QUIC_GONE, .idx = q->gone.head };
 		uint32_t next = slot->next;
 
+		/* What it said last is read before its end is told; that leaves in its turn, whatever others say. */
+		if (slot->nb_kept > 0)
+			return;
 		msg.gen = slot->gen;
 		if (plm_mailbox_put(&w->known, &msg, 1) == 0)
 			return;
@@ -975,8 +980,7 @@ relay_quic_turn(struct relay_worker *w)
 		flush_dirty(q);
 	if (q->parts != NULL)
 		hand_up_parts(q);
-	/* What it said last is read before its end is told. */
-	if (q->gone.nb > 0 && q->parts == NULL)
+	if (q->gone.nb > 0)
 		report_gone(q);
 }
 

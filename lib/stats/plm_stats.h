@@ -270,7 +270,7 @@ enum plm_counter_class {
 	X(WZP_SIGNAL_BIG, "wzp_signal_big", CTL_DROP,                                                              \
 			"signals longer than any that a client sends there")                                       \
 	X(WZP_SIGNAL_SHORT, "wzp_signal_short", CTL_DROP,                                                          \
-			"signals whose stream ended within them")                                                  \
+			"signals whose stream ended within them, or was reset")                                    \
 	X(WZP_SIGNAL_RATE, "wzp_signal_rate", CTL_DROP,                                                            \
 			"signals beyond what one participant may send")                                            \
 	X(WZP_SIGNATURE, "wzp_signature", CTL_DROP,                                                                \
