@@ -41,6 +41,9 @@
 #define PREFIX_PART  4
 #define PREFIX_LEAST 16
 
+/* How long a room that nobody has entered yet keeps its home. */
+#define BEGUN_NS (10 * PLM_NS_PER_S)
+
 #define NONE UINT32_MAX
 
 /* What a client's first id leads to: until its connection is gone, so that a late copy begins no other. */
@@ -78,6 +81,13 @@ struct credits {
 	struct rte_mbuf **tail;
 };
 
+/* A room that somebody is on his way to, and its home. */
+struct begun_room {
+	uint64_t hash;
+	uint64_t until_ns;
+	uint8_t home;
+};
+
 struct ctl_quic {
 	/* const */
 	struct plm_ctl *ctl;
@@ -97,6 +107,7 @@ struct ctl_quic {
 	uint32_t nb_adopted;          /* of them, their worker's */
 	uint32_t nb_outside;          /* of them, in no room yet, or in none at all */
 	uint32_t by_prefix[PREFIXES]; /* of them, by hash of the source's /24 or /64 */
+	struct begun_room begun[256]; /* by hash of the name */
 	struct plm_wheel wheel;
 	struct plm_quic_out out;
 	uint8_t packet[PLM_QUIC_PACKET_MAX];
@@ -588,6 +599,24 @@ refuse(struct ctl_quic *q, struct rte_mbuf *request, const struct plm_initial_hd
 	answer(q, request, buf, plm_answers_close(hd, code, reason, buf, sizeof(buf)));
 }
 
+/* Who come to a room at the same time, before there is one, are to live together like those who come later. */
+static unsigned int
+home_of(struct ctl_quic *q, const char *room, unsigned int worker)
+{
+	const uint64_t hash = plm_siphash(q->prefix_key, room, strlen(room));
+	struct begun_room *begun = &q->begun[hash % RTE_DIM(q->begun)];
+	uint32_t room_idx;
+
+	if (room[0] == '\0' || plm_room_find(q->ctl->rooms, PLM_ROOM_WZP, room, &room_idx) == 0)
+		return plm_admit_quic_home(q->ctl->admit, room, worker);
+	if (begun->hash != hash || begun->until_ns < q->ctl->now_ns) {
+		begun->hash = hash;
+		begun->home = (uint8_t)plm_admit_quic_home(q->ctl->admit, room, worker);
+	}
+	begun->until_ns = q->ctl->now_ns + BEGUN_NS;
+	return begun->home;
+}
+
 /* Make the connection and feed it what has come. False: there is no place or no memory for it, and that is counted. */
 static bool
 begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
@@ -623,7 +652,7 @@ begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
 	c = &q->conns[index_of(q, slot)];
 	if (flight->has_hello)
 		c->class = (uint8_t)ctl_wzp_class(flight->name, &c->room);
-	slot->home = (uint8_t)plm_admit_quic_home(ctl->admit, c->room.key, worker);
+	slot->home = (uint8_t)home_of(q, c->room.key, worker);
 	slot->ways[0] = *way;
 	new.arena = slot->arena;
 	new.arena_size = q->table->arena_size;
