@@ -1453,6 +1453,16 @@ ctl_quic_fini(struct plm_ctl *ctl)
 
 	if (q == NULL)
 		return;
+	/* Connections first: messages that they have not sent yet give up what lists of rooms they share. */
+	for (uint32_t i = 0; q->table != NULL && i < q->table->nb_slots; i++) {
+		struct plm_quic_slot *slot = &q->table->slots[i];
+		void *tls = slot->conn == NULL ? NULL : plm_quic_conn_tls_take(slot->conn);
+
+		plm_quic_conn_free(slot->conn);
+		slot->conn = NULL;
+		if (tls != NULL)
+			gnutls_deinit(tls);
+	}
 	ctl_wzp_fini(ctl);
 	for (unsigned int w = 0; w < PLM_WORKERS_MAX; w++)
 		while (q->credits[w].head != NULL) {
@@ -1464,13 +1474,6 @@ ctl_quic_fini(struct plm_ctl *ctl)
 		}
 	for (unsigned int i = 0; i < q->nb_waiting; i++)
 		rte_pktmbuf_free(q->waiting[(q->waiting_head + i) % WAITING]);
-	for (uint32_t i = 0; q->table != NULL && i < q->table->nb_slots; i++) {
-		struct plm_quic_slot *slot = &q->table->slots[i];
-		void *tls = slot->conn == NULL ? NULL : plm_quic_conn_tls_take(slot->conn);
-
-		if (tls != NULL)
-			gnutls_deinit(tls);
-	}
 	plm_quic_table_free(q->table);
 	quic_tls_free(q->tls);
 	plm_answers_free(q->answers);
