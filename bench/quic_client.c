@@ -17,6 +17,13 @@
 
 uint64_t quic_clock_ns;
 
+void
+quic_pass(void)
+{
+	if (quic_clock_ns != 0)
+		quic_clock_ns += 100 * PLM_NS_PER_US;
+}
+
 uint64_t
 quic_now(void)
 {
