@@ -427,9 +427,12 @@ is_talkative(struct ctl_wzp *z, struct wzp_conn *c)
 static void
 in_room(struct ctl_wzp *z, uint32_t idx, const struct plm_wzp_signal *signal)
 {
+	struct wzp_conn *c = &z->conns[idx];
+
 	switch (signal->type) {
-	case PLM_WZP_PING:
-		z->conns[idx].ping_ms = signal->ping.timestamp_ms;
+	case PLM_WZP_PING: /* one answer for those that came together, of which the newest may not be the last */
+		if (!(c->due & WZP_DUE(WZP_MESSAGE_PONG)) || c->ping_ms < signal->ping.timestamp_ms)
+			c->ping_ms = signal->ping.timestamp_ms;
 		wzp_tell(z, idx, WZP_MESSAGE_PONG);
 		break;
 	case PLM_WZP_HANGUP:

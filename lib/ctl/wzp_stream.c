@@ -265,21 +265,24 @@ ctl_wzp_part(struct plm_ctl *ctl, uint32_t idx, struct rte_mbuf *m)
 	}
 }
 
-/* The signal that is to be read next: outside of a room the one whose turn it is. NULL: none is whole. */
+/* The signal that is to be read next: of those that are whole the one that was begun first, outside of a room if its turn
+ * has come. NULL: none. */
 static struct rte_mbuf *
 next_whole(const struct wzp_conn *c)
 {
-	struct rte_mbuf *m = c->parts.head;
+	struct rte_mbuf *next = NULL;
 
 	if (c->stage == WZP_STAGE_NONE || c->stage == WZP_STAGE_AUTH)
 		return NULL;
-	while (m != NULL &&
-			(!plm_quic_part(m)->is_whole ||
-					(!is_inside(c) &&
-							plm_quic_part(m)->stream_id !=
-									c->stream_id)))
-		m = m->next;
-	return m;
+	for (struct rte_mbuf *m = c->parts.head; m != NULL; m = m->next)
+		if (plm_quic_part(m)->is_whole &&
+				(next == NULL ||
+						plm_quic_part(m)->stream_id <
+								plm_quic_part(next)->stream_id))
+			next = m;
+	return next != NULL && (is_inside(c) || plm_quic_part(next)->stream_id == c->stream_id)
+			? next
+			: NULL;
 }
 
 static void
