@@ -94,7 +94,7 @@ rooms(struct sim_plan *plan, struct sim_rng *rng, unsigned int nb, unsigned int 
 			const uint64_t t0 = sim_below(rng, 300 * MS);
 			const uint64_t until = t1 - sim_below(rng, 300 * MS);
 
-			connects(plan, rng, peer, t0, until);
+			connects(plan, rng, peer, t0, sim_chance(rng, 250) ? 0 : until);
 			if (i < 3)
 				talks(plan, rng, peer, t0, t1,
 						(unsigned int)sim_range(rng, 10, 60));
@@ -276,7 +276,8 @@ member(struct sim_plan *plan, struct sim_rng *rng, uint64_t t1)
 	const uint64_t t0 = sim_below(rng, 300 * MS);
 	struct sim_op *op;
 
-	connects(plan, rng, peer, t0, t1 - sim_below(rng, 300 * MS));
+	/* Some are still there when all the others have gone. */
+	connects(plan, rng, peer, t0, sim_chance(rng, 500) ? 0 : t1 - sim_below(rng, 300 * MS));
 	if (sim_chance(rng, 700)) {
 		op = talks(plan, rng, peer, t0, t1, (unsigned int)sim_range(rng, 10, 40));
 		op->a = sim_chance(rng, 300);
@@ -460,6 +461,8 @@ wzp_doors(struct sim_plan *plan, struct sim_rng *rng)
 				connects(plan, rng, peer, t, end)->a = sim_chance(rng, 60);
 				t = end + sim_range(rng, 20, 500) * MS;
 			}
+			if (sim_chance(rng, 500))
+				connects(plan, rng, peer, t, 0);
 			if (sim_chance(rng, 400))
 				sim_peer_op(plan, peer, SIM_OP_REVOKE,
 						sim_range(rng, 300, 1500) * MS, 0);

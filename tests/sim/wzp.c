@@ -209,6 +209,7 @@ send_junk(struct sim_quic_client *c, enum sim_signal kind, struct sim_rng *rng)
 {
 	static const char *const junk[] = { "", "nonsense", "{\"Ping\":{}}", "{\"Ping\":", "[1]",
 		"\"Ping\"", "{\"Hangup\":{\"reason\":\"Bored\"}}", "\xff\xfe", "{}" };
+	static const char whisper[] = "{\"Whisper\":{\"to\":\"nobody\"}}";
 	const char *json = SIM_PICK(rng, junk);
 
 	switch (kind) {
@@ -220,8 +221,8 @@ send_junk(struct sim_quic_client *c, enum sim_signal kind, struct sim_rng *rng)
 		send_frame(c, "", sim_range(rng, 2000, PLM_WZP_SIGNAL_MAX), sim_below(rng, 1999));
 		break;
 	case SIM_SIGNAL_UNKNOWN:
-		json = "{\"Whisper\":{\"to\":\"nobody\"}}";
-		/* fall through */
+		send_frame(c, whisper, strlen(whisper), strlen(whisper));
+		break;
 	default:
 		send_frame(c, json, strlen(json), strlen(json));
 		break;
