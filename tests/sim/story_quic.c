@@ -338,8 +338,9 @@ visitor(struct sim_plan *plan, struct sim_rng *rng, unsigned int visits, uint64_
 
 	for (unsigned int i = 0; i < visits && t < t1; i++) {
 		const uint64_t end = t + sim_range(rng, 60, 200) * MS;
+		const bool vanishes = sim_chance(rng, 40);
 
-		connects(plan, rng, peer, t, end)->a = sim_chance(rng, 40);
+		connects(plan, rng, peer, t, end)->a = vanishes;
 		t = end + sim_range(rng, 40, 150) * MS;
 	}
 }
@@ -457,8 +458,9 @@ wzp_doors(struct sim_plan *plan, struct sim_rng *rng)
 			while (t < t1 - 300 * MS) {
 				const uint64_t end =
 						t + sim_range(rng, 200, is_slow ? 2500 : 900) * MS;
+				const bool vanishes = sim_chance(rng, 60);
 
-				connects(plan, rng, peer, t, end)->a = sim_chance(rng, 60);
+				connects(plan, rng, peer, t, end)->a = vanishes;
 				t = end + sim_range(rng, 20, 500) * MS;
 			}
 			if (sim_chance(rng, 500))
@@ -470,9 +472,10 @@ wzp_doors(struct sim_plan *plan, struct sim_rng *rng)
 	}
 	if (sim_chance(rng, 250)) {
 		const uint64_t t = sim_range(rng, 0, 1500) * MS;
+		const uint64_t end = t + sim_range(rng, 100, 900) * MS;
+		struct sim_op *op = sim_op_add(plan, SIM_OP_SERVER, t, end);
 
-		sim_op_add(plan, SIM_OP_SERVER, t, t + sim_range(rng, 100, 900) * MS)->a =
-				sim_chance(rng, 512);
+		op->a = sim_chance(rng, 512);
 	}
 	if (sim_chance(rng, 200))
 		stranger(plan, rng);
