@@ -5,15 +5,24 @@
  * than any client's packets would.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <rte_malloc.h>
 
 #include "quic.h"
 
-#define ARENA  (72 * 1024)
+#define ARENA  (56 * 1024)
+#define EXTENT (16 * 1024) /* that a client may have beyond */
 #define COLOUR (7 * RTE_CACHE_LINE_SIZE)
 
 uint64_t quic_clock_ns;
+
+void
+quic_pass(void)
+{
+	if (quic_clock_ns != 0)
+		quic_clock_ns += 100 * PLM_NS_PER_US;
+}
 
 uint64_t
 quic_now(void)
@@ -114,6 +123,20 @@ out_put(struct plm_quic_out *out, struct plm_quic_conn *conn, size_t len,
 
 /* --- made and freed ------------------------------------------------------------------------- */
 
+static void *
+extent_get(void *ctx)
+{
+	return aligned_alloc(RTE_CACHE_LINE_SIZE, EXTENT);
+}
+
+static void
+extent_put(void *ctx, void *extent)
+{
+	free(extent);
+}
+
+static const struct plm_quic_memory memory = { extent_get, extent_put, NULL, EXTENT };
+
 void
 quic_clients_create(struct quic_clients *all)
 {
@@ -203,6 +226,7 @@ quic_client_begin(struct quic_clients *all, uint32_t idx, const char *name)
 	struct plm_quic_new new = {
 		.arena = all->arenas + idx * (size_t)(ARENA + COLOUR),
 		.arena_size = ARENA,
+		.memory = &memory,
 		.slot = idx,
 		.gen = 1,
 		.path = path,

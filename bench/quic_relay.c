@@ -176,6 +176,7 @@ quic_relay_linger(struct quic_relay *r, uint64_t ns, uint32_t first, uint32_t nb
 	const uint64_t until = quic_now() + ns;
 
 	while (quic_now() < until) {
+		quic_pass();
 		quic_relay_turns(r, false);
 		quic_clients_timers(&r->clients, first, nb);
 		land(r);
@@ -196,6 +197,7 @@ quic_relay_shake(struct quic_relay *r, const char *room, uint32_t first, uint32_
 			quic_relay_turns(r, true);
 	}
 	while (nb_established(r) < wanted) {
+		quic_pass();
 		quic_relay_turns(r, true);
 		quic_clients_timers(&r->clients, first, nb);
 		land(r);
@@ -220,6 +222,7 @@ quic_relay_join(struct quic_relay *r, uint32_t first, uint32_t nb)
 	for (uint32_t i = first; i < first + nb; i++)
 		quic_client_offer(&r->clients, i);
 	while (r->clients.nb_in < wanted) {
+		quic_pass();
 		land(r);
 		quic_relay_turns(r, true);
 		quic_clients_timers(&r->clients, first, nb);

@@ -181,10 +181,24 @@ session_quic(struct plm_ctl *ctl, struct plm_handle h, struct plm_text *out)
 }
 
 static void
-session_quality(struct plm_ctl *ctl, struct plm_handle h, struct plm_text *out)
+session_wzp(struct plm_ctl *ctl, struct plm_handle h, struct plm_text *out)
 {
 	struct plm_quality q = plm_quality(&plm_ctl_sessions(ctl)->hot[h.idx]);
+	struct plm_wzp_shown shown;
 
+	if (plm_ctl_wzp_shown(ctl, h, &shown)) {
+		plm_text_add(out, "identity %s", shown.fingerprint);
+		if (shown.alias != NULL) {
+			plm_text_add(out, ", alias \"");
+			for (const char *ch = shown.alias; *ch != '\0';
+					ch++) /* it is anybody's text */
+				plm_text_add(out, "%c",
+						(unsigned char)*ch < ' ' || *ch == 127 ? '.' : *ch);
+			plm_text_add(out, "\"");
+		}
+		plm_text_add(out, "%s%s\n", shown.has_token ? ", by a token" : "",
+				shown.has_hung_up ? ", has hung up" : "");
+	}
 	plm_text_add(out, "quality reports: %u", q.nb);
 	if (q.nb > 0)
 		plm_text_add(out,
@@ -231,7 +245,7 @@ call_show_session(struct plm_ctl *ctl, const void *arg, struct plm_text *out, ui
 		session_addresses(ctl, *h, &info, out);
 	session_traffic(ctl, *h, out);
 	if (info.is_quic)
-		session_quality(ctl, *h, out);
+		session_wzp(ctl, *h, out);
 	return 0;
 }
 

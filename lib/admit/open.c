@@ -157,7 +157,11 @@ open_room(struct plm_admit *admit, const struct admit_check *check, struct entry
 	if (plm_room_find(conf->rooms, format_of(check), check->name.room, &entry->room_idx) < 0) {
 		if (plm_room_nb_open(conf->rooms) >= admit->limits.rooms)
 			return -ENOSPC;
-		conf->settings(conf->ctx, check->name.room, &settings);
+		conf->settings(conf->ctx,
+				check->quic != NULL && check->quic->whole_name != NULL
+						? check->quic->whole_name
+						: check->name.room,
+				&settings);
 		ret = plm_room_open(conf->rooms, format_of(check), check->name.room, &settings,
 				check->quic != NULL ? check->quic->home
 						    : (uint8_t)conf->home(conf->ctx,

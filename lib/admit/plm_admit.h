@@ -224,6 +224,7 @@ void plm_admit_get_limits(const struct plm_admit *admit, struct plm_admit_limits
 /** A participant whose QUIC connection is established: whom it wants to meet, and where it comes from. */
 struct plm_admit_quic {
 	const char *room;        /**< as the client named it, lower case */
+	const char *whole_name;  /**< that its settings are looked up by; NULL: `room` */
 	const char *participant; /**< made up: nobody else's in that room */
 	uint8_t role;            /**< enum plm_role */
 	uint8_t home;            /**< the connection's home */

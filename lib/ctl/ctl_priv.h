@@ -188,7 +188,7 @@ bool ctl_allows(const struct plm_ctl *ctl, const char *room,
 /** The session's participant, the room's index. 0, or why not (see plm_admit_quic()). */
 int ctl_quic_enter(struct plm_ctl *ctl, uint32_t idx, const char *participant, uint32_t *room_idx);
 /** The room that a connection's name means. */
-const char *ctl_quic_room(const struct plm_ctl *ctl, uint32_t idx);
+const struct ctl_room_name *ctl_quic_room(const struct plm_ctl *ctl, uint32_t idx);
 /** Of the connection in a slot: generation, home, where it came from. */
 uint32_t ctl_quic_gen(const struct plm_ctl *ctl, uint32_t idx);
 unsigned int ctl_quic_home(const struct plm_ctl *ctl, uint32_t idx);
@@ -209,6 +209,7 @@ enum wzp_class {
 	WZP_CLASS_UNKNOWN, /**< the name is not known yet */
 	WZP_CLASS_NONE,    /**< nothing that there could be */
 	WZP_CLASS_ROOM,
+	WZP_CLASS_CALL, /**< a room of two that a direct call opens */
 	WZP_CLASS_PING,
 	WZP_CLASS_VERSION,
 	WZP_CLASS_SIGNAL,
@@ -217,18 +218,29 @@ enum wzp_class {
 };
 
 /** Messages to clients; of each but the first only the newest counts. */
-enum wzp_kind {
-	WZP_KIND_ANSWER,
-	WZP_KIND_UPDATE,
-	WZP_KIND_PONG,
-	WZP_KIND_VERSION,
+enum wzp_message {
+	WZP_MESSAGE_ANSWER,
+	WZP_MESSAGE_UPDATE,
+	WZP_MESSAGE_PONG,
+	WZP_MESSAGE_VERSION,
 };
 
 /** The protocol knows one code, 0, and nobody parses the text. */
 #define CTL_WZP_REFUSAL "normal close"
 
-/** The class of a name; of a room its own name is written. */
-enum wzp_class ctl_wzp_class(const char *name, char room[PLM_NAME_SIZE]);
+/** Characters of the longest server name. */
+#define CTL_ROOM_MAX 253
+
+/** A room of WZP's, in lower case; both empty where a name is none. */
+struct ctl_room_name {
+	char key[PLM_NAME_SIZE];      /**< as it is known here: long ones are shortened */
+	char whole[CTL_ROOM_MAX + 1]; /**< that rules are compared with */
+};
+
+/** The class of a name, and of a room what it is called. */
+enum wzp_class ctl_wzp_class(const char *name, struct ctl_room_name *room);
+/** As many handshakes as may be are in progress: end one of those that have said nothing for longest, if that is long. */
+void ctl_wzp_make_room(struct plm_ctl *ctl);
 /** Is anybody of that class served on a connection that lasts? */
 bool ctl_wzp_serves(const struct plm_ctl *ctl, enum wzp_class class);
 int ctl_wzp_init(struct plm_ctl *ctl, uint32_t nb_conns);
@@ -246,10 +258,10 @@ unsigned int ctl_wzp_turn(struct plm_ctl *ctl);
 /** Is there room in the ring for something that can wait? */
 bool ctl_quic_may_say(const struct plm_ctl *ctl, uint32_t idx);
 /** At most PLM_QUIC_MESSAGE_BYTES. 0, -ENOBUFS: later. */
-int ctl_quic_say(struct plm_ctl *ctl, uint32_t idx, enum wzp_kind kind, const void *buf,
+int ctl_quic_say(struct plm_ctl *ctl, uint32_t idx, enum wzp_message kind, const void *buf,
 		size_t len);
 /** The same with what many are told. */
-int ctl_quic_say_blob(struct plm_ctl *ctl, uint32_t idx, enum wzp_kind kind,
+int ctl_quic_say_blob(struct plm_ctl *ctl, uint32_t idx, enum wzp_message kind,
 		struct plm_quic_blob *blob);
 
 /* bye.c */

@@ -151,7 +151,7 @@ const struct plm_ctl_conf *plm_ctl_conf(const struct plm_ctl *ctl);
  *   the client does not read is the worker's to find out, and is counted.
  * @note Slow path.
  */
-#define PLM_CTL_MESSAGE 65536
+#define PLM_CTL_MESSAGE (48 * 1024)
 int plm_ctl_quic_send(struct plm_ctl *ctl, struct plm_handle session, bool uni, const void *buf,
 		size_t len);
 

@@ -41,8 +41,8 @@
 #define PREFIX_PART  4
 #define PREFIX_LEAST 16
 
-/* Parts of streams that may come in the packet that completes the handshake. */
-#define EARLY_PARTS 8
+/* How long a room that nobody has entered yet keeps its home. */
+#define BEGUN_NS (10 * PLM_NS_PER_S)
 
 #define NONE UINT32_MAX
 
@@ -69,7 +69,7 @@ struct ctl_quic_conn {
 	bool close_due;
 	uint8_t class;   /* enum wzp_class */
 	uint16_t prefix; /* bucket of its source, while it counts there */
-	char room[PLM_NAME_SIZE];
+	struct ctl_room_name room;
 	struct plm_quic_path since; /* where it came from when it went home */
 	uint32_t next;              /* of the free ones, or of those with a message due */
 };
@@ -79,6 +79,13 @@ struct ctl_quic_conn {
 struct credits {
 	struct rte_mbuf *head;
 	struct rte_mbuf **tail;
+};
+
+/* A room that somebody is on his way to, and its home. */
+struct begun_room {
+	uint64_t hash;
+	uint64_t until_ns;
+	uint8_t home;
 };
 
 struct ctl_quic {
@@ -100,6 +107,7 @@ struct ctl_quic {
 	uint32_t nb_adopted;          /* of them, their worker's */
 	uint32_t nb_outside;          /* of them, in no room yet, or in none at all */
 	uint32_t by_prefix[PREFIXES]; /* of them, by hash of the source's /24 or /64 */
+	struct begun_room begun[256]; /* by hash of the name */
 	struct plm_wheel wheel;
 	struct plm_quic_out out;
 	uint8_t packet[PLM_QUIC_PACKET_MAX];
@@ -247,6 +255,7 @@ handshake_allowed(struct ctl_quic *q, uint64_t prefix)
 
 	if (q->nb_handshakes >= max) {
 		plm_count(&q->ctl->counters, PLM_CNT_QUIC_LIMIT);
+		ctl_wzp_make_room(q->ctl);
 		return false;
 	}
 	if (q->by_prefix[prefix % PREFIXES] >= RTE_MAX(max / PREFIX_PART, (uint32_t)PREFIX_LEAST)) {
@@ -371,7 +380,7 @@ welcome(struct ctl_quic *q, struct plm_quic_slot *slot)
 
 	/* The name in the handshake is the same; only where its beginning was lost it is news. */
 	if (c->class == WZP_CLASS_UNKNOWN)
-		c->class = (uint8_t)ctl_wzp_class(plm_quic_conn_name(slot->conn), c->room);
+		c->class = (uint8_t)ctl_wzp_class(plm_quic_conn_name(slot->conn), &c->room);
 	if (ctl_wzp_serves(q->ctl, (enum wzp_class)c->class)) {
 		go_home(q, slot);
 		return;
@@ -414,7 +423,8 @@ ctl_quic_enter(struct plm_ctl *ctl, uint32_t idx, const char *participant, uint3
 	struct plm_quic_slot *slot = &q->table->slots[idx];
 	struct ctl_quic_conn *c = &q->conns[idx];
 	struct plm_admit_quic req = {
-		.room = c->room,
+		.room = c->room.key,
+		.whole_name = c->room.whole,
 		.participant = participant,
 		.role = PLM_ROLE_BOTH,
 		.home = slot->home,
@@ -468,10 +478,10 @@ ctl_quic_slot(const struct plm_ctl *ctl, struct plm_handle session)
 	return idx != NONE && plm_handle_eq(q->conns[idx].session, session) ? idx : NONE;
 }
 
-const char *
+const struct ctl_room_name *
 ctl_quic_room(const struct plm_ctl *ctl, uint32_t idx)
 {
-	return ctl->quic->conns[idx].room;
+	return &ctl->quic->conns[idx].room;
 }
 
 /* --- what a connection tells during its handshake ---------------------------------------------- */
@@ -486,41 +496,49 @@ got_datagram(void *ctx, struct plm_quic_conn *conn, const uint8_t *buf, size_t l
 }
 
 /* With the handshake's last packet: it waits like a part that comes from the worker. Nobody has reason to send
- * more than its first message there. */
+ * more than its first messages there. */
 static int
-got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
-		bool fin)
+early_part(struct ctl_quic *q, uint32_t idx, struct plm_quic_part part, const uint8_t *buf,
+		size_t len)
 {
-	struct ctl_quic *q = ctx;
-	uint32_t idx = plm_quic_conn_slot(conn);
 	struct rte_mbuf *m;
 
-	if (len > PLM_QUIC_PACKET_MAX || q->conns[idx].nb_early == EARLY_PARTS) {
+	if (len > PLM_QUIC_PACKET_MAX || q->conns[idx].nb_early == PLM_QUIC_EARLY_PARTS) {
 		plm_count(&q->ctl->counters, PLM_CNT_QUIC_STREAM_FLOOD);
 		return -ENOBUFS;
 	}
-	m = plm_fault(POOL_FRAME) ? NULL : rte_pktmbuf_alloc(q->table->messages);
+	m = plm_fault(POOL_FRAME) ? NULL : rte_pktmbuf_alloc(q->table->early);
 	if (m == NULL) {
 		plm_count(&q->ctl->counters, PLM_CNT_CTL_NO_MBUF);
 		return -ENOBUFS;
 	}
-	memcpy(rte_pktmbuf_append(m, (uint16_t)len), buf, len);
-	*plm_quic_part(m) = (struct plm_quic_part){
-		.stream_id = stream_id,
-		.gen = atomic_load_explicit(&q->table->slots[idx].gen, memory_order_relaxed),
-		.fin = fin,
-		.is_early = true,
-	};
+	if (len > 0)
+		memcpy(rte_pktmbuf_append(m, (uint16_t)len), buf, len);
+	part.gen = ctl_quic_gen(q->ctl, idx);
+	part.is_early = true;
+	*plm_quic_part(m) = part;
 	m->hash.usr = idx;
 	q->conns[idx].nb_early++;
 	ctl_wzp_part(q->ctl, idx, m);
 	return 0;
 }
 
-/* Nothing of it waits here, and its worker bounds how many there may be. */
+static int
+got_stream(void *ctx, struct plm_quic_conn *conn, int64_t stream_id, const uint8_t *buf, size_t len,
+		bool fin)
+{
+	const struct plm_quic_part part = { .stream_id = stream_id, .fin = fin };
+
+	return early_part(ctx, plm_quic_conn_slot(conn), part, buf, len);
+}
+
 static void
 stream_reset(void *ctx, struct plm_quic_conn *conn, int64_t stream_id)
 {
+	const struct plm_quic_part part = { .stream_id = stream_id, .is_reset = true };
+
+	if (early_part(ctx, plm_quic_conn_slot(conn), part, NULL, 0) < 0)
+		plm_quic_close(conn, 0, CTL_WZP_REFUSAL);
 }
 
 static void
@@ -581,6 +599,24 @@ refuse(struct ctl_quic *q, struct rte_mbuf *request, const struct plm_initial_hd
 	answer(q, request, buf, plm_answers_close(hd, code, reason, buf, sizeof(buf)));
 }
 
+/* Who come to a room at the same time, before there is one, are to live together like those who come later. */
+static unsigned int
+home_of(struct ctl_quic *q, const char *room, unsigned int worker)
+{
+	const uint64_t hash = plm_siphash(q->prefix_key, room, strlen(room));
+	struct begun_room *begun = &q->begun[hash % RTE_DIM(q->begun)];
+	uint32_t room_idx;
+
+	if (room[0] == '\0' || plm_room_find(q->ctl->rooms, PLM_ROOM_WZP, room, &room_idx) == 0)
+		return plm_admit_quic_home(q->ctl->admit, room, worker);
+	if (begun->hash != hash || begun->until_ns < q->ctl->now_ns) {
+		begun->hash = hash;
+		begun->home = (uint8_t)plm_admit_quic_home(q->ctl->admit, room, worker);
+	}
+	begun->until_ns = q->ctl->now_ns + BEGUN_NS;
+	return begun->home;
+}
+
 /* Make the connection and feed it what has come. False: there is no place or no memory for it, and that is counted. */
 static bool
 begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
@@ -615,8 +651,8 @@ begin(struct ctl_quic *q, const struct plm_quic_way *way, unsigned int worker,
 	}
 	c = &q->conns[index_of(q, slot)];
 	if (flight->has_hello)
-		c->class = (uint8_t)ctl_wzp_class(flight->name, c->room);
-	slot->home = (uint8_t)plm_admit_quic_home(ctl->admit, c->room, worker);
+		c->class = (uint8_t)ctl_wzp_class(flight->name, &c->room);
+	slot->home = (uint8_t)home_of(q, c->room.key, worker);
 	slot->ways[0] = *way;
 	new.arena = slot->arena;
 	new.arena_size = q->table->arena_size;
@@ -708,7 +744,7 @@ hello(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
 	uint8_t odcid[PLM_QUIC_ID_MAX];
 	size_t odcid_len = 0;
 	struct plm_quic_way way;
-	char room[PLM_NAME_SIZE];
+	struct ctl_room_name room;
 	enum wzp_class class;
 
 	if (!flight->has_tls13) {
@@ -721,7 +757,7 @@ hello(struct ctl_quic *q, struct rte_mbuf *request, unsigned int worker,
 		refuse(q, request, hd, PLM_QUIC_CRYPTO_ERROR + 120, "ALPN");
 		return;
 	}
-	class = ctl_wzp_class(flight->name, room);
+	class = ctl_wzp_class(flight->name, &room);
 	if (class == WZP_CLASS_NONE ||
 			(class == WZP_CLASS_ROOM && !ctl_wzp_serves(q->ctl, class))) {
 		plm_count(counters, PLM_CNT_QUIC_REFUSED);
@@ -1067,7 +1103,7 @@ ctl_quic_may_say(const struct plm_ctl *ctl, uint32_t idx)
 }
 
 int
-ctl_quic_say(struct plm_ctl *ctl, uint32_t idx, enum wzp_kind kind, const void *buf, size_t len)
+ctl_quic_say(struct plm_ctl *ctl, uint32_t idx, enum wzp_message kind, const void *buf, size_t len)
 {
 	struct rte_mbuf *m;
 	struct plm_quic_message *msg;
@@ -1078,12 +1114,13 @@ ctl_quic_say(struct plm_ctl *ctl, uint32_t idx, enum wzp_kind kind, const void *
 		return -ENOBUFS;
 	msg = rte_pktmbuf_mtod(m, struct plm_quic_message *);
 	msg->kind = (uint8_t)kind;
-	msg->uni = kind == WZP_KIND_VERSION;
+	msg->uni = kind == WZP_MESSAGE_VERSION;
 	return message_put(ctl->quic, idx, m);
 }
 
 int
-ctl_quic_say_blob(struct plm_ctl *ctl, uint32_t idx, enum wzp_kind kind, struct plm_quic_blob *blob)
+ctl_quic_say_blob(struct plm_ctl *ctl, uint32_t idx, enum wzp_message kind,
+		struct plm_quic_blob *blob)
 {
 	struct rte_mbuf *m = message_alloc(ctl->quic, idx, NULL, 0);
 	struct plm_quic_message *msg;
@@ -1416,6 +1453,16 @@ ctl_quic_fini(struct plm_ctl *ctl)
 
 	if (q == NULL)
 		return;
+	/* Connections first: messages that they have not sent yet give up what lists of rooms they share. */
+	for (uint32_t i = 0; q->table != NULL && i < q->table->nb_slots; i++) {
+		struct plm_quic_slot *slot = &q->table->slots[i];
+		void *tls = slot->conn == NULL ? NULL : plm_quic_conn_tls_take(slot->conn);
+
+		plm_quic_conn_free(slot->conn);
+		slot->conn = NULL;
+		if (tls != NULL)
+			gnutls_deinit(tls);
+	}
 	ctl_wzp_fini(ctl);
 	for (unsigned int w = 0; w < PLM_WORKERS_MAX; w++)
 		while (q->credits[w].head != NULL) {
@@ -1427,13 +1474,6 @@ ctl_quic_fini(struct plm_ctl *ctl)
 		}
 	for (unsigned int i = 0; i < q->nb_waiting; i++)
 		rte_pktmbuf_free(q->waiting[(q->waiting_head + i) % WAITING]);
-	for (uint32_t i = 0; q->table != NULL && i < q->table->nb_slots; i++) {
-		struct plm_quic_slot *slot = &q->table->slots[i];
-		void *tls = slot->conn == NULL ? NULL : plm_quic_conn_tls_take(slot->conn);
-
-		if (tls != NULL)
-			gnutls_deinit(tls);
-	}
 	plm_quic_table_free(q->table);
 	quic_tls_free(q->tls);
 	plm_answers_free(q->answers);

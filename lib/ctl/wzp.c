@@ -19,6 +19,9 @@
 #define TICK_NS       (10 * PLM_NS_PER_MS)
 #define TIMERS        32
 #define ANSWERS       16
+/* With as many handshakes as may be, who has said nothing for so long makes room; connections that are looked at. */
+#define PATIENCE_NS (2 * PLM_NS_PER_S)
+#define LOOKS       64
 /* Messages to clients in one turn, over all workers. */
 #define MESSAGES 64
 /* What is read of one client in a room: 10 signals a second, 50 at once. */
@@ -51,7 +54,7 @@ is_room_char(char ch)
 }
 
 enum wzp_class
-ctl_wzp_class(const char *name, char room[PLM_NAME_SIZE])
+ctl_wzp_class(const char *name, struct ctl_room_name *room)
 {
 	static const struct {
 		const char *name;
@@ -63,30 +66,35 @@ ctl_wzp_class(const char *name, char room[PLM_NAME_SIZE])
 		{ "_probe", WZP_CLASS_PROBE },
 		{ "_federation", WZP_CLASS_FEDERATION },
 	};
-	char lower[PLM_WZP_ROOM_MAX + 1];
+	static const char call[] = "call-";
+	char *lower = room->whole;
 	size_t len = strlen(name);
 
-	room[0] = '\0';
+	room->key[0] = room->whole[0] = '\0';
 	if (len > 0 && name[len - 1] == '.')
 		len--;
-	if (len > PLM_WZP_ROOM_MAX)
+	if (len > CTL_ROOM_MAX)
 		return WZP_CLASS_NONE;
 	for (size_t i = 0; i < len; i++) {
 		lower[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] - 'A' + 'a') : name[i];
-		if (!is_room_char(lower[i]))
+		if (!is_room_char(lower[i])) {
+			lower[0] = '\0';
 			return WZP_CLASS_NONE;
+		}
 	}
 	lower[len] = '\0';
 	for (unsigned int i = 0; i < RTE_DIM(classes); i++)
-		if (strcmp(lower, classes[i].name) == 0)
+		if (strcmp(lower, classes[i].name) == 0) {
+			lower[0] = '\0';
 			return classes[i].class;
+		}
 	if (len == 0)
-		strcpy(room, "default");
-	else if (len < PLM_NAME_SIZE)
-		memcpy(room, lower, len + 1);
+		len = strlen(strcpy(lower, "default"));
+	if (len < PLM_NAME_SIZE)
+		memcpy(room->key, lower, len + 1);
 	else
-		shorten(lower, len, room);
-	return WZP_CLASS_ROOM;
+		shorten(lower, len, room->key);
+	return strncmp(lower, call, strlen(call)) == 0 ? WZP_CLASS_CALL : WZP_CLASS_ROOM;
 }
 
 bool
@@ -99,6 +107,44 @@ ctl_wzp_serves(const struct plm_ctl *ctl, enum wzp_class class)
 	return class == WZP_CLASS_VERSION;
 }
 
+/* --- rows of those to be told something ------------------------------------------------------------- */
+
+static void
+told_add(struct ctl_wzp *z, uint32_t idx)
+{
+	struct wzp_conn *c = &z->conns[idx];
+	struct wzp_row *row = &z->told[ctl_quic_home(z->ctl, idx)];
+
+	c->is_told = true;
+	c->told_next = WZP_NONE;
+	c->told_prev = row->nb > 0 ? row->tail : WZP_NONE;
+	if (row->nb++ == 0)
+		row->head = idx;
+	else
+		z->conns[row->tail].told_next = idx;
+	row->tail = idx;
+}
+
+static void
+told_remove(struct ctl_wzp *z, uint32_t idx)
+{
+	struct wzp_conn *c = &z->conns[idx];
+	struct wzp_row *row = &z->told[ctl_quic_home(z->ctl, idx)];
+
+	if (!c->is_told)
+		return;
+	c->is_told = false;
+	if (c->told_prev != WZP_NONE)
+		z->conns[c->told_prev].told_next = c->told_next;
+	else
+		row->head = c->told_next;
+	if (c->told_next != WZP_NONE)
+		z->conns[c->told_next].told_prev = c->told_prev;
+	else
+		row->tail = c->told_prev;
+	row->nb--;
+}
+
 /* --- stages -------------------------------------------------------------------------------------- */
 
 static void
@@ -107,6 +153,7 @@ enter_stage(struct ctl_wzp *z, uint32_t idx, enum wzp_stage stage, uint64_t for_
 	struct wzp_conn *c = &z->conns[idx];
 
 	c->stage = (uint8_t)stage;
+	c->since_ns = z->ctl->now_ns;
 	plm_wheel_disarm(&z->wheel, idx);
 	c->deadline_ns = UINT64_MAX;
 	if (for_ns > 0) {
@@ -126,7 +173,7 @@ tell_of_refusal(struct ctl_wzp *z, uint32_t idx, const char *reason)
 		.type = PLM_EVENT_REFUSE,
 		.now_ns = z->ctl->now_ns,
 		.wall_s = z->ctl->wall_s,
-		.room = ctl_quic_room(z->ctl, idx),
+		.room = ctl_quic_room(z->ctl, idx)->key,
 		.reason = reason,
 		.has_tuple = true,
 	};
@@ -159,7 +206,7 @@ ctl_wzp_begin(struct plm_ctl *ctl, uint32_t idx, enum wzp_class class)
 
 	if (class == WZP_CLASS_VERSION) {
 		enter_stage(z, idx, WZP_STAGE_VERSION, ctl->conf.wzp.join_timeout_ns);
-		wzp_tell(z, idx, WZP_KIND_VERSION);
+		wzp_tell(z, idx, WZP_MESSAGE_VERSION);
 	} else {
 		enter_stage(z, idx, ctl->conf.wzp.auth != NULL ? WZP_STAGE_TOKEN : WZP_STAGE_OFFER,
 				ctl->conf.wzp.join_timeout_ns);
@@ -175,6 +222,7 @@ ctl_wzp_gone(struct plm_ctl *ctl, uint32_t idx)
 	enter_stage(z, idx, WZP_STAGE_NONE, 0);
 	wzp_stream_fini(z, idx);
 	wzp_stream_init(c);
+	told_remove(z, idx);
 	c->due = 0;
 	c->has_auth = false;
 	c->signal_tat = 0;
@@ -190,9 +238,28 @@ ctl_wzp_left(struct plm_ctl *ctl, uint32_t idx)
 	if (z->conns[idx].room_idx == WZP_NONE)
 		return;
 	wzp_room_leave(z, idx);
+	told_remove(z, idx);
 	z->conns[idx].due = 0;
 	enter_stage(z, idx, WZP_STAGE_NONE, 0);
 	wzp_stream_fini(z, idx);
+}
+
+/* Who means well says who he is within a round trip. */
+void
+ctl_wzp_make_room(struct plm_ctl *ctl)
+{
+	struct ctl_wzp *z = ctl->wzp;
+
+	for (unsigned int i = 0; i < LOOKS && i < z->nb_conns; i++) {
+		uint32_t idx = z->oldest_at++ % z->nb_conns;
+		const struct wzp_conn *c = &z->conns[idx];
+
+		if ((c->stage == WZP_STAGE_TOKEN || c->stage == WZP_STAGE_OFFER) &&
+				c->since_ns + PATIENCE_NS <= ctl->now_ns) {
+			refuse(z, idx, PLM_CNT_WZP_TIMEOUT);
+			return;
+		}
+	}
 }
 
 /* --- tokens -------------------------------------------------------------------------------------- */
@@ -327,7 +394,7 @@ got_offer(struct ctl_wzp *z, uint32_t idx, const struct plm_wzp_signal *signal)
 	}
 	if (!c->has_auth)
 		memcpy(c->fingerprint, fingerprint, sizeof(fingerprint));
-	if (!ctl_allows(z->ctl, ctl_quic_room(z->ctl, idx), c->fingerprint)) {
+	if (!ctl_allows(z->ctl, ctl_quic_room(z->ctl, idx)->whole, c->fingerprint)) {
 		refuse(z, idx, PLM_CNT_WZP_ACL);
 		return;
 	}
@@ -338,7 +405,7 @@ got_offer(struct ctl_wzp *z, uint32_t idx, const struct plm_wzp_signal *signal)
 		return;
 	}
 	plm_count(&z->ctl->counters, PLM_CNT_WZP_JOINED);
-	wzp_tell(z, idx, WZP_KIND_ANSWER);
+	wzp_tell(z, idx, WZP_MESSAGE_ANSWER);
 	enter_stage(z, idx, WZP_STAGE_ROOM, 0);
 	wzp_room_join(z, idx, room_idx);
 }
@@ -360,10 +427,13 @@ is_talkative(struct ctl_wzp *z, struct wzp_conn *c)
 static void
 in_room(struct ctl_wzp *z, uint32_t idx, const struct plm_wzp_signal *signal)
 {
+	struct wzp_conn *c = &z->conns[idx];
+
 	switch (signal->type) {
-	case PLM_WZP_PING:
-		z->conns[idx].ping_ms = signal->ping.timestamp_ms;
-		wzp_tell(z, idx, WZP_KIND_PONG);
+	case PLM_WZP_PING: /* one answer for those that came together, of which the newest may not be the last */
+		if (!(c->due & WZP_DUE(WZP_MESSAGE_PONG)) || c->ping_ms < signal->ping.timestamp_ms)
+			c->ping_ms = signal->ping.timestamp_ms;
+		wzp_tell(z, idx, WZP_MESSAGE_PONG);
 		break;
 	case PLM_WZP_HANGUP:
 		plm_count(&z->ctl->counters, PLM_CNT_WZP_HANGUPS);
@@ -405,49 +475,41 @@ wzp_signal(struct ctl_wzp *z, uint32_t idx, const char *json, size_t len)
 		return;
 	}
 	plm_count(&z->ctl->counters, PLM_CNT_WZP_SIGNALS);
+	if (signal->type == PLM_WZP_AUTH_TOKEN)
+		plm_crypto_erase(z->json, len);
 	if (c->stage == WZP_STAGE_ROOM) {
 		in_room(z, idx, signal);
 	} else if (c->stage == WZP_STAGE_TOKEN && signal->type == PLM_WZP_AUTH_TOKEN) {
 		got_token(z, idx, signal->auth_token.token);
-		plm_crypto_erase(signal, sizeof(*signal));
-		plm_crypto_erase(z->json, len);
 	} else if (c->stage == WZP_STAGE_OFFER && signal->type == PLM_WZP_CALL_OFFER) {
 		got_offer(z, idx, signal);
 	} else {
 		refuse(z, idx, PLM_CNT_WZP_SIGNAL_ORDER);
 	}
+	if (signal->type == PLM_WZP_AUTH_TOKEN)
+		plm_crypto_erase(signal, sizeof(*signal));
 }
 
 /* --- telling ------------------------------------------------------------------------------------- */
 
 void
-wzp_tell(struct ctl_wzp *z, uint32_t idx, enum wzp_kind kind)
+wzp_tell(struct ctl_wzp *z, uint32_t idx, enum wzp_message message)
 {
-	struct wzp_conn *c = &z->conns[idx];
-	struct wzp_row *row = &z->told[ctl_quic_home(z->ctl, idx)];
-
-	c->due |= WZP_DUE(kind);
-	if (c->is_told)
-		return;
-	c->is_told = true;
-	c->told_next = WZP_NONE;
-	if (row->nb++ == 0)
-		row->head = idx;
-	else
-		z->conns[row->tail].told_next = idx;
-	row->tail = idx;
+	z->conns[idx].due |= WZP_DUE(message);
+	if (!z->conns[idx].is_told)
+		told_add(z, idx);
 }
 
 /* A signal that is made for one client. 0, -ENOBUFS. */
 static int
-say_signal(struct ctl_wzp *z, uint32_t idx, enum wzp_kind kind)
+say_signal(struct ctl_wzp *z, uint32_t idx, enum wzp_message kind)
 {
 	const struct plm_ctl_conf *conf = &z->ctl->conf;
 	struct plm_wzp_signal *signal = &z->signal;
 	uint8_t buf[PLM_QUIC_MESSAGE_BYTES];
 	int len = 0;
 
-	if (kind == WZP_KIND_ANSWER) {
+	if (kind == WZP_MESSAGE_ANSWER) {
 		len = plm_wzp_answer_make(&z->identity, &conf->rand, signal);
 	} else {
 		signal->type = PLM_WZP_PONG;
@@ -469,19 +531,19 @@ update_room(const struct ctl_wzp *z, const struct wzp_conn *c)
 }
 
 static int
-say(struct ctl_wzp *z, uint32_t idx, enum wzp_kind kind)
+say(struct ctl_wzp *z, uint32_t idx, enum wzp_message kind)
 {
 	const struct wzp_conn *c = &z->conns[idx];
 	const char *build = z->ctl->conf.wzp.build;
 	int ret;
 
 	switch (kind) {
-	case WZP_KIND_UPDATE:
+	case WZP_MESSAGE_UPDATE:
 		ret = ctl_quic_say_blob(z->ctl, idx, kind, z->rooms[update_room(z, c)].blob);
 		if (ret == 0)
 			plm_count(&z->ctl->counters, PLM_CNT_WZP_UPDATES_SENT);
 		return ret;
-	case WZP_KIND_VERSION:
+	case WZP_MESSAGE_VERSION:
 		ret = ctl_quic_say(z->ctl, idx, kind, build, strlen(build));
 		if (ret == 0)
 			enter_stage(z, idx, WZP_STAGE_VERSION, VERSION_NS);
@@ -500,7 +562,7 @@ say_due(struct ctl_wzp *z, uint32_t idx)
 	for (unsigned int kind = 0; c->due != 0; kind++) {
 		if (!(c->due & WZP_DUE(kind)))
 			continue;
-		if (say(z, idx, (enum wzp_kind)kind) < 0)
+		if (say(z, idx, (enum wzp_message)kind) < 0)
 			return false;
 		c->due &= (uint8_t)~WZP_DUE(kind);
 	}
@@ -513,20 +575,16 @@ tell_some(struct ctl_wzp *z, unsigned int worker, unsigned int most)
 	struct wzp_row *row = &z->told[worker];
 	unsigned int n;
 
-	for (n = 0; n < most && row->nb > 0; n++) {
+	most = RTE_MIN(most, row->nb);
+	for (n = 0; n < most; n++) {
 		uint32_t idx = row->head;
-		struct wzp_conn *c = &z->conns[idx];
 
-		/* It may have ended, and another one have its slot by now, with another home: then it is in the
-		 * row of that one, or nothing is due to it. */
-		if (c->due != 0 && ctl_quic_home(z->ctl, idx) == worker &&
-				(!ctl_quic_may_say(z->ctl, idx) || !say_due(z, idx)))
+		if (!ctl_quic_may_say(z->ctl, idx))
 			break;
-		row->head = c->told_next;
-		row->nb--;
-		c->is_told = false;
-		if (c->due != 0)
-			wzp_tell(z, idx, (enum wzp_kind)__builtin_ctz(c->due));
+		told_remove(z, idx);
+		/* For want of an mbuf: others may need one of another kind. */
+		if (!say_due(z, idx))
+			told_add(z, idx);
 	}
 	return n;
 }

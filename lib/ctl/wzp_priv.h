@@ -11,9 +11,6 @@
 
 #define WZP_NONE UINT32_MAX
 
-/** Characters of the longest server name. */
-#define PLM_WZP_ROOM_MAX 253
-
 /** Where a connection stands. */
 enum wzp_stage {
 	WZP_STAGE_NONE, /**< no connection, or one that is being closed: whatever it says is dropped */
@@ -42,13 +39,16 @@ struct wzp_conn {
 	uint8_t stage; /**< enum wzp_stage */
 	uint8_t due;   /**< what it is to be told */
 	bool is_ready; /**< in the row of those whose next frame may be read; so it stays when they end */
-	bool is_told; /**< in the row of those to be told something; the same */
+	bool is_told; /**< in the row of those to be told something */
 	uint32_t ready_next;
 	uint32_t told_next;
+	uint32_t told_prev;
 
 	/* streams */
 	struct wzp_parts parts;
-	int64_t stream_id; /**< whose frame is read next */
+	uint32_t nb_parts;
+	int64_t stream_id; /**< all before it are done with */
+	uint64_t done[2];  /**< and those after it of which a bit is set */
 
 	/* who it is */
 	bool has_auth;
@@ -58,6 +58,7 @@ struct wzp_conn {
 	uint64_t signal_tat; /**< virtual schedule of what it says */
 	uint64_t ping_ms;    /**< to be answered with */
 	uint64_t deadline_ns;
+	uint64_t since_ns; /**< when it came to where it stands */
 
 	/* its room */
 	uint32_t room_idx; /**< WZP_NONE: none */
@@ -107,6 +108,7 @@ struct ctl_wzp {
 	struct plm_auth_cache *cache;
 	struct plm_wheel wheel;
 	struct plm_wheel_entry *timers; /**< [nb_conns] */
+	uint32_t oldest_at;             /**< where the search for who waits for long goes on */
 	struct wzp_row ready;
 	struct wzp_row told[PLM_WORKERS_MAX]; /**< by home */
 	struct wzp_row changed;               /**< rooms */
@@ -120,15 +122,9 @@ struct ctl_wzp {
 	char json[PLM_WZP_SIGNAL_MAX]; /**< the frame that is being read */
 };
 
-static inline bool
-wzp_serves_streams(const struct wzp_conn *c)
-{
-	return c->stage != WZP_STAGE_NONE && c->stage != WZP_STAGE_AUTH;
-}
-
 /* wzp.c */
 /** Tell the client something, as soon as the ring to its worker has room. */
-void wzp_tell(struct ctl_wzp *z, uint32_t idx, enum wzp_kind kind);
+void wzp_tell(struct ctl_wzp *z, uint32_t idx, enum wzp_message kind);
 /** Handle a frame's JSON. */
 void wzp_signal(struct ctl_wzp *z, uint32_t idx, const char *json, size_t len);
 /** One that cannot be read: too long, or not whole. */
@@ -138,7 +134,7 @@ void wzp_signal_bad(struct ctl_wzp *z, uint32_t idx, enum plm_counter why);
 void wzp_stream_init(struct wzp_conn *c);
 /** Give back what waits. */
 void wzp_stream_fini(struct ctl_wzp *z, uint32_t idx);
-/** A frame may be read that could not before: the stage is another one, or something came. */
+/** A frame may be read that could not before: the stage is another one. */
 void wzp_stream_look(struct ctl_wzp *z, uint32_t idx);
 /** Read some frames of those that wait; how many. */
 unsigned int wzp_stream_turn(struct ctl_wzp *z);

@@ -186,7 +186,7 @@ update(struct ctl_wzp *z, struct wzp_room *room)
 	room->blob = blob;
 	plm_count(&z->ctl->counters, PLM_CNT_WZP_UPDATES);
 	for (uint32_t idx = room->head; idx != WZP_NONE; idx = z->conns[idx].next)
-		wzp_tell(z, idx, WZP_KIND_UPDATE);
+		wzp_tell(z, idx, WZP_MESSAGE_UPDATE);
 	if (room->nb > LARGE)
 		rest(z, room);
 	return true;

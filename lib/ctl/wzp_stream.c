@@ -1,16 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What clients say on their streams: one frame on each bidirectional one, read in the order of the streams' ids (WZP
- * §1.6). Parts wait as they came, without credit for more, until the frame that is next is whole; so nothing is kept
- * but what the worker counts and bounds.
+ * What clients say on their streams: one frame on each bidirectional one (WZP §1.6). Parts wait as they came, without credit
+ * for more, until a frame is whole; so nothing is kept but what the worker counts and bounds.
+ *
+ * Until a client is in its room its frames are read in the order of their streams, each when its turn comes. Then nothing
+ * depends on order any more, and what is of use is short: a stream is done with as soon as it is known to be too long, so that
+ * streams which are written in turns never use up the credit that they all need.
  */
-#include <rte_byteorder.h>
-
 #include "wzp_priv.h"
 
 /* Frames that one turn reads: each may cost a signature. */
 #define FRAMES 2
 #define PREFIX 4
+/* JSON of a signal that somebody in a room has use for. As many streams as there may be, of that length, fit into a client's
+ * credit. */
+#define ROOM_SIGNAL 200
+static_assert(100 * (PREFIX + ROOM_SIGNAL) < PLM_QUIC_WINDOW_MAX,
+		"no stream waits for another's credit");
+/* Parts of one client that wait: each that comes is looked at beside them. */
+#define PARTS 64
+/* Streams from the first that is not done with on, that are told apart. */
+#define STREAMS 128
 
 /* Streams of ids such as these carry frames. */
 static bool
@@ -19,12 +29,21 @@ is_client_bidi(int64_t stream_id)
 	return (stream_id & 3) == 0;
 }
 
+static bool
+is_inside(const struct wzp_conn *c)
+{
+	return c->stage == WZP_STAGE_ROOM || c->stage == WZP_STAGE_LEAVING ||
+			c->stage == WZP_STAGE_VERSION;
+}
+
 void
 wzp_stream_init(struct wzp_conn *c)
 {
 	c->parts.head = NULL;
 	c->parts.tail = &c->parts.head;
+	c->nb_parts = 0;
 	c->stream_id = 0;
+	c->done[0] = c->done[1] = 0;
 }
 
 void
@@ -39,28 +58,56 @@ wzp_stream_fini(struct ctl_wzp *z, uint32_t idx)
 		ctl_quic_consumed(z->ctl, idx, m);
 	}
 	c->parts.tail = &c->parts.head;
+	c->nb_parts = 0;
 }
 
-/* Give back the parts of all streams before the one that is next. */
+/* --- streams that are done with --------------------------------------------------------------------- */
+
+static bool
+is_done(const struct wzp_conn *c, int64_t stream_id)
+{
+	const uint64_t at = (uint64_t)(stream_id - c->stream_id) / 4;
+
+	return stream_id < c->stream_id || (at < STREAMS && (c->done[at / 64] >> at % 64 & 1));
+}
+
 static void
-drop_read(struct ctl_wzp *z, uint32_t idx)
+set_done(struct wzp_conn *c, int64_t stream_id)
+{
+	const uint64_t at = (uint64_t)(stream_id - c->stream_id) / 4;
+
+	c->done[at / 64] |= UINT64_C(1) << at % 64;
+	while (c->done[0] & 1) {
+		c->done[0] = c->done[0] >> 1 | c->done[1] << 63;
+		c->done[1] >>= 1;
+		c->stream_id += 4;
+	}
+}
+
+/* Nothing of it is of interest any more: its parts are given back, and so is what still comes. */
+static void
+close_stream(struct ctl_wzp *z, uint32_t idx, int64_t stream_id)
 {
 	struct wzp_conn *c = &z->conns[idx];
 	struct rte_mbuf **at = &c->parts.head;
 
+	set_done(c, stream_id);
 	while (*at != NULL) {
 		struct rte_mbuf *m = *at;
 
-		if (plm_quic_part(m)->stream_id >= c->stream_id) {
+		if (plm_quic_part(m)->stream_id != stream_id) {
 			at = &m->next;
 			continue;
 		}
 		*at = m->next;
 		if (c->parts.tail == &m->next)
 			c->parts.tail = at;
+		c->nb_parts--;
 		ctl_quic_consumed(z->ctl, idx, m);
 	}
 }
+
+/* --- frames ------------------------------------------------------------------------------------------ */
 
 enum frame {
 	FRAME_MORE, /* of it must come */
@@ -70,15 +117,17 @@ enum frame {
 	FRAME_BIG,
 };
 
-/* Copy what there is of bytes `from` to `to` of the next stream. How many came of it in all, and its end. */
+/* What came of a stream, in all. */
 struct have {
+	struct rte_mbuf *first;
 	size_t len;
 	bool fin;
 	bool is_reset;
 };
 
+/* And of it bytes `from` to `to`, as far as they are there, to `buf`. */
 static struct have
-copy_out(const struct wzp_conn *c, size_t from, size_t to, void *buf)
+copy_out(const struct wzp_conn *c, int64_t stream_id, size_t from, size_t to, void *buf)
 {
 	struct have have = { 0 };
 
@@ -86,8 +135,10 @@ copy_out(const struct wzp_conn *c, size_t from, size_t to, void *buf)
 		const struct plm_quic_part *part = plm_quic_part(m);
 		size_t low, high;
 
-		if (part->stream_id != c->stream_id)
+		if (part->stream_id != stream_id)
 			continue;
+		if (have.first == NULL)
+			have.first = m;
 		low = RTE_MAX(from, have.len);
 		high = RTE_MIN(to, have.len + m->data_len);
 		if (low < high)
@@ -101,23 +152,20 @@ copy_out(const struct wzp_conn *c, size_t from, size_t to, void *buf)
 	return have;
 }
 
-/* The next stream's frame; its JSON is in z->json when it is whole. */
 static enum frame
-frame_get(struct ctl_wzp *z, const struct wzp_conn *c, size_t *len)
+frame_state(const struct wzp_conn *c, int64_t stream_id, size_t *len, struct have *have)
 {
 	rte_be32_t prefix = 0;
-	struct have have = copy_out(c, 0, PREFIX, &prefix);
 
+	*have = copy_out(c, stream_id, 0, PREFIX, &prefix);
 	*len = rte_be_to_cpu_32(prefix);
-	if (have.len >= PREFIX && *len > PLM_WZP_SIGNAL_MAX)
+	if (have->len >= PREFIX && *len > (is_inside(c) ? ROOM_SIGNAL : PLM_WZP_SIGNAL_MAX))
 		return FRAME_BIG;
-	if (have.len >= PREFIX && have.len >= PREFIX + *len) {
-		copy_out(c, PREFIX, PREFIX + *len, z->json);
+	if (have->len >= PREFIX && have->len >= PREFIX + *len)
 		return FRAME_WHOLE;
-	}
-	if (have.is_reset)
+	if (have->is_reset)
 		return FRAME_RESET;
-	return have.fin ? FRAME_SHORT : FRAME_MORE;
+	return have->fin ? FRAME_SHORT : FRAME_MORE;
 }
 
 static void
@@ -136,21 +184,52 @@ ready_add(struct ctl_wzp *z, uint32_t idx)
 	z->ready.tail = idx;
 }
 
+/* Something came of a stream. True: it is done with, or waits for nothing but to be read. */
+static bool
+look_at(struct ctl_wzp *z, uint32_t idx, int64_t stream_id)
+{
+	struct wzp_conn *c = &z->conns[idx];
+	enum frame frame;
+	struct have have;
+	size_t len;
+
+	frame = frame_state(c, stream_id, &len, &have);
+	switch (frame) {
+	case FRAME_MORE:
+		return false;
+	case FRAME_WHOLE:
+		plm_quic_part(have.first)->is_whole = true;
+		ready_add(z, idx);
+		return true;
+	case FRAME_SHORT:
+	case FRAME_RESET:
+	case FRAME_BIG:
+		close_stream(z, idx, stream_id);
+		wzp_signal_bad(z, idx,
+				frame == FRAME_BIG ? PLM_CNT_WZP_SIGNAL_BIG
+						   : PLM_CNT_WZP_SIGNAL_SHORT);
+		return true;
+	}
+	return false;
+}
+
 void
 wzp_stream_look(struct ctl_wzp *z, uint32_t idx)
 {
 	struct wzp_conn *c = &z->conns[idx];
-	rte_be32_t prefix = 0;
-	struct have have;
+	struct rte_mbuf *m = c->parts.head;
 
-	if (c->is_ready || !wzp_serves_streams(c) || c->parts.head == NULL)
+	if (c->stage == WZP_STAGE_TOKEN || c->stage == WZP_STAGE_OFFER) {
+		look_at(z, idx, c->stream_id);
 		return;
-	have = copy_out(c, 0, PREFIX, &prefix);
-	if (have.fin || have.is_reset ||
-			(have.len >= PREFIX &&
-					(rte_be_to_cpu_32(prefix) > PLM_WZP_SIGNAL_MAX ||
-							have.len >= PREFIX + rte_be_to_cpu_32(prefix))))
-		ready_add(z, idx);
+	}
+	/* They are few: PARTS. */
+	while (is_inside(c) && m != NULL) {
+		if (!plm_quic_part(m)->is_whole && look_at(z, idx, plm_quic_part(m)->stream_id))
+			m = c->parts.head;
+		else
+			m = m->next;
+	}
 }
 
 void
@@ -158,51 +237,74 @@ ctl_wzp_part(struct plm_ctl *ctl, uint32_t idx, struct rte_mbuf *m)
 {
 	struct ctl_wzp *z = ctl->wzp;
 	struct wzp_conn *c = &z->conns[idx];
-	const int64_t stream_id = plm_quic_part(m)->stream_id;
+	struct plm_quic_part *part = plm_quic_part(m);
 
 	/* What follows a frame, streams that carry none, and the end of a half that clients have no use for. */
-	if (!is_client_bidi(stream_id) || stream_id < c->stream_id ||
-			(c->stage == WZP_STAGE_NONE && !plm_quic_part(m)->is_early)) {
+	if (!is_client_bidi(part->stream_id) || is_done(c, part->stream_id) ||
+			(c->stage == WZP_STAGE_NONE && !part->is_early)) {
 		ctl_quic_consumed(ctl, idx, m);
 		return;
 	}
+	/* One that was never finished is given up when there are so many after it. */
+	while (part->stream_id - c->stream_id >= 4 * STREAMS)
+		close_stream(z, idx, c->stream_id);
+	part->is_whole = false;
 	m->next = NULL;
 	*c->parts.tail = m;
 	c->parts.tail = &m->next;
-	if (stream_id == c->stream_id)
-		wzp_stream_look(z, idx);
+	c->nb_parts++;
+	if (c->nb_parts > PARTS) {
+		/* In a room it loses what it began first; before, it has nothing to say that takes so many. */
+		close_stream(z, idx, plm_quic_part(c->parts.head)->stream_id);
+		wzp_signal_bad(z, idx, PLM_CNT_WZP_SIGNAL_BIG);
+	} else if (is_inside(c)) {
+		look_at(z, idx, part->stream_id);
+	} else if (part->stream_id == c->stream_id && c->stage != WZP_STAGE_NONE &&
+			c->stage != WZP_STAGE_AUTH) {
+		look_at(z, idx, part->stream_id);
+	}
 }
 
-/* The next frame of a client that may have one. */
+/* The signal that is to be read next: of those that are whole the one that was begun first, outside of a room if its turn
+ * has come. NULL: none. */
+static struct rte_mbuf *
+next_whole(const struct wzp_conn *c)
+{
+	struct rte_mbuf *next = NULL;
+
+	if (c->stage == WZP_STAGE_NONE || c->stage == WZP_STAGE_AUTH)
+		return NULL;
+	for (struct rte_mbuf *m = c->parts.head; m != NULL; m = m->next)
+		if (plm_quic_part(m)->is_whole &&
+				(next == NULL ||
+						plm_quic_part(m)->stream_id <
+								plm_quic_part(next)->stream_id))
+			next = m;
+	return next != NULL && (is_inside(c) || plm_quic_part(next)->stream_id == c->stream_id)
+			? next
+			: NULL;
+}
+
 static void
 read_one(struct ctl_wzp *z, uint32_t idx)
 {
 	struct wzp_conn *c = &z->conns[idx];
-	enum frame frame;
+	struct rte_mbuf *m = next_whole(c);
+	struct have have;
+	int64_t stream_id;
 	size_t len;
 
-	if (!wzp_serves_streams(c))
+	if (m == NULL)
 		return;
-	frame = frame_get(z, c, &len);
-	if (frame == FRAME_MORE)
-		return;
-	c->stream_id += 4;
-	drop_read(z, idx);
-	switch (frame) {
-	case FRAME_WHOLE:
-		wzp_signal(z, idx, z->json, len);
-		break;
-	case FRAME_SHORT:
-		wzp_signal_bad(z, idx, PLM_CNT_WZP_SIGNAL_SHORT);
-		break;
-	case FRAME_BIG:
-		wzp_signal_bad(z, idx, PLM_CNT_WZP_SIGNAL_BIG);
-		break;
-	case FRAME_RESET:
-	case FRAME_MORE:
-		break;
-	}
-	wzp_stream_look(z, idx);
+	stream_id = plm_quic_part(m)->stream_id;
+	frame_state(c, stream_id, &len, &have);
+	copy_out(c, stream_id, PREFIX, PREFIX + len, z->json);
+	close_stream(z, idx, stream_id);
+	wzp_signal(z, idx, z->json, len);
+	if (next_whole(c) != NULL)
+		ready_add(z, idx);
+	else if (!is_inside(c))
+		wzp_stream_look(z, idx);
 }
 
 unsigned int

@@ -60,6 +60,7 @@ struct plm_quic_slot {
 	uint64_t shown_ns; /**< when `shown` was last written */
 	uint32_t moves;
 	uint32_t nb_parts; /**< of streams, that were not read yet */
+	uint32_t nb_kept;  /**< of them, those that are not on their way to who reads them */
 
 	/* home worker writes while the slow path owns the slot, which begins anew with it */
 	_Atomic uint64_t handshake_tat; /**< virtual schedule of packets that go there */
@@ -76,6 +77,7 @@ struct plm_quic_part {
 	bool fin;      /**< the stream ends with it */
 	bool is_reset; /**< it ends without FIN; no bytes */
 	bool is_early; /**< the slow path took it itself, before the connection went home */
+	bool is_whole; /**< slow path: with it begins a signal that is all there */
 };
 static_assert(sizeof(struct plm_quic_part) <= sizeof(struct plm_pkt), "fits the pool's mbufs");
 
@@ -105,8 +107,11 @@ struct plm_quic_message {
 	uint8_t kind;               /**< see struct plm_quic_chunk; in the first */
 };
 
+/** Parts of streams that a connection may bring with the packet that completes its handshake. */
+#define PLM_QUIC_EARLY_PARTS 2
+
 /** Bytes of a message that one mbuf of plm_quic_table.messages holds. */
-#define PLM_QUIC_MESSAGE_BYTES PLM_QUIC_PACKET_MAX
+#define PLM_QUIC_MESSAGE_BYTES 1024
 
 /** The message, or what is left of it, goes nowhere any more. Any lcore. */
 static inline void
@@ -139,6 +144,7 @@ struct plm_quic_table {
 	struct plm_quic_memory memory;    /**< them, for connections */
 	struct rte_mempool *messages;     /**< to peers: struct plm_quic_message and bytes */
 	struct rte_mempool *notes;        /**< and those whose bytes are a blob's */
+	struct rte_mempool *early; /**< parts of streams that came with the end of a handshake */
 	struct rte_mempool *pools[PLM_WORKERS_MAX]; /**< packets and payloads of each worker */
 	/* slow path writes before the session can be seen in a view, workers read */
 	uint32_t *slot_of; /**< [max_sessions] */

@@ -69,9 +69,11 @@ struct relay_quic {
 	struct rte_mbuf *mbufs[MBUFS];
 	struct rte_mbuf *parts; /* of streams, on their way to the slow path; linked by `next` */
 	struct rte_mbuf **parts_tail;
-	uint32_t nb_parts;     /* and with it, or on their way back */
-	struct quic_row dirty; /* to be flushed */
-	struct quic_row gone;  /* to be reported to the slow path */
+	uint32_t nb_parts;                    /* and with it, or on their way back */
+	struct quic_row dirty[PLM_PORTS_MAX]; /* to be flushed, by the port that they leave by */
+	uint32_t nb_dirty;
+	unsigned int flush_first; /* port */
+	struct quic_row gone;     /* to be reported to the slow path */
 	struct plm_wheel wheel;
 	uint32_t nb_home; /* connections */
 };
@@ -107,7 +109,8 @@ dirty(struct relay_quic *q, struct plm_quic_slot *slot)
 	if (slot->is_queued)
 		return;
 	slot->is_queued = true;
-	row_add(q, &q->dirty, slot);
+	q->nb_dirty++;
+	row_add(q, &q->dirty[slot->ways[0].tmpl.port_idx], slot);
 }
 
 /* --- out ----------------------------------------------------------------------------------- */
@@ -292,6 +295,7 @@ part_add(struct relay_quic *q, struct plm_quic_slot *slot, struct plm_quic_part 
 	q->parts_tail = &m->next;
 	q->nb_parts++;
 	slot->nb_parts++;
+	slot->nb_kept++;
 	return 0;
 }
 
@@ -435,7 +439,7 @@ relay_quic_adopt(struct relay_worker *w, struct plm_handle handle)
 	plm_quic_conn_adopt(slot->conn, &ops, q, &q->table->memory);
 	slot->is_queued = false;
 	slot->shown_ns = 0;
-	slot->nb_parts = 0;
+	slot->nb_parts = slot->nb_kept = 0;
 	dirty(q, slot);
 }
 
@@ -893,29 +897,48 @@ timers(struct relay_quic *q)
 	}
 }
 
+/* Those of one port, while its queue has room: what is written without is lost, and comes again after a time that
+ * doubles each time. */
 static void
-flush_dirty(struct relay_quic *q)
+flush_port(struct relay_quic *q, unsigned int port, uint32_t *budget)
 {
+	struct quic_row *row = &q->dirty[port];
 	struct relay_worker *w = q->w;
-	uint32_t n = RTE_MIN(q->dirty.nb, (uint32_t)FLUSH_BUDGET);
 
-	q->tos = 0;
-	q->nb_put = 0;
-	for (uint32_t i = 0; i < n && q->nb_put < FLUSH_PACKETS; i++) {
-		struct plm_quic_slot *slot = row_take(q, &q->dirty);
+	for (uint32_t n = row->nb; n > 0 && *budget > 0 && q->nb_put < FLUSH_PACKETS; n--) {
+		struct plm_quic_slot *slot;
 
+		if (unlikely(!plm_txq_reserve(&w->txq[port], PLM_QUIC_FLUSH_MAX)))
+			return;
+		slot = row_take(q, row);
 		/* It was read a while ago. */
-		if (q->dirty.nb > 0 && is_cold(q)) {
-			prefetch_slot(q->table, q->dirty.head, true);
-			plm_quic_prefetch_send(q->table->arenas + q->dirty.head * q->table->stride);
+		if (row->nb > 0 && is_cold(q)) {
+			prefetch_slot(q->table, row->head, true);
+			plm_quic_prefetch_send(q->table->arenas + row->head * q->table->stride);
 		}
 		w->nb_done++;
+		(*budget)--;
+		q->nb_dirty--;
 		slot->is_queued = false;
 		if (plm_quic_flush(slot->conn, &q->out, w->now_ns))
 			dirty(q, slot);
 		else
 			settle(q, slot);
 	}
+}
+
+/* Ports take turns with being the first. */
+static void
+flush_dirty(struct relay_quic *q)
+{
+	const unsigned int nb_ports = q->w->nb_ports;
+	uint32_t budget = FLUSH_BUDGET;
+
+	q->tos = 0;
+	q->nb_put = 0;
+	q->flush_first = q->flush_first + 1 < nb_ports ? q->flush_first + 1 : 0;
+	for (unsigned int i = 0; i < nb_ports; i++)
+		flush_port(q, (q->flush_first + i) % nb_ports, &budget);
 }
 
 /* The ring's other half is left to what cannot wait: STUN, handshakes. */
@@ -933,6 +956,7 @@ hand_up_parts(struct relay_quic *q)
 			m->next = next;
 			return;
 		}
+		q->table->slots[msg.idx].nb_kept--;
 		q->parts = next;
 	}
 	if (q->parts == NULL)
@@ -949,6 +973,9 @@ report_gone(struct relay_quic *q)
 		struct plm_msg msg = { .type = PLM_MSG_QUIC_GONE, .idx = q->gone.head };
 		uint32_t next = slot->next;
 
+		/* What it said last is read before its end is told; that leaves in its turn, whatever others say. */
+		if (slot->nb_kept > 0)
+			return;
 		msg.gen = slot->gen;
 		if (plm_mailbox_put(&w->known, &msg, 1) == 0)
 			return;
@@ -960,7 +987,7 @@ report_gone(struct relay_quic *q)
 uint32_t
 relay_quic_waiting(const struct relay_worker *w)
 {
-	return w->quic->dirty.nb;
+	return w->quic->nb_dirty;
 }
 
 void
@@ -971,12 +998,11 @@ relay_quic_turn(struct relay_worker *w)
 	relay_quic_media(w);
 	if (w->now_ns >= plm_wheel_due(&q->wheel))
 		timers(q);
-	if (q->dirty.nb > 0)
+	if (q->nb_dirty > 0)
 		flush_dirty(q);
 	if (q->parts != NULL)
 		hand_up_parts(q);
-	/* What it said last is read before its end is told. */
-	if (q->gone.nb > 0 && q->parts == NULL)
+	if (q->gone.nb > 0)
 		report_gone(q);
 }
 

@@ -13,22 +13,30 @@
 /* So that the connections' first lines do not all fall into the same sets of a cache. */
 #define COLOUR (5 * RTE_CACHE_LINE_SIZE)
 
-/* Messages under way: an answer for some of those who join, and for each two updates and one that waits. */
+/* Messages under way, of each connection: an answer and a pong or two; two updates and one that waits; and parts of streams
+ * that came with the ends of handshakes, of all. */
 #define MESSAGES_MORE 512
 #define MESSAGE_ROOM                                                                               \
 	(RTE_PKTMBUF_HEADROOM + sizeof(struct plm_quic_message) + PLM_QUIC_MESSAGE_BYTES)
-#define NOTE_ROOM (RTE_PKTMBUF_HEADROOM + sizeof(struct plm_quic_message))
+#define EARLY_ROOM (RTE_PKTMBUF_HEADROOM + PLM_QUIC_PACKET_MAX)
+#define NOTE_ROOM  (RTE_PKTMBUF_HEADROOM + sizeof(struct plm_quic_message))
 
 static unsigned int
 nb_messages(const struct plm_quic_table_conf *conf)
 {
-	return conf->nb_slots / 4 + MESSAGES_MORE;
+	return 2 * conf->nb_slots + MESSAGES_MORE;
 }
 
 static unsigned int
 nb_notes(const struct plm_quic_table_conf *conf)
 {
 	return 3 * conf->nb_slots + MESSAGES_MORE;
+}
+
+static unsigned int
+nb_early(const struct plm_quic_table_conf *conf)
+{
+	return PLM_QUIC_EARLY_PARTS * conf->nb_slots;
 }
 
 static size_t
@@ -56,10 +64,7 @@ plm_quic_table_bytes(const struct plm_quic_table_conf *conf)
 	return sizeof(struct plm_quic_table) + conf->max_sessions * sizeof(uint32_t) +
 			(size_t)conf->nb_slots *
 			(stride() + sizeof(struct plm_quic_slot) + sizeof(struct plm_wheel_entry)) +
-			(size_t)conf->nb_extents * PLM_QUIC_EXTENT +
-			(size_t)nb_messages(conf) *
-			(sizeof(struct rte_mbuf) + sizeof(struct plm_pkt) + MESSAGE_ROOM +
-					RTE_CACHE_LINE_SIZE);
+			(size_t)conf->nb_extents * PLM_QUIC_EXTENT + plm_quic_message_bytes(conf);
 }
 
 static void *
@@ -159,10 +164,10 @@ plm_quic_table_create(struct plm_quic_table **out, const struct plm_quic_table_c
 	t->more_extents = extents_create(conf, "more", conf->nb_extents - conf->nb_slots);
 	if (t->extents == NULL || t->more_extents == NULL)
 		goto fail;
-	/* Parts of streams that come with a handshake's end take some, too. */
 	t->messages = messages_create(conf, "msg", nb_messages(conf), MESSAGE_ROOM);
 	t->notes = messages_create(conf, "note", nb_notes(conf), NOTE_ROOM);
-	if (t->messages == NULL || t->notes == NULL)
+	t->early = messages_create(conf, "early", nb_early(conf), EARLY_ROOM);
+	if (t->messages == NULL || t->notes == NULL || t->early == NULL)
 		goto fail;
 	for (uint32_t i = 0; i < t->nb_slots; i++)
 		t->slots[i].arena = t->arenas + i * stride();
@@ -181,6 +186,7 @@ plm_quic_table_free(struct plm_quic_table *t)
 		return;
 	for (uint32_t i = 0; t->slots != NULL && i < t->nb_slots; i++)
 		plm_quic_conn_free(t->slots[i].conn);
+	rte_mempool_free(t->early);
 	rte_mempool_free(t->notes);
 	rte_mempool_free(t->messages);
 	rte_mempool_free(t->more_extents);

@@ -268,9 +268,9 @@ enum plm_counter_class {
 			"signals that are no JSON, or not of the protocol's form")                                 \
 	X(WZP_SIGNAL_UNKNOWN, "wzp_signal_unknown", CTL_DROP, "signals that nobody knows")                         \
 	X(WZP_SIGNAL_BIG, "wzp_signal_big", CTL_DROP,                                                              \
-			"signals longer than any that a client sends")                                             \
+			"signals longer than any that a client sends there")                                       \
 	X(WZP_SIGNAL_SHORT, "wzp_signal_short", CTL_DROP,                                                          \
-			"signals whose stream ended within them")                                                  \
+			"signals whose stream ended within them, or was reset")                                    \
 	X(WZP_SIGNAL_RATE, "wzp_signal_rate", CTL_DROP,                                                            \
 			"signals beyond what one participant may send")                                            \
 	X(WZP_SIGNATURE, "wzp_signature", CTL_DROP,                                                                \

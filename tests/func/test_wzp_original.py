@@ -8,7 +8,7 @@ import os
 from lab import Failure, expect
 from relay import in_lab, test
 from test_quic import Plenum
-from wzp import exchanges, original
+from wzp import exchanges, original, statements
 
 ROUNDS = 3
 # The original relay sends nobody's media any more once a client that reads nothing has 100 streams.
@@ -39,15 +39,16 @@ def standin(target, nb):
 
 def unmodified(programs, name, nb, rounds):
     """Everything so many times in a row, what has a room of its own at the same time."""
-    def one_after_the_other(*runs):
-        return [f"{what.__name__}: {what(programs)}" for what in runs]
+    def one_after_the_other(v6, *runs):
+        return [f"{what.__name__}: {what(programs, v6=v6)}" for what in runs]
 
     for i in range(rounds):
+        v6 = i % 2 == 1
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            running = [pool.submit(one_after_the_other, *runs) for runs in (
+            running = [pool.submit(one_after_the_other, v6, *runs) for runs in (
                 (original.one_way,), (original.both_ways, original.small_ones, original.spelling))]
             for said in (text for one in running for text in one.result()):
-                print(f"  {name}, round {i + 1}, {said}", flush=True)
+                print(f"  {name}, round {i + 1}, IPv{6 if v6 else 4}, {said}", flush=True)
     print(f"  {name}, {original.crowd(programs, nb)}", flush=True)
 
 
@@ -64,6 +65,25 @@ def standin_and_programs(target, folder, name, nb, rounds):
     if folder:
         unmodified(original.Programs(folder, target), name, nb, rounds)
     standin(target, nb)
+
+
+def demanded(target, demands):
+    for demand in demands:
+        try:
+            demand(target)
+        except Failure as failure:
+            raise Failure(f"{demand.__name__}: {failure}") from failure
+        print(f"  {demand.__name__}: ok")
+
+
+@test("three times, over 1 and 2 workers")
+@in_lab
+def wzp_wire(lab, long):
+    """What the WZP protocol demands of a relay, one by one: names, parameters, offers, media"""
+    for workers in (1, 2) if long else (1,):
+        target = Plenum(lab, workers=workers, queues=workers, name=f"plenum-{workers}")
+        demanded(target, statements.ALL * (ROUNDS if long else 1))
+        target.relay.stop()
 
 
 @test("the unmodified programs found in DIR, over 1 and 2 workers: --long wzp-original DIR")
@@ -83,4 +103,5 @@ def wzp_original(lab, long):
     if long and os.access(os.path.join(folder, "wzp-relay"), os.X_OK):
         target = original.OriginalRelay(lab, folder)
         standin_and_programs(target, folder, "the original relay", CROWD_ORIGINAL, 1)
+        demanded(target, statements.COMMON)
         target.stop()

@@ -18,6 +18,7 @@ struct plm_room_rule;
 /** Questions to the auth server that are under way, at the most. */
 #define SIM_WZP_ASKS 64
 /** Bytes of an offer's frame. */
+#define SIM_WZP_PINGS 1024 /* of one connection that are told apart */
 #define SIM_WZP_OFFER 4096
 
 /* A connection of a client's, from its first packet on. The alias that it offers is "t" and its number. */
@@ -54,6 +55,7 @@ struct sim_wzp_client {
 	uint32_t told;       /* state of its room that it was told last, or NONE */
 	uint32_t nb_said;    /* signals in the room */
 	uint64_t ping, pong; /* the last ones: each is a number of its own */
+	uint64_t answered[SIM_WZP_PINGS / 64];
 	struct sim_wzp_stream *streams;
 	uint32_t nb_streams, size_streams;
 	uint8_t offer[SIM_WZP_OFFER]; /* of this connection */

@@ -329,6 +329,7 @@ sim_wzp_told(struct sim_run *run, struct sim_quic_client *c, const uint8_t *json
 	const struct sim_wzp *z = &run->quic->wzp;
 	static struct plm_wzp_signal signal;
 	int ret = plm_wzp_decode(json, len, &signal);
+	uint64_t at;
 
 	if (ret < 0) {
 		sim_fail(SIM_INV_SIGNALS, "%s gets a signal that cannot be read: %d", c->peer->name,
@@ -358,11 +359,19 @@ sim_wzp_told(struct sim_run *run, struct sim_quic_client *c, const uint8_t *json
 		told_room(run, c, json, len);
 		break;
 	case PLM_WZP_PONG:
-		SIM_EXPECT(signal.pong.timestamp_ms > c->wzp.pong &&
-						signal.pong.timestamp_ms <= c->wzp.ping,
-				SIGNALS, "%s gets an answer to Ping %" PRIu64 " after %" PRIu64,
-				c->peer->name, signal.pong.timestamp_ms, c->wzp.pong);
-		c->wzp.pong = signal.pong.timestamp_ms;
+		/* Of Pings that came in another order a later one may be answered first, and none twice. */
+		at = signal.pong.timestamp_ms % SIM_WZP_PINGS;
+		SIM_EXPECT(signal.pong.timestamp_ms > 0 &&
+						signal.pong.timestamp_ms <= c->wzp.ping &&
+						(c->wzp.ping >= SIM_WZP_PINGS ||
+								!(c->wzp.answered[at /
+										  64] >> at % 64 &
+										1)),
+				SIGNALS,
+				"%s gets an answer to Ping %" PRIu64 " of %" PRIu64 ", or another",
+				c->peer->name, signal.pong.timestamp_ms, c->wzp.ping);
+		c->wzp.answered[at / 64] |= UINT64_C(1) << at % 64;
+		c->wzp.pong = RTE_MAX(c->wzp.pong, signal.pong.timestamp_ms);
 		break;
 	default:
 		sim_fail(SIM_INV_SIGNALS, "%s gets %s", c->peer->name,

@@ -11,6 +11,7 @@ import struct
 import sys
 
 from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.buffer import Buffer
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
@@ -33,11 +34,19 @@ def payload(sender, number, size):
 
 
 class Connection(QuicConnection):
-    """Accepts signatures of one kind only, if asked to."""
+    """Accepts signatures of one kind only, if asked to; keeps the server's transport parameters."""
 
     def __init__(self, config, signature):
         self.signature = signature
+        self.parameters = {}
         super().__init__(configuration=config)
+
+    def _parse_transport_parameters(self, data, from_session_ticket=False):
+        super()._parse_transport_parameters(data, from_session_ticket)
+        buf = Buffer(data=data)
+        while not buf.eof():
+            name = buf.pull_uint_var()
+            self.parameters[f"{name:#x}"] = buf.pull_bytes(buf.pull_uint_var()).hex()
 
     def _initialize(self, peer_cid):
         super()._initialize(peer_cid)
@@ -75,7 +84,7 @@ class Peer(QuicConnectionProtocol):
         if isinstance(event, events.HandshakeCompleted):
             say("connected", alpn=event.alpn_protocol, max_datagram=self.max_datagram(),
                 cipher=f"TLS_{self._quic.tls.key_schedule.cipher_suite.name}",
-                version=f"{self._quic._version:#x}")
+                version=f"{self._quic._version:#x}", parameters=self._quic.parameters)
             self.established.set_result(True)
         elif isinstance(event, events.DatagramFrameReceived):
             self.received.append(event.data)

@@ -432,10 +432,11 @@ def closed(target, stack, v6):
 
 
 def wrong_alpn(target, stack, v6):
-    """Another application protocol is refused with no_application_protocol"""
-    with Peer(target, stack, target.name("room"), v6, "--alpn", "other") as a:
-        said = a.wait_event("closed")
-        expect(said["code"] == NO_ALPN, f"{said}")
+    """Another application protocol is refused with no_application_protocol, in capitals, too"""
+    for alpn in ("other", "WZP"):
+        with Peer(target, stack, target.name("room"), v6, "--alpn", alpn) as a:
+            said = a.wait_event("closed")
+            expect(said["code"] == NO_ALPN, f"{alpn}: {said}")
 
 
 def version_negotiation(target, stack, v6):

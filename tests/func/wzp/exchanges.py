@@ -148,6 +148,7 @@ class Crowd:
 
     def joins(self, client):
         client.offer()
+        client.answered()  # before the next one offers
         self.present.append(client)
         self.begun[client] = len(self.history)
         self._changed()
@@ -160,6 +161,8 @@ class Crowd:
             want, got = self.history[self.begun[client]:], client.rosters()
             expect(got == want, f"{client.alias}: {len(got)} updates for {len(want)}, first other "
                    f"one: {next((i for i, (g, w) in enumerate(zip(got, want)) if g != w), None)}")
+            # One stream a message, opened by the relay, the answer's first.
+            expect(sorted(client.ids) == list(range(1, 4 * len(got) + 2, 4)), f"{client.ids}")
         self._changed()
 
 

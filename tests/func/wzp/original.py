@@ -204,11 +204,11 @@ def both_ways(programs, seconds=5, v6=False):
 
 def small_ones(programs, v6=False):
     """E: the relay's version; five seconds of silence in the room `default`"""
-    asks = programs.client("asks", "--version-check", v6=v6)
+    asks = programs.client("asks", "--version-check")  # which knows no IPv6
     quiet = programs.client("quiet", v6=v6)
     expect_end(asks)
     said = asks.output().split()
-    to = endpoint(programs.target.addresses[v6], programs.target.port)
+    to = endpoint(programs.target.addresses[False], programs.target.port)
     expect(len(said) == 2 and said[0] == to, f"version: {asks.output()}")
     expect_end(quiet)
     expect_lines(quiet, [*CONNECTED,
@@ -217,7 +217,7 @@ def small_ones(programs, v6=False):
     return f"version {said[1]}, 29 packets of silence"
 
 
-def spelling(programs):
+def spelling(programs, v6=False):
     """E: upper-case and lower-case spellings of one room name meet; another room hears nothing"""
     room = programs.target.name("case")
     path, none = (os.path.join(programs.lab.dir, f"{room}-{what}.raw") for what in ("lower", "no"))
@@ -225,7 +225,7 @@ def spelling(programs):
     other = programs.client("other", "--room", room + "-other", "--record", none)
     wait_line(records, RECORDING)
     wait_line(other, RECORDING)
-    sends = programs.client("upper", "--room", room.upper(), "--send-tone", "4")
+    sends = programs.client("upper", "--room", room.upper(), "--send-tone", "4", v6=v6)
     expect_end(sends)
     time.sleep(0.5)
     stop_recorder(records)

@@ -30,7 +30,7 @@ class Client:
             target.name("wzp"), talk=True)
         self._lock = threading.Lock()
         self._read, self._streams, self._written = 0, {}, threading.Lock()
-        self.connected, self.closed, self.relay = False, None, None
+        self.connected, self.closed, self.relay, self.stats = False, None, None, None
         self.updates = []    # each RoomUpdate's members, in the order of their streams
         self.messages = []   # everything else
         self.datagrams = []  # (when, bytes)
@@ -59,6 +59,8 @@ class Client:
             self.connected = True
         elif event["event"] == "closed":
             self.closed = event
+        elif event["event"] == "stats":
+            self.stats = event
         elif event["event"] in ("error", "unsupported"):
             # What is sent while the connection ends fails.
             self.messages.append(event)

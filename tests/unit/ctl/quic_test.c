@@ -199,6 +199,45 @@ streams__leave_half_of_the_way_down_to_what_cannot_wait(void **state)
 }
 
 /* What waited for a lost packet comes in one piece that is larger than an mbuf. */
+/* A port that takes nothing for a while costs nobody a packet: what is written is what has room. */
+static void
+streams__wait_for_room_in_the_queue(void **state)
+{
+	struct fxq_client *clients[6];
+	uint8_t *buf = bytes(20000);
+	struct rte_mbuf *m;
+	uint64_t now_ns;
+
+	fxq_conf(&q);
+	fxq_create(&q);
+	for (unsigned int i = 0; i < RTE_DIM(clients); i++)
+		clients[i] = fxq_join(&q, "room", 1);
+	while ((m = rte_pktmbuf_alloc(q.fx.rx_pools[1])) != NULL) {
+		memset(rte_pktmbuf_append(m, 60), 0, 60);
+		if (rte_ring_enqueue(q.fx.tx[1], m) != 0)
+			break;
+	}
+	assert_non_null(m);
+	rte_pktmbuf_free(m);
+	for (unsigned int i = 0; i < RTE_DIM(clients); i++)
+		assert_int_equal(plm_ctl_quic_send(q.fx.ctl, fxq_session(clients[i]), false, buf,
+						 20000),
+				0);
+	now_ns = q.fx.now_ns;
+	fxq_step_workers(&q, 50);
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_TX_QUEUE), 0);
+	/* And none is sent twice, or late. */
+	fxq_step(&q, 20);
+	for (unsigned int i = 0; i < RTE_DIM(clients); i++) {
+		assert_int_equal(clients[i]->nb_bytes, 20000);
+		assert_memory_equal(clients[i]->bytes, buf, 20000);
+	}
+	assert_int_equal(fxq_count(&q, PLM_CNT_QUIC_TX_QUEUE), 0);
+	assert_true(q.fx.now_ns - now_ns < 100 * PLM_NS_PER_MS);
+	fxq_free(&q);
+	free(buf);
+}
+
 static void
 streams__that_wait_for_a_lost_packet_are_cut(void **state)
 {
@@ -1573,6 +1612,7 @@ main(void)
 		cmocka_unit_test(streams__are_credited_beside_a_worker_that_stands_still),
 		cmocka_unit_test(streams__leave_half_of_the_way_up_to_what_cannot_wait),
 		cmocka_unit_test(streams__leave_half_of_the_way_down_to_what_cannot_wait),
+		cmocka_unit_test(streams__wait_for_room_in_the_queue),
 		cmocka_unit_test(streams__that_wait_for_a_lost_packet_are_cut),
 		cmocka_unit_test(streams__of_any_length_are_read_whatever_is_lost),
 		cmocka_unit_test(streams__that_flood_close_the_connection),

@@ -148,7 +148,9 @@ static const struct {
 	{ "general.", WZP_CLASS_ROOM, "general" },
 	{ "a47b63f7d5b511ba5bc4089a74446906", WZP_CLASS_ROOM, "a47b63f7d5b511ba5bc4089a74446906" },
 	{ "my_room-1.example", WZP_CLASS_ROOM, "my_room-1.example" },
-	{ "call-18a5b1c2d3e4f506", WZP_CLASS_ROOM, "call-18a5b1c2d3e4f506" },
+	{ "call-18a5b1c2d3e4f506", WZP_CLASS_CALL, "call-18a5b1c2d3e4f506" },
+	{ "Call-1", WZP_CLASS_CALL, "call-1" },
+	{ "calls", WZP_CLASS_ROOM, "calls" },
 	{ "_relay", WZP_CLASS_ROOM, "_relay" },
 	{ "_other", WZP_CLASS_ROOM, "_other" },
 	{ "pings", WZP_CLASS_ROOM, "pings" },
@@ -171,12 +173,13 @@ static void
 name__is_a_class_or_a_room_in_lower_case(void **state)
 {
 	for (size_t i = 0; i < RTE_DIM(names); i++) {
-		char room[PLM_NAME_SIZE];
+		struct ctl_room_name room;
 
-		if (ctl_wzp_class(names[i].name, room) != names[i].class ||
-				strcmp(room, names[i].room) != 0)
+		if (ctl_wzp_class(names[i].name, &room) != names[i].class ||
+				strcmp(room.key, names[i].room) != 0 ||
+				strcmp(room.whole, names[i].room) != 0)
 			fail_msg("%s is class %d, room \"%s\"", names[i].name,
-					ctl_wzp_class(names[i].name, room), room);
+					ctl_wzp_class(names[i].name, &room), room.key);
 	}
 }
 
@@ -184,23 +187,25 @@ name__is_a_class_or_a_room_in_lower_case(void **state)
 static void
 name__that_is_long_is_a_room_of_its_own(void **state)
 {
-	char a[PLM_NAME_SIZE], b[PLM_NAME_SIZE], c[PLM_NAME_SIZE], name[300];
+	struct ctl_room_name a, b, c;
+	char name[300];
 
-	assert_int_equal(ctl_wzp_class(LONG60 ".abcd", a), WZP_CLASS_ROOM);
-	assert_int_equal(ctl_wzp_class(LONG60 ".ABCD", b), WZP_CLASS_ROOM);
-	assert_int_equal(ctl_wzp_class(LONG60 ".abce", c), WZP_CLASS_ROOM);
-	assert_string_equal(a, b);
-	assert_string_not_equal(a, c);
-	assert_true(plm_name_valid(a, strlen(a)));
+	assert_int_equal(ctl_wzp_class(LONG60 ".abcd", &a), WZP_CLASS_ROOM);
+	assert_int_equal(ctl_wzp_class(LONG60 ".ABCD", &b), WZP_CLASS_ROOM);
+	assert_int_equal(ctl_wzp_class(LONG60 ".abce", &c), WZP_CLASS_ROOM);
+	assert_string_equal(a.key, b.key);
+	assert_string_equal(a.whole, LONG60 ".abcd");
+	assert_string_not_equal(a.key, c.key);
+	assert_true(plm_name_valid(a.key, strlen(a.key)));
 	/* Asking for what it is called here leads elsewhere. */
-	assert_int_equal(ctl_wzp_class(a, b), WZP_CLASS_ROOM);
-	assert_string_not_equal(a, b);
+	assert_int_equal(ctl_wzp_class(a.key, &b), WZP_CLASS_ROOM);
+	assert_string_not_equal(a.key, b.key);
 	memset(name, 'x', sizeof(name));
 	name[253] = '\0';
-	assert_int_equal(ctl_wzp_class(name, a), WZP_CLASS_ROOM);
+	assert_int_equal(ctl_wzp_class(name, &a), WZP_CLASS_ROOM);
 	name[253] = 'x';
 	name[254] = '\0';
-	assert_int_equal(ctl_wzp_class(name, a), WZP_CLASS_NONE);
+	assert_int_equal(ctl_wzp_class(name, &a), WZP_CLASS_NONE);
 }
 
 static void
@@ -240,9 +245,9 @@ version__is_told_on_a_unidirectional_stream_and_closed_after_100_ms(void **state
 }
 
 static void
-signal_probe_and_federation__are_refused_with_code_0(void **state)
+signal_probe_federation_and_call__are_refused_with_code_0(void **state)
 {
-	static const char *const classes[] = { "_signal", "_probe", "_federation" };
+	static const char *const classes[] = { "_signal", "_probe", "_federation", "call-1" };
 
 	fxq_create(&q);
 	for (size_t i = 0; i < RTE_DIM(classes); i++) {
@@ -474,7 +479,7 @@ static void
 acl__lets_in_those_whom_the_rooms_rule_names(void **state)
 {
 	struct plm_room_rule rules[] = {
-		{ .pattern = "team-*", .settings = { .max_members = 100 }, .nb_allow = 2 },
+		{ .pattern = "*team-?", .settings = { .max_members = 100 }, .nb_allow = 2 },
 		{ .pattern = "*", .settings = { .max_members = 100 } },
 	};
 	struct fxq_client *in, *out;
@@ -498,7 +503,40 @@ acl__lets_in_those_whom_the_rooms_rule_names(void **state)
 	assert_int_equal(out->nb_frames, 0);
 	assert_int_equal(fxq_count(&q, PLM_CNT_WZP_ACL), 1);
 	assert_int_equal(in->nb_frames, 2);
+	/* A name's end counts, however long the name is. */
+	out = connects(LONG60 LONG60 "team-a");
+	fxq_offer(out, 3, NULL);
+	fxq_step(&q, 20);
+	assert_true(is_closed(out));
+	joins(LONG60 LONG60 "team-a", 1, NULL);
 	joins("else", 3, NULL);
+}
+
+/* As many as may be say nothing: whoever says who he is gets in all the same, and they have their two seconds. */
+static void
+client__that_says_nothing_makes_room_when_there_is_none(void **state)
+{
+	struct fxq_client *silent[8], *c;
+
+	q.fx.conf.quic.max_handshakes = RTE_DIM(silent);
+	q.fx.conf.quic.retry_above = 100;
+	fxq_create(&q);
+	for (unsigned int i = 0; i < RTE_DIM(silent); i++) {
+		silent[i] = fxq_begin(&q, "room", 0, (uint8_t)(10 + i));
+		fxq_step(&q, 20);
+		assert_true(silent[i]->is_established);
+	}
+	c = fxq_begin(&q, "room", 0, 2);
+	fxq_step(&q, 1000);
+	assert_false(c->is_established);
+	assert_int_equal(fxq_count(&q, PLM_CNT_WZP_TIMEOUT), 0);
+	for (unsigned int i = 0; i < 8000 && !c->is_established; i++)
+		fxq_step(&q, 1);
+	assert_true(c->is_established);
+	assert_in_range(fxq_count(&q, PLM_CNT_WZP_TIMEOUT), 1, 4);
+	fxq_offer(c, 1, NULL);
+	fxq_step(&q, 20);
+	assert_int_equal(c->nb_frames, 2);
 }
 
 /* --- tokens ---------------------------------------------------------------------------------------- */
@@ -944,12 +982,13 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(ping__is_closed_when_the_handshake_is_complete),
 		T(version__is_told_on_a_unidirectional_stream_and_closed_after_100_ms),
-		T(signal_probe_and_federation__are_refused_with_code_0),
+		T(signal_probe_federation_and_call__are_refused_with_code_0),
 		T(offer__is_answered_on_stream_1_then_the_room_is_told),
 		T(update__lists_all_in_the_order_of_joining_at_each_change),
 		T(update__has_the_alias_as_it_was_offered),
 		T(identity__that_joins_twice_is_there_twice),
 		T(client__that_is_wrong_is_refused_with_a_reason),
+		T(client__that_says_nothing_makes_room_when_there_is_none),
 		T(acl__lets_in_those_whom_the_rooms_rule_names),
 		T(token__is_asked_about_before_the_offer_is_read),
 		T(token__that_is_not_good_is_refused),
