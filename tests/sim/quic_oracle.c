@@ -680,7 +680,8 @@ sim_quic_lost(struct sim_run *run, const struct sim_quic_client *c)
 {
 	const struct plm_quic_end end = plm_quic_conn_end(c->conn);
 
-	if (c->phase != SIM_QUIC_OPEN)
+	/* A relay that ends closes connections first, and what they are to be told has its time. */
+	if (c->phase != SIM_QUIC_OPEN || (run->plan->in_order && run->oracle->ending))
 		return;
 	SIM_EXPECT(session_of(run->quic, c->slot, c->slot_gen) == NULL ||
 					sim_quic_is_recovering(run, c) ||

@@ -94,7 +94,7 @@ rooms(struct sim_plan *plan, struct sim_rng *rng, unsigned int nb, unsigned int 
 			const uint64_t t0 = sim_below(rng, 300 * MS);
 			const uint64_t until = t1 - sim_below(rng, 300 * MS);
 
-			connects(plan, rng, peer, t0, until);
+			connects(plan, rng, peer, t0, sim_chance(rng, 250) ? 0 : until);
 			if (i < 3)
 				talks(plan, rng, peer, t0, t1,
 						(unsigned int)sim_range(rng, 10, 60));
@@ -276,7 +276,8 @@ member(struct sim_plan *plan, struct sim_rng *rng, uint64_t t1)
 	const uint64_t t0 = sim_below(rng, 300 * MS);
 	struct sim_op *op;
 
-	connects(plan, rng, peer, t0, t1 - sim_below(rng, 300 * MS));
+	/* Some are still there when all the others have gone. */
+	connects(plan, rng, peer, t0, sim_chance(rng, 500) ? 0 : t1 - sim_below(rng, 300 * MS));
 	if (sim_chance(rng, 700)) {
 		op = talks(plan, rng, peer, t0, t1, (unsigned int)sim_range(rng, 10, 40));
 		op->a = sim_chance(rng, 300);
@@ -337,8 +338,9 @@ visitor(struct sim_plan *plan, struct sim_rng *rng, unsigned int visits, uint64_
 
 	for (unsigned int i = 0; i < visits && t < t1; i++) {
 		const uint64_t end = t + sim_range(rng, 60, 200) * MS;
+		const bool vanishes = sim_chance(rng, 40);
 
-		connects(plan, rng, peer, t, end)->a = sim_chance(rng, 40);
+		connects(plan, rng, peer, t, end)->a = vanishes;
 		t = end + sim_range(rng, 40, 150) * MS;
 	}
 }
@@ -456,10 +458,13 @@ wzp_doors(struct sim_plan *plan, struct sim_rng *rng)
 			while (t < t1 - 300 * MS) {
 				const uint64_t end =
 						t + sim_range(rng, 200, is_slow ? 2500 : 900) * MS;
+				const bool vanishes = sim_chance(rng, 60);
 
-				connects(plan, rng, peer, t, end)->a = sim_chance(rng, 60);
+				connects(plan, rng, peer, t, end)->a = vanishes;
 				t = end + sim_range(rng, 20, 500) * MS;
 			}
+			if (sim_chance(rng, 500))
+				connects(plan, rng, peer, t, 0);
 			if (sim_chance(rng, 400))
 				sim_peer_op(plan, peer, SIM_OP_REVOKE,
 						sim_range(rng, 300, 1500) * MS, 0);
@@ -467,9 +472,10 @@ wzp_doors(struct sim_plan *plan, struct sim_rng *rng)
 	}
 	if (sim_chance(rng, 250)) {
 		const uint64_t t = sim_range(rng, 0, 1500) * MS;
+		const uint64_t end = t + sim_range(rng, 100, 900) * MS;
+		struct sim_op *op = sim_op_add(plan, SIM_OP_SERVER, t, end);
 
-		sim_op_add(plan, SIM_OP_SERVER, t, t + sim_range(rng, 100, 900) * MS)->a =
-				sim_chance(rng, 512);
+		op->a = sim_chance(rng, 512);
 	}
 	if (sim_chance(rng, 200))
 		stranger(plan, rng);

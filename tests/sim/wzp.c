@@ -209,19 +209,21 @@ send_junk(struct sim_quic_client *c, enum sim_signal kind, struct sim_rng *rng)
 {
 	static const char *const junk[] = { "", "nonsense", "{\"Ping\":{}}", "{\"Ping\":", "[1]",
 		"\"Ping\"", "{\"Hangup\":{\"reason\":\"Bored\"}}", "\xff\xfe", "{}" };
+	static const char whisper[] = "{\"Whisper\":{\"to\":\"nobody\"}}";
 	const char *json = SIM_PICK(rng, junk);
+	const size_t big = sim_range(rng, PLM_WZP_SIGNAL_MAX + 1, UINT32_MAX);
+	const size_t whole = sim_range(rng, 2000, PLM_WZP_SIGNAL_MAX);
 
 	switch (kind) {
 	case SIM_SIGNAL_BIG:
-		send_frame(c, "", sim_range(rng, PLM_WZP_SIGNAL_MAX + 1, UINT32_MAX),
-				sim_below(rng, BODY_MAX));
+		send_frame(c, "", big, sim_below(rng, BODY_MAX));
 		break;
 	case SIM_SIGNAL_SHORT:
-		send_frame(c, "", sim_range(rng, 2000, PLM_WZP_SIGNAL_MAX), sim_below(rng, 1999));
+		send_frame(c, "", whole, sim_below(rng, 1999));
 		break;
 	case SIM_SIGNAL_UNKNOWN:
-		json = "{\"Whisper\":{\"to\":\"nobody\"}}";
-		/* fall through */
+		send_frame(c, whisper, strlen(whisper), strlen(whisper));
+		break;
 	default:
 		send_frame(c, json, strlen(json), strlen(json));
 		break;
