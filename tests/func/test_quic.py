@@ -155,8 +155,7 @@ def beside_rtp(lab, target, seconds):
         shown = [line.split() for line in relay.ctl("show room all").splitlines()[1:]]
         expect(sorted((words[0], int(words[1])) for words in shown) ==
                [("alpha", 4), ("beta", 4), ("quic/alpha", 8), ("quic/beta", 3)], f"rooms: {shown}")
-        # A room that does not exist yet when its members' handshakes begin may be spread ("0+").
-        homes = {words[4].rstrip("+") for words in shown}
+        homes = {words[4] for words in shown}
         expect(len(homes) == relay.workers, f"homes: {shown}")
         streams = {ssrc: (room, Stream(rtp[room][i], ssrc, rate, size))
                    for room, i, ssrc, rate, size in RTP}

@@ -13,7 +13,7 @@ from quic import scenarios
 from wzp import signals
 from wzp.standin import Client
 
-NAMES = ("a", "a-b.c_d", "_relay", "0a", "x" * 63 + "." + "y" * 63, "call-18a5b1c2d3e4f506")
+NAMES = ("a", "a-b.c_d", "_relay", "0a", "x" * 63 + "." + "y" * 63)
 TRAILER = bytes((0x19, 0x19, 0x14, 0xC8))
 
 
@@ -40,6 +40,14 @@ def names(target):
             one = stay.enter_context(Client(target, name, name[:20], reads=True))
             one.join()
             one.wait_roster([one.member])
+
+
+def calls(target):
+    """§5.3: a call's room is for its two parties; there is no such call"""
+    with Client(target, "call-18a5b1c2d3e4f506", reads=True) as one:
+        one.offer()
+        one.expect_refused()
+        expect(not one.updates, "was let in")
 
 
 def pair(target, stay, **how):
@@ -202,6 +210,6 @@ def signals_in_room(target):
 
 
 # What the original relay does as well; else it is as the protocol says of it: it has no use for signals in a
-# room, knows the calls behind names in call-, clears spare bits, and advertises more.
-COMMON = (largest, refusals, tolerance, twice)
-ALL = (parameters, names, verbatim, largest, refusals, tolerance, twice, signals_in_room)
+# room, clears spare bits, and advertises more.
+COMMON = (names, calls, largest, refusals, tolerance, twice)
+ALL = (parameters, names, calls, verbatim, largest, refusals, tolerance, twice, signals_in_room)
