@@ -184,6 +184,7 @@ struct sim_quic {
 	struct sim_quic_session *sessions;                    /* [conns] */
 	struct sim_quic_home *homes;                          /* [conns] */
 	const struct plm_quic_conn *touched[SIM_WORKERS + 1]; /* last, by lcore */
+	uint64_t none_left_ns; /* when there was last no more memory for connections */
 	uint32_t nb_slots;
 	struct sim_quic_dgram *dgrams;
 	uint32_t nb_dgrams, size_dgrams;

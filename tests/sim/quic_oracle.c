@@ -573,7 +573,10 @@ is_full(const struct sim_run *run, const struct plm_event *e, const struct sim_q
 		return false;
 	plm_quic_conn_figures(table->slots[s - run->quic->sessions].conn, &f);
 	return f.arena_size > most - PLM_QUIC_EXTENT ||
-			(is_lost && rte_mempool_avail_count(table->more_extents) == 0);
+			(is_lost &&
+					(rte_mempool_avail_count(table->more_extents) == 0 ||
+							run->now_ns <= run->quic->none_left_ns +
+											SLACK_NS));
 }
 
 static void
@@ -830,6 +833,8 @@ sim_quic_point(struct sim_run *run, const struct sim_lcore *lcore, enum plm_sche
 		key->last = h;
 		break;
 	case PLM_SCHED_QUIC_EXTENT: /* nobody has it any more */
+		if (rte_mempool_avail_count(ctl_quic_table(run->ctl)->more_extents) == 0)
+			q->none_left_ns = run->now_ns;
 		memset((void *)(uintptr_t)what, 0xdd, PLM_QUIC_EXTENT);
 		break;
 	default:

@@ -292,6 +292,7 @@ sim_wzp_begin(struct sim_run *run, struct sim_quic_client *c)
 	w->told = NONE;
 	w->nb_said = 0;
 	w->ping = w->pong = 0;
+	memset(w->answered, 0, sizeof(w->answered));
 	w->offer_len = 0;
 }
 
