@@ -60,44 +60,44 @@ def drive(lab, relay, vdev, shape, seconds, *arguments, pps=PPS, churn=0, v6=Fal
     return run
 
 
-@test("60 s instead of 4")
+@test("60 s instead of 3")
 @in_lab
 def wzp_load_ten_rooms(lab, long):
     """10 rooms of 10 who all talk at 50 packets/s, over memif: no loss, and all are told of all"""
     relay, vdev = quic_relay(lab)
-    run = drive(lab, relay, vdev, TEN, 60 if long else 4)
+    run = drive(lab, relay, vdev, TEN, 60 if long else 3)
     expect(run["steady"]["told"] == 100, f"told: {run['steady']}")
-    expect(relay.counter("datagrams_media") == run["sent"], f"{relay_drops(relay)}: {run}")
-    relay.stop()
-
-
-@test("60 s instead of 4")
-@in_lab
-def wzp_load_room_of_50(lab, long):
-    """1 room of 50 who all talk at 50 packets/s, over memif: no loss, and all are told of all"""
-    relay, vdev = quic_relay(lab)
-    run = drive(lab, relay, vdev, FIFTY, 60 if long else 4)
-    expect(run["steady"]["told"] == 50, f"told: {run['steady']}")
     expect(relay.counter("datagrams_media") == run["sent"], f"{relay_drops(relay)}: {run}")
     relay.stop()
 
 
 @test("60 s instead of 3")
 @in_lab
+def wzp_load_room_of_50(lab, long):
+    """1 room of 50 who all talk at 50 packets/s, over memif: no loss, and all are told of all"""
+    relay, vdev = quic_relay(lab)
+    run = drive(lab, relay, vdev, FIFTY, 60 if long else 3)
+    expect(run["steady"]["told"] == 50, f"told: {run['steady']}")
+    expect(relay.counter("datagrams_media") == run["sent"], f"{relay_drops(relay)}: {run}")
+    relay.stop()
+
+
+@test("60 s instead of 2")
+@in_lab
 def wzp_load_af_packet(lab, long):
     """the same two at a third of the rate over af_packet, the second over IPv6"""
     for shape, v6 in ((TEN, False), (FIFTY, True)):
         relay, vdev = af_packet_relay(lab, name=f"plenum{shape[0]}")
-        run = drive(lab, relay, vdev, shape, 60 if long else 3, pps=PPS / 3 if long else 16, v6=v6)
+        run = drive(lab, relay, vdev, shape, 60 if long else 2, pps=PPS / 3 if long else 16, v6=v6)
         expect(run["steady"]["told"] == shape[0] * shape[1], f"told: {run['steady']}")
         relay.stop()
 
 
-@test("60 s instead of 4")
+@test("60 s instead of 3")
 @in_lab
 def wzp_load_flood(lab, long):
     """one room more sends twice what it may: what is above is dropped there, and nobody else loses anything"""
-    seconds = 60 if long else 4
+    seconds = 60 if long else 3
     limit = 2 * PPS
     relay, vdev = quic_relay(lab, rooms=(
         {"pattern": "*", "packets_per_s": limit, "bits_per_s": "unlimited"},))
@@ -112,11 +112,11 @@ def wzp_load_flood(lab, long):
     relay.stop()
 
 
-@test("60 s instead of 6")
+@test("60 s instead of 4")
 @in_lab
 def wzp_load_no_read(lab, long):
     """who reads no signal hears all media, and costs nobody any: others come and go beside, and are told"""
-    seconds = 60 if long else 6
+    seconds = 60 if long else 4
     relay, vdev = quic_relay(lab)
     run = drive(lab, relay, vdev, (2, 10), seconds, "--no-read", 0.1, churn=40)
     steady = run["steady"]

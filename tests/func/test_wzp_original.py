@@ -76,7 +76,7 @@ def demanded(target, demands):
         print(f"  {demand.__name__}: ok")
 
 
-@test("three times, over 1 and 2 workers")
+@test("three times, over 1 and 2 workers", beside=True)
 @in_lab
 def wzp_wire(lab, long):
     """What the WZP protocol demands of a relay, one by one: names, parameters, offers, media"""
@@ -86,7 +86,8 @@ def wzp_wire(lab, long):
         target.relay.stop()
 
 
-@test("the unmodified programs found in DIR, over 1 and 2 workers: --long wzp-original DIR")
+@test("the unmodified programs found in DIR, over 1 and 2 workers: --long wzp-original DIR",
+      beside=True)
 @in_lab
 def wzp_original(lab, long):
     """The original client's exchanges; 200 come and go beside one that reads nothing"""

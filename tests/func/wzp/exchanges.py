@@ -49,9 +49,13 @@ def both_ways(target, seconds=5, v6=False):
     room = target.name("two")
     with Client(target, room, "watches", reads=True) as watches, \
             Client(target, room, v6=v6) as a, Client(target, room) as b:
+        # An update that is not out yet is replaced by the next: one change at a time.
         watches.join()
+        watches.wait_roster([watches.member])
         a.join()
+        watches.wait_roster([watches.member, a.member])
         b.join()
+        watches.wait_roster([watches.member, a.member, b.member])
         sent = signals.tone(2, 50 * seconds), signals.tone(3, 50 * seconds)
         first = a.play(sent[0])
         time.sleep(0.5)
@@ -59,10 +63,11 @@ def both_ways(target, seconds=5, v6=False):
         first.join()
         a.hangup()  # while the other one still talks
         second.join()
+        watches.wait_roster([watches.member, b.member])
         b.hangup()
         time.sleep(1.5)
-        a.close()
-        b.close()
+        a.close(hung_up=True)
+        b.close(hung_up=True)
         expect_same(a.heard(len(sent[1])), sent[1], "a")
         expect_same(b.heard(len(sent[0])), sent[0], "b")
         heard = collections.Counter(watches.heard(len(sent[0]) + len(sent[1])))
